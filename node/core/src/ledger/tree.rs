@@ -304,3 +304,255 @@ fn node_hash(left: &Digest, right: &Digest) -> Digest {
 fn left_width(width: u64) -> u64 {
     1 << (width - 1).ilog2()
 }
+
+#[cfg(test)]
+mod tests {
+    use ct_merkle::{ConsistencyProof, InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
+    use proptest::prelude::*;
+    use sha2::Sha256;
+
+    use super::*;
+
+    type Oracle = MemoryBackedTree<Sha256, Vec<u8>>;
+
+    /// Sizes to this one cover every shape of the upper levels: past 64 a seventh begins.
+    const SIZES: u64 = 70;
+
+    fn leaf(n: u64) -> Vec<u8> {
+        n.to_be_bytes().to_vec()
+    }
+
+    fn hash(leaf: &[u8]) -> Digest {
+        sha256(&[&[0], leaf])
+    }
+
+    fn tree(size: u64) -> Tree {
+        let mut tree = Tree::new();
+        for n in 0..size {
+            assert_eq!(tree.push(hash(&leaf(n))), LedgerIndex(n));
+        }
+        tree
+    }
+
+    fn oracle(size: u64) -> Oracle {
+        let mut oracle = Oracle::new();
+        (0..size).for_each(|n| oracle.push(leaf(n)));
+        oracle
+    }
+
+    fn bytes(path: &[Digest]) -> Vec<u8> {
+        path.iter().flat_map(|node| *node.as_bytes()).collect()
+    }
+
+    fn at(n: u64) -> usize {
+        usize::try_from(n).expect("small")
+    }
+
+    #[test]
+    fn roots_are_the_published_ones() {
+        // The leaves and roots of the Certificate Transparency reference trees.
+        let leaves: [&[u8]; 8] = [
+            &[],
+            &[0x00],
+            &[0x10],
+            &[0x20, 0x21],
+            &[0x30, 0x31],
+            &[0x40, 0x41, 0x42, 0x43],
+            &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
+            &[0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f],
+        ];
+        let mut tree = Tree::new();
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(tree.root().to_string(), empty);
+        for one in leaves {
+            tree.push(hash(one));
+        }
+        let check = |size, root: &str| assert_eq!(tree.root_at(size).expect("held").to_string(), root, "{size}");
+        check(0, empty);
+        check(1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        check(2, "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125");
+        check(3, "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77");
+        check(8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+    }
+
+    #[test]
+    fn every_inclusion_path_is_what_another_implementation_makes_and_accepts() {
+        let tree = tree(SIZES);
+        for size in 1..=SIZES {
+            let oracle = oracle(size);
+            let root = tree.root_at(size).expect("held");
+            assert_eq!(oracle.root().as_bytes()[..], root.as_bytes()[..], "{size}");
+            for n in 0..size {
+                let path = tree.inclusion(LedgerIndex(n), size).expect("path");
+                assert_eq!(oracle.prove_inclusion(at(n)).as_bytes(), bytes(&path), "{n} in {size}");
+                let ours = InclusionProof::<Sha256>::from_bytes(bytes(&path));
+                RootHash::<Sha256>::new((*root.as_bytes()).into(), size)
+                    .verify_inclusion(&leaf(n), n, &ours)
+                    .expect("accepted elsewhere");
+                assert_eq!(verify_inclusion(&hash(&leaf(n)), LedgerIndex(n), size, &path, &root), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_consistency_path_is_what_another_implementation_makes_and_accepts() {
+        let tree = tree(SIZES);
+        for to in 1..=SIZES {
+            let oracle = oracle(to);
+            let new = tree.root_at(to).expect("held");
+            for from in 1..=to {
+                let old = tree.root_at(from).expect("held");
+                let path = tree.consistency(from, to).expect("path");
+                assert_eq!(oracle.prove_consistency(at(to - from)).as_bytes(), bytes(&path), "{from} to {to}");
+                let ours = ConsistencyProof::<Sha256>::try_from_bytes(bytes(&path)).expect("digests");
+                RootHash::<Sha256>::new((*new.as_bytes()).into(), to)
+                    .verify_consistency(&RootHash::new((*old.as_bytes()).into(), from), &ours)
+                    .expect("accepted elsewhere");
+                assert_eq!(verify_consistency(from, &old, to, &new, &path), Ok(()), "{from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn inclusion_is_refused_for_any_other_leaf_index_length_or_root() {
+        let tree = tree(SIZES);
+        for size in 1..=SIZES {
+            let root = tree.root_at(size).expect("held");
+            for n in 0..size {
+                let path = tree.inclusion(LedgerIndex(n), size).expect("path");
+                let verify = |leaf: &Digest, index, path: &[Digest], root: &Digest| {
+                    verify_inclusion(leaf, LedgerIndex(index), size, path, root)
+                };
+                let good = hash(&leaf(n));
+                assert_eq!(verify(&root, n, &path, &good).is_ok(), size == 1, "roles swapped");
+                assert_eq!(verify(&hash(b"other"), n, &path, &root), Err(LedgerFault::WrongRoot));
+                assert_eq!(verify(&good, n, &path, &hash(b"other")), Err(LedgerFault::WrongRoot));
+                for other in (0..size + 2).filter(|other| *other != n) {
+                    assert!(verify(&good, other, &path, &root).is_err(), "{n} as {other} in {size}");
+                }
+                let longer = [&path[..], &[good]].concat();
+                assert_eq!(verify(&good, n, &longer, &root), Err(LedgerFault::PathLength(path.len() + 1)));
+                if let Some((_, shorter)) = path.split_last() {
+                    assert_eq!(verify(&good, n, shorter, &root), Err(LedgerFault::PathLength(shorter.len())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn growth_is_refused_for_any_other_root_or_length() {
+        let tree = tree(SIZES);
+        let other = hash(b"other");
+        for to in 1..=SIZES {
+            let new = tree.root_at(to).expect("held");
+            for from in 1..to {
+                let old = tree.root_at(from).expect("held");
+                let path = tree.consistency(from, to).expect("path");
+                let verify = |old: &Digest, new: &Digest, path: &[Digest]| verify_consistency(from, old, to, new, path);
+                assert!(verify(&other, &new, &path).is_err());
+                assert_eq!(verify(&old, &other, &path), Err(LedgerFault::WrongRoot));
+                assert!(verify(&new, &old, &path).is_err());
+                let longer = [&path[..], &[old]].concat();
+                assert_eq!(verify(&old, &new, &longer), Err(LedgerFault::PathLength(longer.len())));
+                let shorter = &path[..path.len() - 1];
+                assert_eq!(verify(&old, &new, shorter), Err(LedgerFault::PathLength(shorter.len())));
+                for n in 0..path.len() {
+                    let mut forged = path.clone();
+                    forged[n] = other;
+                    assert!(verify(&old, &new, &forged).is_err(), "{n} of {from} to {to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_forked_history_does_not_pass_as_growth() {
+        let honest = tree(40);
+        let mut forked = tree(20);
+        for n in 0..20 {
+            forked.push(hash(&leaf(n + 1000)));
+        }
+        let path = forked.consistency(30, 40).expect("path");
+        let (old, new) = (honest.root_at(30).expect("held"), forked.root());
+        assert_eq!(verify_consistency(30, &old, 40, &new, &path), Err(LedgerFault::WrongOldRoot));
+    }
+
+    #[test]
+    fn equal_and_empty_trees_need_no_path() {
+        let (empty, one, two) = (sha256(&[]), hash(b"one"), hash(b"two"));
+        let check = |from, old, to, new, path: &[Digest], expected| {
+            assert_eq!(verify_consistency(from, &old, to, &new, path), expected, "{from} to {to}");
+        };
+        check(5, one, 5, one, &[], Ok(()));
+        check(5, one, 5, two, &[], Err(LedgerFault::WrongRoot));
+        check(5, one, 5, one, &[two], Err(LedgerFault::PathLength(1)));
+        check(0, empty, 5, one, &[], Ok(()));
+        check(0, empty, 0, empty, &[], Ok(()));
+        check(0, two, 5, one, &[], Err(LedgerFault::WrongOldRoot));
+        check(0, empty, 0, one, &[], Err(LedgerFault::WrongRoot));
+        check(0, empty, 5, one, &[two], Err(LedgerFault::PathLength(1)));
+        check(6, one, 5, two, &[], Err(LedgerFault::Shrinks { from: 6, to: 5 }));
+        check(4, one, 5, two, &[], Err(LedgerFault::PathLength(0)));
+        assert_eq!(tree(5).consistency(0, 5), Ok(vec![]));
+        assert_eq!(tree(5).consistency(5, 5), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_tree_answers_only_within_its_size() {
+        let tree = tree(5);
+        let beyond = |size| LedgerFault::SizeBeyondTree { size, held: 5 };
+        assert_eq!(tree.root_at(6), Err(beyond(6)));
+        assert_eq!(tree.inclusion(LedgerIndex(0), u64::MAX), Err(beyond(u64::MAX)));
+        assert_eq!(tree.inclusion(LedgerIndex(5), 5), Err(LedgerFault::IndexBeyondSize { index: 5, size: 5 }));
+        assert_eq!(tree.inclusion(LedgerIndex(0), 0), Err(LedgerFault::IndexBeyondSize { index: 0, size: 0 }));
+        assert_eq!(tree.consistency(1, 6), Err(beyond(6)));
+        assert_eq!(tree.consistency(4, 3), Err(LedgerFault::Shrinks { from: 4, to: 3 }));
+    }
+
+    #[test]
+    fn the_largest_sizes_neither_overflow_nor_pass() {
+        let one = hash(b"one");
+        let inclusion = |index, size, nodes| verify_inclusion(&one, LedgerIndex(index), size, &vec![one; nodes], &one);
+        for index in [0, 1, u64::MAX / 2, u64::MAX - 2, u64::MAX - 1] {
+            for nodes in 0..=66 {
+                assert!(inclusion(index, u64::MAX, nodes).is_err());
+            }
+        }
+        assert_eq!(inclusion(0, u64::MAX, 64), Err(LedgerFault::WrongRoot));
+        assert_eq!(inclusion(0, u64::MAX, 65), Err(LedgerFault::PathLength(65)));
+        for index in [5, 6, u64::MAX] {
+            assert_eq!(inclusion(index, 5, 3), Err(LedgerFault::IndexBeyondSize { index, size: 5 }));
+        }
+        assert_eq!(inclusion(0, 0, 0), Err(LedgerFault::IndexBeyondSize { index: 0, size: 0 }));
+        for from in [1, 2, 3, 1 << 63, (1 << 63) + 1, u64::MAX - 1] {
+            for nodes in 0..=66 {
+                let path = vec![one; nodes];
+                assert!(verify_consistency(from, &one, u64::MAX, &hash(b"two"), &path).is_err());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_peer_sends_is_judged_without_panic(
+            index: u64, from: u64, to: u64, nodes in 0_usize..70, fill: u8,
+        ) {
+            let (path, one) = (vec![Digest::new([fill; 32]); nodes], hash(b"one"));
+            prop_assert!(verify_inclusion(&one, LedgerIndex(index), to, &path, &hash(b"two")).is_err());
+            let grown = verify_consistency(from, &one, to, &hash(b"two"), &path);
+            prop_assert!(grown.is_err());
+        }
+
+        #[test]
+        fn one_changed_bit_in_a_path_is_refused(size in 2_u64..400, index: u64, place: usize, bit in 0_u8..8) {
+            let (tree, index) = (tree(size), index % size);
+            let mut path: Vec<[u8; 32]> =
+                tree.inclusion(LedgerIndex(index), size).expect("path").iter().map(|n| *n.as_bytes()).collect();
+            let (node, byte) = (place / 32 % path.len(), place % 32);
+            path[node][byte] ^= 1 << bit;
+            let path: Vec<Digest> = path.into_iter().map(Digest::new).collect();
+            let judged = verify_inclusion(&hash(&leaf(index)), LedgerIndex(index), size, &path, &tree.root());
+            prop_assert_eq!(judged, Err(LedgerFault::WrongRoot));
+        }
+    }
+}
