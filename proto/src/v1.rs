@@ -844,7 +844,7 @@ pub struct NodePart {
     /// author or answering Party; empty for own events
     #[prost(string, tag = "5")]
     pub peer: ::prost::alloc::string::String,
-    /// own events: one per recipient. Received: the author's slip
+    /// own events: one per recipient; other kinds: the slip received or answered
     #[prost(message, repeated, tag = "6")]
     pub slips: ::prost::alloc::vec::Vec<SlipRow>,
     /// own events: from which slip nonces are derived
@@ -856,6 +856,12 @@ pub struct NodePart {
     /// refusal kinds: why
     #[prost(string, tag = "9")]
     pub code: ::prost::alloc::string::String,
+    /// own events: the client-made id of the command that caused it
+    #[prost(bytes = "vec", tag = "10")]
+    pub command_id: ::prost::alloc::vec::Vec<u8>,
+    /// received: where it stands in the author's ledger; answers: in the peer's
+    #[prost(uint64, tag = "11")]
+    pub peer_index: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SlipRow {
@@ -924,6 +930,73 @@ pub struct EventRow {
     pub facts: ::prost::alloc::vec::Vec<Fact>,
     #[prost(bytes = "vec", tag = "13")]
     pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "14")]
+    pub index: u64,
+    /// received: where it stands in the author's ledger
+    #[prost(uint64, tag = "15")]
+    pub peer_index: u64,
+}
+/// Where a thread stands: what lists and inboxes are made from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ThreadRow {
+    #[prost(bytes = "vec", tag = "1")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub procedure: ::prost::alloc::string::String,
+    /// ascending
+    #[prost(string, repeated, tag = "3")]
+    pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// the Party that opened it
+    #[prost(string, tag = "4")]
+    pub requesting: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub state: ::prost::alloc::string::String,
+    /// Side whose act is awaited; 0: nobody's
+    #[prost(uint32, tag = "6")]
+    pub turn: u32,
+    /// next clock to end; 0: none runs
+    #[prost(uint64, tag = "7")]
+    pub due_ms: u64,
+    #[prost(uint64, tag = "8")]
+    pub opened_ms: u64,
+    #[prost(uint64, tag = "9")]
+    pub updated_ms: u64,
+    #[prost(uint64, tag = "10")]
+    pub last_index: u64,
+}
+/// What one member answered to an event of ours.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerRow {
+    /// our record of the answer
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// RECEIPT or REFUSAL_TAKEN
+    #[prost(enumeration = "RecordKind", tag = "2")]
+    pub kind: i32,
+    #[prost(uint64, tag = "3")]
+    pub recorded_ms: u64,
+    /// where the peer's ledger holds the event or the refusal
+    #[prost(uint64, tag = "4")]
+    pub peer_index: u64,
+    /// refusal: why
+    #[prost(string, tag = "5")]
+    pub code: ::prost::alloc::string::String,
+}
+/// How far the index follows the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppliedRow {
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    #[prost(uint64, tag = "2")]
+    pub recorded_ms: u64,
+}
+/// Slip numbers seen from one origin in one lane: a gap is `highest - count`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NumbersRow {
+    #[prost(uint64, tag = "1")]
+    pub highest: u64,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
 }
 /// Where an event id stands in this ledger.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

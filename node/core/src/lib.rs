@@ -7,9 +7,11 @@
 
 pub mod crypto;
 pub mod event;
+pub mod founding;
 pub mod ids;
 pub mod ledger;
 pub mod profile;
+pub mod record;
 pub mod wire;
 
 pub use comity_proto::v1 as proto;

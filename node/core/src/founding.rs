@@ -1,0 +1,341 @@
+//! Making the documents of a network: a charter and profiles, drafted from plain facts and signed.
+//!
+//! Pure drafting for exercises, rehearsals, simulation and the first day of a real network; who may
+//! sign what, with which machine and in which ceremony, is decided by people. Start with
+//! [`charter`] and [`profile`]; both are signed by [`sign`].
+
+use prost::Message as _;
+
+use crate::{
+    crypto::{CryptoFault, HybridSigner, PublicKey, Seed, pae},
+    ids::{NetworkName, Origin, PartyCode, Time},
+    profile::{CHARTER_TYPE, PROFILE_TYPE, document, peer_id},
+    proto::{self, Algorithm, KeyRole, Side},
+};
+
+/// How long role keys of a founding are valid: two years, the usual rhythm of key ceremonies.
+const KEY_MS: u64 = 2 * 365 * 24 * 3600 * 1000;
+/// How long a founding charter is valid, and the grace after it.
+const CHARTER_MS: u64 = 2 * 365 * 24 * 3600 * 1000;
+const GRACE_DAYS: u32 = 180;
+
+/// The role keys a node works with, ready to sign and open.
+pub struct RoleKeys {
+    /// Signs events and refusals.
+    pub record: HybridSigner,
+    /// Signs checkpoints.
+    pub checkpoint: HybridSigner,
+    /// Opens bodies.
+    pub seal: Seed,
+    /// Names the node on the wire.
+    pub transport: Seed,
+}
+
+impl RoleKeys {
+    /// Derives all roles from one function giving a seed for each name. Names are fixed:
+    /// `record-ed25519`, `record-ml-dsa-65`, `checkpoint-ed25519`, `checkpoint-ml-dsa-44`,
+    /// `seal`, `transport`.
+    ///
+    /// # Errors
+    /// When the library refuses a seed, which no seed causes.
+    pub fn from_seeds(seed: impl Fn(&str) -> Seed) -> Result<Self, CryptoFault> {
+        let pair = |role, name: &str, kind, half: &str| {
+            HybridSigner::new(role, &seed(&format!("{name}-ed25519")), kind, &seed(&format!("{name}-{half}")))
+        };
+        Ok(Self {
+            record: pair(KeyRole::Record, "record", Algorithm::MlDsa65, "ml-dsa-65")?,
+            checkpoint: pair(KeyRole::Checkpoint, "checkpoint", Algorithm::MlDsa44, "ml-dsa-44")?,
+            seal: seed("seal"),
+            transport: seed("transport"),
+        })
+    }
+
+    /// The public halves that go into a profile.
+    ///
+    /// # Errors
+    /// As [`Self::from_seeds`].
+    pub fn public(&self) -> Result<PublicRoleKeys, CryptoFault> {
+        let seal = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &self.seal)?;
+        let transport = PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, &self.transport)?;
+        let keys = self.record.public().into_iter().chain(self.checkpoint.public()).cloned().chain([seal]).collect();
+        Ok(PublicRoleKeys { keys, transport: transport.bytes })
+    }
+}
+
+/// What a profile says of a node's keys.
+#[derive(Debug, Clone)]
+pub struct PublicRoleKeys {
+    /// Record, checkpoint and seal keys.
+    pub keys: Vec<PublicKey>,
+    /// The Ed25519 transport key.
+    pub transport: Vec<u8>,
+}
+
+/// A Party at the founding.
+#[derive(Debug, Clone)]
+pub struct Founder {
+    /// Its code.
+    pub code: PartyCode,
+    /// Its name.
+    pub name: String,
+    /// The public halves of its root key.
+    pub root: [PublicKey; 2],
+}
+
+/// Drafts version 1 of a charter with one signer and a threshold of one, every Party bound by the
+/// given instruments from the founding on.
+#[must_use]
+pub fn charter(
+    network: &NetworkName,
+    exercise: bool,
+    signer: [&PublicKey; 2],
+    founders: &[Founder],
+    instruments: &[&str],
+    now: Time,
+) -> proto::Charter {
+    let mut founders: Vec<&Founder> = founders.iter().collect();
+    founders.sort_by(|a, b| a.code.cmp(&b.code));
+    let mut instruments: Vec<&&str> = instruments.iter().collect();
+    instruments.sort();
+    let status = |instrument: &str, party: &Founder| proto::InstrumentStatus {
+        instrument: instrument.to_owned(),
+        party: party.code.to_string(),
+        in_force_ms: now.0,
+        ..proto::InstrumentStatus::default()
+    };
+    proto::Charter {
+        network: network.to_string(),
+        exercise,
+        version: 1,
+        issued_ms: now.0,
+        expires_ms: now.plus_ms(CHARTER_MS).0,
+        grace_days: GRACE_DAYS,
+        signers: Some(quorum(signer)),
+        parties: founders.iter().map(|founder| party(founder, now)).collect(),
+        instruments: instruments.iter().flat_map(|code| founders.iter().map(|party| status(code, party))).collect(),
+        suites: vec![proto::SuiteDates { id: crate::event::SUITE_1, from_ms: now.0, until_ms: 0 }],
+        ..proto::Charter::default()
+    }
+}
+
+fn party(founder: &Founder, now: Time) -> proto::Party {
+    proto::Party {
+        code: founder.code.to_string(),
+        name: founder.name.clone(),
+        root: Some(quorum([&founder.root[0], &founder.root[1]])),
+        joined_ms: now.0,
+        ..proto::Party::default()
+    }
+}
+
+fn quorum(pair: [&PublicKey; 2]) -> proto::Quorum {
+    let key = proto::HybridKey { ed25519: pair[0].bytes.clone(), ml_dsa_65: pair[1].bytes.clone() };
+    proto::Quorum { keys: vec![key], threshold: 1 }
+}
+
+/// An authority as a profile declares it: it may act on both sides of these procedures.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// Its id within the Party.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// IANA time zone.
+    pub time_zone: String,
+    /// Procedure codes.
+    pub procedures: Vec<String>,
+}
+
+/// Drafts version 1 of a profile.
+#[must_use]
+pub fn profile(
+    network: &NetworkName,
+    party: &PartyCode,
+    offices: &[Office],
+    languages: &[&str],
+    keys: &PublicRoleKeys,
+    now: Time,
+) -> proto::Profile {
+    let role_key = |key: &PublicKey| proto::RoleKey {
+        role: key.role as i32,
+        algorithm: key.algorithm as i32,
+        public_key: key.bytes.clone(),
+        not_before_ms: now.0,
+        not_after_ms: now.plus_ms(KEY_MS).0,
+    };
+    let mut public: Vec<&PublicKey> = keys.keys.iter().collect();
+    public.sort_by_key(|key| key.id());
+    let mut authorities: Vec<proto::Authority> = offices.iter().map(|office| authority(office, now)).collect();
+    authorities.sort_by(|a, b| a.id.cmp(&b.id));
+    let rule = proto::LanguageRule {
+        procedure: String::new(), // every procedure
+        urgent: false,
+        languages: languages.iter().map(|&language| language.to_owned()).collect(),
+    };
+    let transport: Option<&[u8; 32]> = keys.transport.first_chunk();
+    proto::Profile {
+        network: network.to_string(),
+        party: party.to_string(),
+        version: 1,
+        issued_ms: now.0,
+        authorities,
+        languages: vec![rule],
+        nodes: transport.map(peer_id).into_iter().collect(),
+        ledgers: vec![Origin::of(party, network, 1).to_string()],
+        keys: public.into_iter().map(role_key).collect(),
+        ..proto::Profile::default()
+    }
+}
+
+fn authority(office: &Office, now: Time) -> proto::Authority {
+    let mut procedures = office.procedures.clone();
+    procedures.sort();
+    let power = |procedure: &String, side: Side| proto::Power {
+        procedure: procedure.clone(),
+        side: side as i32,
+        from_ms: now.0,
+        until_ms: 0,
+    };
+    proto::Authority {
+        id: office.id.clone(),
+        name: office.name.clone(),
+        time_zone: office.time_zone.clone(),
+        powers: procedures
+            .iter()
+            .flat_map(|procedure| [power(procedure, Side::Requesting), power(procedure, Side::Requested)])
+            .collect(),
+    }
+}
+
+/// Signs a drafted charter.
+///
+/// # Errors
+/// When signing fails, which no input causes.
+pub fn sign_charter(charter: &proto::Charter, signers: &[&HybridSigner]) -> Result<Vec<u8>, CryptoFault> {
+    sign(CHARTER_TYPE, charter.encode_to_vec(), signers)
+}
+
+/// Signs a drafted profile with its Party's root keys.
+///
+/// # Errors
+/// When signing fails, which no input causes.
+pub fn sign_profile(profile: &proto::Profile, roots: &[&HybridSigner]) -> Result<Vec<u8>, CryptoFault> {
+    sign(PROFILE_TYPE, profile.encode_to_vec(), roots)
+}
+
+/// Signs a document with every given pair and encodes it as it is handed over.
+///
+/// # Errors
+/// When signing fails, which no input causes.
+pub fn sign(payload_type: &str, payload: Vec<u8>, signers: &[&HybridSigner]) -> Result<Vec<u8>, CryptoFault> {
+    let message = pae(payload_type, &payload);
+    let pairs = signers.iter().map(|signer| signer.sign_pair(&message)).collect::<Result<Vec<_>, _>>()?;
+    let mut signatures = pairs.concat();
+    signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+    Ok(document(payload_type, payload, signatures))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{
+        crypto::sha256,
+        profile::{Charter, Profile, ProfileFault, Trust, document_id},
+        wire::strict,
+    };
+
+    /// A seed that depends on nothing but its name.
+    pub(crate) fn named_seed(name: &str) -> Seed {
+        Seed::new(*sha256(&[name.as_bytes()]).as_bytes())
+    }
+
+    pub(crate) fn root(code: &str, role: KeyRole) -> HybridSigner {
+        let seed = |half| named_seed(&format!("{code} root {half}"));
+        HybridSigner::new(role, &seed("a"), Algorithm::MlDsa65, &seed("b")).expect("keys")
+    }
+
+    pub(crate) fn keys(code: &str) -> RoleKeys {
+        RoleKeys::from_seeds(|name| named_seed(&format!("{code} {name}"))).expect("keys")
+    }
+
+    pub(crate) const START: Time = Time(1_760_000_000_000);
+    pub(crate) const CODES: [&str; 3] = ["XA", "XB", "XC"];
+
+    pub(crate) fn code(text: &str) -> PartyCode {
+        PartyCode::parse(text).expect("code")
+    }
+
+    pub(crate) fn network() -> NetworkName {
+        NetworkName::parse("test.comity.test").expect("name")
+    }
+
+    fn charter_bytes() -> Vec<u8> {
+        let secretariat = root("secretariat", KeyRole::Charter);
+        let founders = CODES.map(|party| Founder {
+            code: code(party),
+            name: party.to_owned(),
+            root: root(party, KeyRole::Root).public().map(Clone::clone),
+        });
+        let draft = charter(&network(), true, secretariat.public(), &founders, &["BC"], START);
+        sign_charter(&draft, &[&secretariat]).expect("signed")
+    }
+
+    fn profile_bytes(party: &str, signer: &str) -> Vec<u8> {
+        let office = Office {
+            id: "central".into(),
+            name: format!("Central Authority of {party}"),
+            time_zone: "Europe/Zurich".into(),
+            procedures: vec!["PRES".into()],
+        };
+        let public = keys(party).public().expect("public keys");
+        let draft = profile(&network(), &code(party), &[office], &["en"], &public, START);
+        sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
+    }
+
+    fn fingerprint(envelope: &[u8]) -> crate::ids::Digest {
+        let envelope: proto::Envelope = strict(envelope, 1 << 20).expect("envelope");
+        document_id(CHARTER_TYPE, &envelope.header)
+    }
+
+    /// Three Parties, one exercise network.
+    pub(crate) fn trust() -> Trust {
+        let bytes = charter_bytes();
+        let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
+        let profiles = CODES.map(|party| Profile::open(&profile_bytes(party, party), &charter).expect("profile"));
+        Trust::new(charter, profiles.to_vec()).expect("trust")
+    }
+
+    #[test]
+    fn a_founded_network_opens_and_answers() {
+        let trust = trust();
+        let profile = trust.profile(&code("XA"), START).expect("profile");
+        let may = |authority: &str, procedure: &str, at| {
+            let authority = crate::ids::AuthorityId::parse(authority).expect("id");
+            profile.may(&authority, &crate::ids::ProcedureCode::parse(procedure).expect("code"), Side::Requesting, at)
+        };
+        assert!(may("central", "PRES", START));
+        assert!(!may("central", "EXTR", START) && !may("other", "PRES", START));
+        assert!(!may("central", "PRES", Time(START.0 - 1)));
+        assert_eq!(profile.keys(KeyRole::Record, START).count(), 2);
+        assert_eq!(profile.keys(KeyRole::Record, START.plus_ms(KEY_MS)).count(), 0);
+        assert!(trust.seal_key(&code("XB"), START).is_some());
+        assert!(trust.charter().binds("BC", &code("XA"), &code("XB"), START));
+        assert!(!trust.charter().binds("2AP", &code("XA"), &code("XB"), START));
+    }
+
+    #[test]
+    fn documents_of_strangers_are_refused() {
+        let bytes = charter_bytes();
+        let print = fingerprint(&bytes);
+        let charter = Charter::open(&bytes, print).expect("charter");
+        assert_eq!(Profile::open(&profile_bytes("XA", "XB"), &charter).err(), Some(ProfileFault::Threshold));
+        let other = crate::ids::Digest::new([7; 32]);
+        assert_eq!(Charter::open(&bytes, other).err(), Some(ProfileFault::Fingerprint));
+        assert_eq!(Charter::open(&profile_bytes("XA", "XA"), print).err(), Some(ProfileFault::WrongType("charter")));
+        for place in [40, bytes.len() / 2, bytes.len() - 3] {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert!(Charter::open(&changed, print).is_err(), "byte {place}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A record on its way into the ledger: its leaf, and the parts the store will encrypt apart.
+//!
+//! One constructor per kind, so that a leaf always says what the parts say. The node part is what
+//! must be known for ever; the case part goes when the request is erased. Serves SPEC `[F-*]`.
+
+use prost::Message as _;
+
+use crate::{
+    crypto::{pae, sha256},
+    event::{BodySecret, Delivery, Event, RECEIPT_TYPE, REFUSAL_TYPE, Slip, slip_bytes},
+    ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
+    ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
+    profile::Trust,
+    proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
+};
+
+/// A record ready to be appended.
+#[derive(Clone)]
+pub struct Record {
+    /// One of the closed list.
+    pub kind: RecordKind,
+    /// The request under whose data keys the case part and the body secret go; none: the node's own.
+    pub request: Option<RequestId>,
+    /// The leaf entry, in clear.
+    pub leaf: LeafEntry,
+    /// What duplicate detection and replay need for ever.
+    pub node: NodePart,
+    /// What proves the record and goes with the request.
+    pub case: CasePart,
+    /// The sealed body as sent or received; empty if the record has none.
+    pub body: Vec<u8>,
+    /// What opens the body.
+    pub secret: Option<BodySecret>,
+}
+
+/// Where and when a record is made.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// What is known of Parties and keys.
+    pub trust: &'a Trust,
+    /// The time of record.
+    pub recorded: Time,
+    /// Fresh entropy for the leaf's salt.
+    pub salt: [u8; 32],
+}
+
+impl Moment<'_> {
+    fn context(&self, kind: RecordKind, signer: &PartyCode, signatures: Digest, slips: Vec<Digest>) -> Context {
+        let profile = self.trust.profile(signer, self.recorded).map_or(Digest::new([0; 32]), |profile| profile.id());
+        Context { kind, recorded: self.recorded, charter: self.trust.charter().id(), profile, signatures, slips }
+    }
+}
+
+/// The parts every kind of record gives.
+struct Parts {
+    record_id: Digest,
+    request: Option<RequestId>,
+    thread: Option<ThreadId>,
+    context: Context,
+    node: NodePart,
+    case: CasePart,
+}
+
+fn assemble(moment: &Moment<'_>, parts: Parts) -> Record {
+    let context = parts.context.to_bytes();
+    let salt = Salt(moment.salt);
+    let bytes = |id: Option<&[u8]>| id.map(<[u8]>::to_vec).unwrap_or_default();
+    Record {
+        kind: parts.context.kind,
+        request: parts.request,
+        leaf: leaf_entry(&salt, &parts.record_id, &context),
+        node: NodePart {
+            record_id: parts.record_id.as_bytes().to_vec(),
+            recorded_ms: moment.recorded.0,
+            thread_id: bytes(parts.thread.as_ref().map(|id| &id.as_bytes()[..])),
+            request_id: bytes(parts.request.as_ref().map(|id| &id.as_bytes()[..])),
+            ..parts.node
+        },
+        case: CasePart { salt: moment.salt.to_vec(), context, ..parts.case },
+        body: Vec::new(),
+        secret: None,
+    }
+}
+
+/// The slips of an own event, one per recipient, in their order.
+#[derive(Debug, Clone)]
+pub struct Slips {
+    /// From which the nonces follow.
+    pub secret: [u8; 32],
+    /// To whom, in which lane, under which number.
+    pub rows: Vec<(PartyCode, Slip)>,
+}
+
+impl Slips {
+    /// The slip's bytes for one recipient of an event in `origin`.
+    #[must_use]
+    pub fn bytes(&self, origin: &Origin, to: &PartyCode) -> Option<Vec<u8>> {
+        let (_, slip) = self.rows.iter().find(|(party, _)| party == to)?;
+        Some(slip_bytes(origin, to, slip, slip_nonce(&self.secret, to)))
+    }
+
+    /// Reads them back from the node part of a stored record.
+    #[must_use]
+    pub fn from_node_part(node: &NodePart) -> Option<Self> {
+        let row =
+            |row: &SlipRow| Some((PartyCode::parse(&row.to).ok()?, Slip { lane: row.lane(), number: row.number }));
+        Some(Self {
+            secret: node.slip_secret[..].try_into().ok()?,
+            rows: node.slips.iter().map(row).collect::<Option<_>>()?,
+        })
+    }
+
+    fn wire(&self) -> Vec<SlipRow> {
+        self.rows
+            .iter()
+            .map(|(to, slip)| SlipRow { to: to.to_string(), lane: slip.lane as i32, number: slip.number })
+            .collect()
+    }
+}
+
+fn event_case(event: &Event, facts: Vec<Fact>) -> CasePart {
+    CasePart {
+        payload_type: crate::event::EVENT_TYPE.into(),
+        header: event.bytes.clone(),
+        signatures: event.signatures.clone(),
+        facts,
+        ..CasePart::default()
+    }
+}
+
+fn event_record(moment: &Moment<'_>, context: Context, node: NodePart, event: Event, facts: Vec<Fact>) -> Record {
+    let parts = Parts {
+        record_id: Digest::new(*event.id.as_bytes()),
+        request: Some(event.header.request),
+        thread: Some(event.header.thread),
+        context,
+        node,
+        case: event_case(&event, facts),
+    };
+    Record { body: event.body, ..assemble(moment, parts) }
+}
+
+/// An event of our own, before it is sent.
+#[must_use]
+pub fn event_sent(
+    moment: &Moment<'_>,
+    event: Event,
+    facts: Vec<Fact>,
+    slips: &Slips,
+    command_id: [u8; 16],
+    secret: BodySecret,
+) -> Record {
+    let header = &event.header;
+    let digests = slips
+        .rows
+        .iter()
+        .map(|(to, slip)| slip_digest(&slip_bytes(&header.origin, to, slip, slip_nonce(&slips.secret, to))))
+        .collect();
+    let signatures = signatures_digest(&event.signatures);
+    let context = moment.context(RecordKind::EventSent, &header.author, signatures, digests);
+    let node = NodePart {
+        slips: slips.wire(),
+        slip_secret: slips.secret.to_vec(),
+        command_id: command_id.to_vec(),
+        ..NodePart::default()
+    };
+    Record { secret: Some(secret), ..event_record(moment, context, node, event, facts) }
+}
+
+/// A peer's event, before it is receipted.
+#[must_use]
+pub fn event_received(moment: &Moment<'_>, delivery: Delivery, facts: Vec<Fact>, secret: BodySecret) -> Record {
+    let Delivery { event, slip, proven } = delivery;
+    let author = event.header.author.clone();
+    let signatures = signatures_digest(&event.signatures);
+    let context = moment.context(RecordKind::EventReceived, &author, signatures, Vec::new());
+    let node = NodePart {
+        peer: author.to_string(),
+        slips: vec![slip_row(&slip)],
+        peer_index: proven.index().0,
+        ..NodePart::default()
+    };
+    Record { secret: Some(secret), ..event_record(moment, context, node, event, facts) }
+}
+
+/// Which event of which request an answer is about.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The event answered.
+    pub event: EventId,
+    /// Its thread and request, when that request has keys here.
+    pub thread: Option<(ThreadId, RequestId)>,
+    /// The other Party: who receipted, refused, or is refused.
+    pub peer: &'a PartyCode,
+    /// The slip it was delivered with: its debt ends, or its number is consumed.
+    pub slip: &'a Slip,
+    /// Where the peer's ledger holds the event or the refusal; zero for our own refusals.
+    pub peer_index: LedgerIndex,
+}
+
+fn answer_record(
+    moment: &Moment<'_>,
+    about: &About<'_>,
+    record_id: Digest,
+    context: Context,
+    code: &str,
+    case: CasePart,
+) -> Record {
+    let node = NodePart {
+        peer: about.peer.to_string(),
+        answers: about.event.as_bytes().to_vec(),
+        slips: vec![slip_row(about.slip)],
+        peer_index: about.peer_index.0,
+        code: code.to_owned(),
+        ..NodePart::default()
+    };
+    let (thread, request) = about.thread.unzip();
+    assemble(moment, Parts { record_id, request, thread, context, node, case })
+}
+
+/// The peer's receipt for an event of ours. An empty proof says that the peer receipted it once and has
+/// erased it since: the debt ends, the proof is lost.
+#[must_use]
+pub fn receipt(moment: &Moment<'_>, about: &About<'_>, proof: Vec<u8>) -> Record {
+    let record_id = sha256(&[&pae(RECEIPT_TYPE, &proof)]);
+    let context = moment.context(RecordKind::Receipt, about.peer, signatures_digest(&[]), Vec::new());
+    let case = CasePart { payload_type: RECEIPT_TYPE.into(), proof, ..CasePart::default() };
+    answer_record(moment, about, record_id, context, "", case)
+}
+
+/// A refusal with its signatures: the peer's of our event (with its proof), or ours of the peer's.
+#[derive(Debug, Clone)]
+pub struct SignedRefusal {
+    /// `RefusalGiven` or `RefusalTaken`.
+    pub kind: RecordKind,
+    /// The stable code.
+    pub code: String,
+    /// The refusal's exact bytes.
+    pub bytes: Vec<u8>,
+    /// Both signatures.
+    pub signatures: Vec<Signature>,
+    /// The peer's proof that it stands in its ledger; empty for our own.
+    pub proof: Vec<u8>,
+}
+
+/// A refusal given or taken.
+#[must_use]
+pub fn refusal(moment: &Moment<'_>, about: &About<'_>, signer: &PartyCode, refusal: SignedRefusal) -> Record {
+    let record_id = sha256(&[&pae(REFUSAL_TYPE, &refusal.bytes)]);
+    let context = moment.context(refusal.kind, signer, signatures_digest(&refusal.signatures), Vec::new());
+    let case = CasePart {
+        payload_type: REFUSAL_TYPE.into(),
+        header: refusal.bytes,
+        signatures: refusal.signatures,
+        proof: refusal.proof,
+        ..CasePart::default()
+    };
+    answer_record(moment, about, record_id, context, &refusal.code, case)
+}
+
+fn slip_row(slip: &Slip) -> SlipRow {
+    SlipRow { to: String::new(), lane: slip.lane as i32, number: slip.number }
+}
+
+/// The bytes of a refusal, to be signed.
+#[must_use]
+pub fn refusal_bytes(trust: &Trust, us: &PartyCode, origin: &Origin, event: &Event, code: &str, at: Time) -> Vec<u8> {
+    proto::Refusal {
+        network: trust.charter().network.to_string(),
+        event_id: event.id.as_bytes().to_vec(),
+        author: event.header.author.to_string(),
+        refuser: us.to_string(),
+        origin: origin.to_string(),
+        code: code.to_owned(),
+        time_ms: at.0,
+    }
+    .encode_to_vec()
+}
