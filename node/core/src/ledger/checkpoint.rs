@@ -9,19 +9,15 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::LedgerFault;
+use super::{
+    LedgerFault,
+    note::{self, Line, Note},
+};
 use crate::{
-    crypto::{HybridSigner, PublicKey, sha256},
+    crypto::{HybridSigner, PublicKey},
     ids::{Digest, Origin, Time},
     proto::{Algorithm, KeyRole},
 };
-
-/// The longest note read: text, and [`LINES_MAX`] lines of which half carry ML-DSA-44 signatures
-/// (3.4 KiB each in base64).
-pub const NOTE_MAX: usize = 64 << 10;
-/// The most signature lines read: signed-note asks for at least 16; seven witnesses with two
-/// algorithms, and the ledger's own pair beside that of the keys before, make 18.
-pub const LINES_MAX: usize = 32;
 
 /// signed-note: a plain Ed25519 signature over the text.
 const TYPE_ED25519: u8 = 0x01;
@@ -29,9 +25,6 @@ const TYPE_ED25519: u8 = 0x01;
 const TYPE_ML_DSA_44: u8 = 0x06;
 /// tlog-cosignature: what separates these messages from all others an ML-DSA-44 key may sign.
 const COSIGNED_LABEL: &[u8; 12] = b"subtree/v1\n\0";
-/// What a signature line begins with: an em dash and a space.
-const LINE_START: &str = "\u{2014} ";
-
 /// The size and root of one ledger at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -59,17 +52,17 @@ impl Checkpoint {
         if self.size == 0 {
             return Err(LedgerFault::Empty);
         }
-        let [classical, quantum] = signer.public();
-        if quantum.algorithm != Algorithm::MlDsa44 || [classical, quantum].iter().any(|key| line_type(key).is_none()) {
-            return Err(LedgerFault::CannotSign);
-        }
+        let origin = self.origin.as_str();
+        let [first, second] =
+            signer.public().map(|key| line_type(key).map(|kind| note::key_id(origin, kind, &key.bytes)));
+        let (first, second) = first.zip(second).ok_or(LedgerFault::CannotSign)?;
         let text = self.text();
         let seconds = now.0 / 1000;
-        let message = cosigned_message(self.origin.as_str(), self, seconds);
+        let message = cosigned_message(origin, self, seconds);
         let signature = signer.sign_ml_dsa(&message).map_err(|_| LedgerFault::CannotSign)?;
         let timestamped = [&seconds.to_be_bytes()[..], &signature].concat();
-        let first = note_line(&self.origin, classical, &signer.sign_ed25519(text.as_bytes()));
-        let second = note_line(&self.origin, quantum, &timestamped);
+        let first = note::line(origin, first, &signer.sign_ed25519(text.as_bytes()));
+        let second = note::line(origin, second, &timestamped);
         Ok(format!("{text}\n{first}{second}"))
     }
 }
@@ -98,14 +91,16 @@ impl VerifiedCheckpoint {
         origin: &Origin,
         keys: impl IntoIterator<Item = &'k PublicKey>,
     ) -> Result<Self, LedgerFault> {
-        let read = Note::parse(note)?;
-        if read.checkpoint.origin != *origin {
+        let (checkpoint, read) = read(note)?;
+        if checkpoint.origin != *origin {
             return Err(LedgerFault::OtherOrigin);
         }
         let (mut classical, mut quantum) = (false, None);
         for key in keys {
-            let Some(line) = read.line_by(key)? else { continue };
-            match line.check(key, &read.checkpoint)? {
+            let Some(kind) = line_type(key) else { continue };
+            let key_id = note::key_id(origin.as_str(), kind, &key.bytes);
+            let Some(line) = read.line_by(origin.as_str(), key_id)? else { continue };
+            match check_line(line, key, &checkpoint)? {
                 None => classical = true,
                 time => quantum = quantum.max(time),
             }
@@ -115,7 +110,7 @@ impl VerifiedCheckpoint {
             (false, _) => return Err(LedgerFault::NoEd25519),
             (true, None) => return Err(LedgerFault::NoMlDsa),
         };
-        Ok(Self { checkpoint: read.checkpoint, signed, note: note.to_vec() })
+        Ok(Self { checkpoint, signed, note: note.to_vec() })
     }
 
     /// What was signed.
@@ -143,81 +138,28 @@ impl VerifiedCheckpoint {
 /// # Errors
 /// When the form is broken.
 pub fn parse_unverified(note: &[u8]) -> Result<Checkpoint, LedgerFault> {
-    Note::parse(note).map(|read| read.checkpoint)
+    read(note).map(|(checkpoint, _)| checkpoint)
 }
 
-/// A note that is well formed and not yet checked.
-struct Note<'n> {
-    checkpoint: Checkpoint,
-    lines: Vec<Line<'n>>,
+/// The note's form and its text, read; no signature checked.
+fn read(note: &[u8]) -> Result<(Checkpoint, Note<'_>), LedgerFault> {
+    let note = Note::parse(note)?;
+    Ok((parse_text(note.text)?, note))
 }
 
-/// One signature line.
-struct Line<'n> {
-    name: &'n str,
-    key_id: [u8; 4],
-    signature: Vec<u8>,
-}
-
-impl<'n> Note<'n> {
-    fn parse(note: &'n [u8]) -> Result<Self, LedgerFault> {
-        if note.len() > NOTE_MAX {
-            return Err(LedgerFault::NoteTooLarge);
-        }
-        let note = std::str::from_utf8(note).map_err(|_| LedgerFault::NoteMalformed("not UTF-8"))?;
-        if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
-            return Err(LedgerFault::NoteMalformed("control character"));
-        }
-        let (text, lines) = note.split_once("\n\n").ok_or(LedgerFault::NoteMalformed("no blank line"))?;
-        let checkpoint = parse_text(text)?;
-        let lines = lines.strip_suffix('\n').ok_or(LedgerFault::NoteMalformed("no final newline"))?;
-        if lines.split('\n').count() > LINES_MAX {
-            return Err(LedgerFault::TooManySignatures);
-        }
-        Ok(Self { checkpoint, lines: lines.split('\n').map(Line::parse).collect::<Result<_, _>>()? })
+/// Checks a line under the key it names. An ML-DSA-44 line gives the time it states.
+fn check_line(line: &Line<'_>, key: &PublicKey, checkpoint: &Checkpoint) -> Result<Option<Time>, LedgerFault> {
+    let bad = |_| LedgerFault::BadSignature;
+    if key.algorithm == Algorithm::Ed25519 {
+        key.verify(checkpoint.text().as_bytes(), &line.signature).map_err(bad)?;
+        return Ok(None);
     }
-
-    /// The one line in a key's name, if the key is one that signs checkpoints.
-    fn line_by(&self, key: &PublicKey) -> Result<Option<&Line<'n>>, LedgerFault> {
-        let origin = self.checkpoint.origin.as_str();
-        let Some(key_id) = line_type(key).map(|kind| note_key_id(origin, kind, &key.bytes)) else {
-            return Ok(None);
-        };
-        let mut named = self.lines.iter().filter(|line| line.name == origin && line.key_id == key_id);
-        match (named.next(), named.next()) {
-            (_, Some(_)) => Err(LedgerFault::RepeatedSignature),
-            (line, None) => Ok(line),
-        }
-    }
-}
-
-impl<'n> Line<'n> {
-    fn parse(line: &'n str) -> Result<Self, LedgerFault> {
-        let malformed = LedgerFault::NoteMalformed("signature line");
-        let read = || {
-            let (name, encoded) = line.strip_prefix(LINE_START)?.split_once(' ')?;
-            let signature = STANDARD.decode(encoded).ok()?;
-            let (key_id, signature) = signature.split_first_chunk::<4>()?;
-            let named = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
-            (named && !signature.is_empty()).then(|| Self { name, key_id: *key_id, signature: signature.to_vec() })
-        };
-        read().ok_or(malformed)
-    }
-
-    /// Checks the line under the key it names. An ML-DSA-44 line gives the time it states.
-    fn check(&self, key: &PublicKey, checkpoint: &Checkpoint) -> Result<Option<Time>, LedgerFault> {
-        let bad = |_| LedgerFault::BadSignature;
-        if key.algorithm == Algorithm::Ed25519 {
-            key.verify(checkpoint.text().as_bytes(), &self.signature).map_err(bad)?;
-            return Ok(None);
-        }
-        let (seconds, signature) = self.signature.split_first_chunk::<8>().ok_or(LedgerFault::BadSignature)?;
-        let seconds = u64::from_be_bytes(*seconds);
-        // Within what tlog-cosignature allows, and no farther than our milliseconds count.
-        let moment = seconds.checked_mul(1000).map(Time).ok_or(LedgerFault::BadSignature)?;
-        key.verify(&cosigned_message(self.name, checkpoint, seconds), signature).map_err(bad)?;
-        Ok(Some(moment))
-    }
+    let (seconds, signature) = line.signature.split_first_chunk::<8>().ok_or(LedgerFault::BadSignature)?;
+    let seconds = u64::from_be_bytes(*seconds);
+    // Within what tlog-cosignature allows, and no farther than our milliseconds count.
+    let moment = seconds.checked_mul(1000).map(Time).ok_or(LedgerFault::BadSignature)?;
+    key.verify(&cosigned_message(line.name, checkpoint, seconds), signature).map_err(bad)?;
+    Ok(Some(moment))
 }
 
 /// The three lines, without the newline that ends the last.
@@ -246,19 +188,6 @@ fn line_type(key: &PublicKey) -> Option<u8> {
     }
 }
 
-/// signed-note's key id: a hint that finds the key, never a proof.
-fn note_key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
-    let digest = sha256(&[name.as_bytes(), b"\n", &[kind], key]);
-    let [a, b, c, d, ..] = *digest.as_bytes();
-    [a, b, c, d]
-}
-
-fn note_line(origin: &Origin, key: &PublicKey, signature: &[u8]) -> String {
-    let kind = line_type(key).expect("the signer was checked to be a checkpoint pair");
-    let key_id = note_key_id(origin.as_str(), kind, &key.bytes);
-    format!("{LINE_START}{origin} {}\n", STANDARD.encode([&key_id[..], signature].concat()))
-}
-
 /// tlog-cosignature's `cosigned_message` for a whole tree: label, cosigner, time, origin, start
 /// (zero), end, root. Names are preceded by their length in one byte.
 fn cosigned_message(cosigner: &str, checkpoint: &Checkpoint, seconds: u64) -> Vec<u8> {
@@ -274,4 +203,274 @@ fn cosigned_message(cosigner: &str, checkpoint: &Checkpoint, seconds: u64) -> Ve
     message.extend_from_slice(&checkpoint.size.to_be_bytes());
     message.extend_from_slice(checkpoint.root.as_bytes());
     message
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        crypto::{Seed, sha256},
+        ledger::note::{LINES_MAX, NOTE_MAX},
+    };
+
+    const NOW: Time = Time(1_800_000_000_500);
+
+    pub(in crate::ledger) fn origin() -> Origin {
+        Origin::parse("xa.demo.test/ledger/1").expect("origin")
+    }
+
+    pub(in crate::ledger) fn signer(n: u8) -> HybridSigner {
+        pair(KeyRole::Checkpoint, Algorithm::MlDsa44, n)
+    }
+
+    fn pair(role: KeyRole, ml_dsa: Algorithm, n: u8) -> HybridSigner {
+        HybridSigner::new(role, &Seed::new([n; 32]), ml_dsa, &Seed::new([n + 1; 32])).expect("keys")
+    }
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint { origin: origin(), size: 7, root: Digest::new([9; 32]) }
+    }
+
+    fn note() -> String {
+        checkpoint().sign(&signer(1), NOW).expect("signed")
+    }
+
+    fn verify(note: &[u8], signers: &[&HybridSigner]) -> Result<VerifiedCheckpoint, LedgerFault> {
+        VerifiedCheckpoint::verify(note, &origin(), signers.iter().flat_map(|signer| signer.public()))
+    }
+
+    /// Reads `note` under the keys that sign [`note`].
+    fn check(note: impl AsRef<[u8]>, expected: Result<(), LedgerFault>) {
+        let found = verify(note.as_ref(), &[&signer(1)]).map(|_| ());
+        assert_eq!(found, expected, "{}", String::from_utf8_lossy(note.as_ref()));
+    }
+
+    /// Text, Ed25519 line and ML-DSA-44 line, each with its newline.
+    fn parts(note: &str) -> [String; 3] {
+        let (text, lines) = note.split_once("\n\n").expect("blank line");
+        let (first, second) = lines.split_once('\n').expect("two lines");
+        [format!("{text}\n"), format!("{first}\n"), second.to_owned()]
+    }
+
+    fn line_bytes(line: &str) -> Vec<u8> {
+        STANDARD.decode(line.trim_end().rsplit_once(' ').expect("encoded").1).expect("base64")
+    }
+
+    fn line(name: &str, bytes: &[u8]) -> String {
+        format!("\u{2014} {name} {}\n", STANDARD.encode(bytes))
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_keeps_its_bytes() {
+        let note = note();
+        let verified = verify(note.as_bytes(), &[&signer(1)]).expect("verifies");
+        assert_eq!(verified.checkpoint(), &checkpoint());
+        assert_eq!(verified.signed(), Time(1_800_000_000_000));
+        assert_eq!(verified.note(), note.as_bytes());
+        assert_eq!(parse_unverified(note.as_bytes()), Ok(checkpoint()));
+    }
+
+    #[test]
+    fn the_text_is_three_lines() {
+        let root = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
+        assert_eq!(checkpoint().text(), format!("xa.demo.test/ledger/1\n7\n{root}\n"));
+    }
+
+    #[test]
+    fn the_ed25519_line_verifies_elsewhere() {
+        let note = note();
+        let signer = signer(1);
+        let key = [&[1], &signer.public()[0].bytes[..]].concat();
+        let key_id = signed_note::key_id(origin().as_str(), &key);
+        let verifier_key = format!("{}+{key_id:08x}+{}", origin(), STANDARD.encode(&key));
+        let verifier = signed_note::StandardVerifier::new(&verifier_key).expect("verifier key");
+        let read = signed_note::Note::from_bytes(note.as_bytes()).expect("read elsewhere");
+        let known = signed_note::VerifierList::new(vec![Box::new(verifier)]);
+        let (verified, others) = read.verify(&known).expect("verifies elsewhere");
+        assert_eq!((verified.len(), others.len()), (1, 1));
+        assert_eq!(read.text(), checkpoint().text().as_bytes());
+        assert_eq!(read.to_bytes(), note.as_bytes());
+    }
+
+    #[test]
+    fn the_ml_dsa_line_verifies_elsewhere() {
+        use ml_dsa::signature::Verifier as _;
+        let [_, _, second] = parts(&note());
+        let bytes = line_bytes(&second);
+        let key = &signer(1).public()[1].bytes.clone();
+        assert_eq!(bytes[..4], sha256(&[b"xa.demo.test/ledger/1\n\x06", key]).as_bytes()[..4]);
+        assert_eq!(bytes[4..12], 1_800_000_000_u64.to_be_bytes());
+        assert_eq!(bytes.len(), 4 + 8 + 2420);
+        let message = [
+            &b"subtree/v1\n\0"[..],
+            b"\x15xa.demo.test/ledger/1",
+            &1_800_000_000_u64.to_be_bytes(),
+            b"\x15xa.demo.test/ledger/1",
+            &0_u64.to_be_bytes(),
+            &7_u64.to_be_bytes(),
+            &[9; 32],
+        ]
+        .concat();
+        let key = ml_dsa::EncodedVerifyingKey::<ml_dsa::MlDsa44>::try_from(&key[..]).expect("1312 bytes");
+        let key = ml_dsa::VerifyingKey::<ml_dsa::MlDsa44>::decode(&key);
+        let signature = ml_dsa::Signature::<ml_dsa::MlDsa44>::try_from(&bytes[12..]).expect("decodes");
+        key.verify(&message, &signature).expect("verifies elsewhere");
+    }
+
+    #[test]
+    fn both_lines_are_required() {
+        let [text, first, second] = parts(&note());
+        check(format!("{text}\n{first}{second}"), Ok(()));
+        check(format!("{text}\n{second}{first}"), Ok(()));
+        check(format!("{text}\n{first}"), Err(LedgerFault::NoMlDsa));
+        check(format!("{text}\n{second}"), Err(LedgerFault::NoEd25519));
+        check(format!("{text}\n{first}{first}{second}"), Err(LedgerFault::RepeatedSignature));
+        check(&text, Err(LedgerFault::NoteMalformed("no blank line")));
+        check(format!("{text}\n"), Err(LedgerFault::NoteMalformed("no final newline")));
+        check(format!("{text}\n\n"), Err(LedgerFault::NoteMalformed("signature line")));
+    }
+
+    #[test]
+    fn only_checkpoint_keys_of_the_right_name_count() {
+        let own = note();
+        assert_eq!(verify(own.as_bytes(), &[]), Err(LedgerFault::NoEd25519));
+        assert_eq!(verify(own.as_bytes(), &[&signer(5)]), Err(LedgerFault::NoEd25519));
+        for role in [KeyRole::Record, KeyRole::Witness, KeyRole::Root] {
+            let same_keys = pair(role, Algorithm::MlDsa44, 1);
+            assert_eq!(verify(own.as_bytes(), &[&same_keys]), Err(LedgerFault::NoEd25519));
+        }
+        let signer = signer(1);
+        let [classical, quantum] = signer.public();
+        let under = |key| VerifiedCheckpoint::verify(own.as_bytes(), &origin(), [key]).map(|_| ());
+        assert_eq!(under(classical), Err(LedgerFault::NoMlDsa));
+        assert_eq!(under(quantum), Err(LedgerFault::NoEd25519));
+        let other = Origin::parse("xb.demo.test/ledger/1").expect("origin");
+        let found = VerifiedCheckpoint::verify(own.as_bytes(), &other, signer.public());
+        assert_eq!(found, Err(LedgerFault::OtherOrigin));
+    }
+
+    #[test]
+    fn lines_by_others_are_passed_over_and_rotation_verifies() {
+        let [text, first, second] = parts(&note());
+        let [_, newer_first, newer_second] = parts(&checkpoint().sign(&signer(5), Time(NOW.0 + 9000)).expect("signed"));
+        let cosigned = line("witness.example/w1", &[7; 76]);
+        let all = format!("{text}\n{cosigned}{newer_first}{first}{newer_second}{second}");
+        check(&all, Ok(()));
+        let both = verify(all.as_bytes(), &[&signer(1), &signer(5)]).expect("both pairs verify");
+        assert_eq!(both.signed(), Time(1_800_000_009_000));
+        // A line in a known key's name must verify even when another pair would do.
+        let mut bytes = line_bytes(&newer_second);
+        bytes[100] ^= 1;
+        let spoiled = format!("{text}\n{first}{second}{}", line(origin().as_str(), &bytes));
+        assert!(verify(spoiled.as_bytes(), &[&signer(1)]).is_ok());
+        assert_eq!(verify(spoiled.as_bytes(), &[&signer(1), &signer(5)]), Err(LedgerFault::BadSignature));
+    }
+
+    #[test]
+    fn halves_of_different_checkpoints_do_not_combine() {
+        let [text, first, second] = parts(&note());
+        let other = Checkpoint { size: 8, ..checkpoint() }.sign(&signer(1), NOW).expect("signed");
+        let [_, other_first, other_second] = parts(&other);
+        check(format!("{text}\n{first}{other_second}"), Err(LedgerFault::BadSignature));
+        check(format!("{text}\n{other_first}{second}"), Err(LedgerFault::BadSignature));
+    }
+
+    #[test]
+    fn the_time_is_signed_and_bounded() {
+        let [text, first, second] = parts(&note());
+        for seconds in [0, 1_800_000_001, u64::MAX] {
+            let mut bytes = line_bytes(&second);
+            bytes[4..12].copy_from_slice(&seconds.to_be_bytes());
+            check(format!("{text}\n{first}{}", line(origin().as_str(), &bytes)), Err(LedgerFault::BadSignature));
+        }
+        let short = &line_bytes(&second)[..11];
+        check(format!("{text}\n{first}{}", line(origin().as_str(), short)), Err(LedgerFault::BadSignature));
+    }
+
+    #[test]
+    fn the_form_is_strict() {
+        let own = note();
+        let bad = |from: &str, to: &str, why| check(own.replacen(from, to, 1), Err(LedgerFault::NoteMalformed(why)));
+        bad("\n7\n", "\n07\n", "size line");
+        bad("\n7\n", "\n+7\n", "size line");
+        bad("\n7\n", "\n 7\n", "size line");
+        bad("\n7\n", "\n\u{0667}\n", "size line");
+        bad("\n7\n", "\n18446744073709551616\n", "size line");
+        bad("CQk=\n", "CQl=\n", "root line");
+        bad("CQk=\n", "CQk\n", "root line");
+        bad("CQkJ", "CQk", "root line");
+        bad("CQk=\n", "CQk=\nextension\n", "not three lines of text");
+        bad("\n7\n", "\n", "not three lines of text");
+        bad("xa.demo", "XA.demo", "origin line");
+        bad("\n7\n", "\n7\r\n", "control character");
+        bad("\n\n\u{2014} ", "\n\n- ", "signature line");
+        bad("\n\n\u{2014} ", "\n\n\u{2014}  ", "signature line");
+        bad("\n\n\u{2014} xa", "\n\n\u{2014} x+a", "signature line");
+        bad("\n\n\u{2014} xa", "\n\n\u{2014} x\u{a0}a", "signature line");
+        bad("\n\n", "\n\n\n", "signature line");
+        check(own.replacen("\n7\n", "\n0\n", 1), Err(LedgerFault::Empty));
+        check(own.trim_end(), Err(LedgerFault::NoteMalformed("no final newline")));
+        check([&own, "\n"].concat(), Err(LedgerFault::NoteMalformed("signature line")));
+        check([&own, "x\n"].concat(), Err(LedgerFault::NoteMalformed("signature line")));
+        check([own.as_bytes(), &[0xff]].concat(), Err(LedgerFault::NoteMalformed("not UTF-8")));
+        check("", Err(LedgerFault::NoteMalformed("no blank line")));
+        check("\n\n\n", Err(LedgerFault::NoteMalformed("signature line")));
+        check("\n\n\u{2014} x AAAAAAA=\n", Err(LedgerFault::NoteMalformed("not three lines of text")));
+    }
+
+    #[test]
+    fn size_and_lines_are_bounded() {
+        let padding = line("witness.example/w1", &[7; 76]);
+        check([note(), padding.repeat(LINES_MAX - 2)].concat(), Ok(()));
+        check([note(), padding.repeat(LINES_MAX - 1)].concat(), Err(LedgerFault::TooManySignatures));
+        check(vec![b'\n'; NOTE_MAX + 1], Err(LedgerFault::NoteTooLarge));
+        // Eighteen ML-DSA-44 lines under the longest names fit, which is more than ever meet.
+        let longest = line(&"w".repeat(160), &[7; 2432]);
+        assert!(longest.len() * 18 <= NOTE_MAX, "{}", longest.len() * 18);
+    }
+
+    #[test]
+    fn only_a_checkpoint_pair_signs_and_only_something() {
+        let sign = |signer: &HybridSigner| checkpoint().sign(signer, NOW).map(|_| ());
+        assert_eq!(sign(&pair(KeyRole::Record, Algorithm::MlDsa44, 1)), Err(LedgerFault::CannotSign));
+        assert_eq!(sign(&pair(KeyRole::Checkpoint, Algorithm::MlDsa65, 1)), Err(LedgerFault::CannotSign));
+        assert_eq!(sign(&signer(1)), Ok(()));
+        let empty = Checkpoint { size: 0, ..checkpoint() };
+        assert_eq!(empty.sign(&signer(1), NOW), Err(LedgerFault::Empty));
+    }
+
+    #[test]
+    fn one_changed_bit_in_any_byte_is_refused() {
+        let signer = signer(1);
+        let good = note().into_bytes();
+        for place in 0..good.len() {
+            let mut changed = good.clone();
+            changed[place] ^= 1 << (place % 8);
+            assert!(verify(&changed, &[&signer]).is_err(), "byte {place}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_size_root_and_time_survive(size in 1_u64.., root: [u8; 32], seconds in 0_u64..(u64::MAX / 1000)) {
+            let own = Checkpoint { origin: origin(), size, root: Digest::new(root) };
+            let note = own.sign(&signer(1), Time(seconds * 1000)).expect("signed");
+            let verified = verify(note.as_bytes(), &[&signer(1)]).expect("verifies");
+            prop_assert_eq!(verified.checkpoint(), &own);
+            prop_assert_eq!(verified.signed(), Time(seconds * 1000));
+        }
+
+        #[test]
+        fn noise_is_read_without_panic(noise: Vec<u8>, cut: usize) {
+            prop_assert!(parse_unverified(&noise).is_err());
+            let good = note().into_bytes();
+            let cut = cut % good.len();
+            let spliced = [&good[..cut], &noise, &good[cut..]].concat();
+            if !noise.is_empty() {
+                prop_assert!(verify(&spliced, &[&signer(1)]).is_err());
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a tree, a checkpoint or a proof: one enum, one code each.
 //!
-//! Decides nothing. A caller that received the bytes from a peer treats every variant but
-//! [`LedgerFault::CannotSign`] and [`LedgerFault::SizeBeyondTree`] as that peer's misconduct.
+//! Decides nothing: whether a fault is a peer's misconduct or our own mistake depends on whose bytes
+//! were read, and only the caller knows that.
 
 use crate::wire::WireFault;
 

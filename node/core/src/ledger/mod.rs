@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod context;
 mod fault;
 pub mod leaf;
+mod note;
 pub mod proof;
 pub mod tree;
 
@@ -19,5 +20,6 @@ pub use checkpoint::{Checkpoint, VerifiedCheckpoint};
 pub use context::{Context, SLIPS_MAX};
 pub use fault::LedgerFault;
 pub use leaf::{LeafEntry, Salt, leaf_entry, leaf_hash, signatures_digest, slip_digest, slip_nonce};
+pub use note::{LINES_MAX, NOTE_MAX};
 pub use proof::{Appended, ProvenRecord, RecordProof};
 pub use tree::{PATH_MAX, Tree, verify_consistency, verify_inclusion};

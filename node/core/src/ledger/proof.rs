@@ -187,3 +187,182 @@ impl Appended {
         self.size
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        ledger::{
+            Tree,
+            checkpoint::tests::{origin, signer},
+        },
+        wire::WireFault,
+    };
+
+    const SIZE: u64 = 11;
+    const PLACE: LedgerIndex = LedgerIndex(6);
+
+    /// A ledger of eleven records with the proof of the seventh.
+    struct Fixture {
+        record_id: Digest,
+        context: Context,
+        wire: proto::RecordProof,
+        verified: VerifiedCheckpoint,
+    }
+
+    static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+        let record_id = Digest::new([0x51; 32]);
+        let context = Context {
+            kind: RecordKind::EventReceived,
+            recorded: Time(1_800_000_000_007),
+            charter: Digest::new([1; 32]),
+            profile: Digest::new([2; 32]),
+            signatures: Digest::new([3; 32]),
+            slips: vec![Digest::new([4; 32])],
+        };
+        let salt = Salt([0x77; 32]);
+        let mut tree = Tree::new();
+        for n in 0..SIZE {
+            let own = leaf_hash(&leaf_entry(&salt, &record_id, &context.to_bytes()));
+            tree.push(if n == PLACE.0 { own } else { Digest::new([0x80 | n.to_be_bytes()[7]; 32]) });
+        }
+        let checkpoint = Checkpoint { origin: origin(), size: SIZE, root: tree.root() };
+        let note = checkpoint.sign(&signer(1), Time(1_800_000_001_000)).expect("signed");
+        let verified = VerifiedCheckpoint::verify(note.as_bytes(), &origin(), signer(1).public()).expect("verifies");
+        let path = tree.inclusion(PLACE, SIZE).expect("path");
+        let bytes = RecordProof::build(&record_id, &context.to_bytes(), &salt, PLACE, &path, note.as_bytes());
+        let wire = proto::RecordProof::decode(&bytes[..]).expect("decodes");
+        Fixture { record_id, context, wire, verified }
+    });
+
+    fn judge(bytes: &[u8]) -> Result<ProvenRecord, LedgerFault> {
+        RecordProof::parse(bytes)?.verify(&FIXTURE.record_id, RecordKind::EventReceived, &FIXTURE.verified)
+    }
+
+    fn check(change: impl Fn(&mut proto::RecordProof), expected: Result<(), LedgerFault>) {
+        let mut wire = FIXTURE.wire.clone();
+        change(&mut wire);
+        assert_eq!(judge(&wire.encode_to_vec()).map(|_| ()), expected);
+    }
+
+    #[test]
+    fn a_proof_says_where_when_and_under_what() {
+        let proven = judge(&FIXTURE.wire.encode_to_vec()).expect("holds");
+        assert_eq!(proven.index(), PLACE);
+        assert_eq!(proven.recorded(), Time(1_800_000_000_007));
+        assert_eq!(proven.context(), &FIXTURE.context);
+        assert_eq!(proven.checkpoint(), FIXTURE.verified.checkpoint());
+    }
+
+    #[test]
+    fn what_was_parsed_builds_the_same_bytes() {
+        let bytes = FIXTURE.wire.encode_to_vec();
+        let proof = RecordProof::parse(&bytes).expect("parses");
+        assert_eq!((proof.record_id(), proof.context()), (&FIXTURE.record_id, &FIXTURE.context));
+        assert_eq!(proof.note(), FIXTURE.verified.note());
+        let again = RecordProof::build(
+            &proof.record_id,
+            &proof.context_bytes,
+            &proof.salt,
+            proof.index,
+            &proof.path,
+            &proof.note,
+        );
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn a_proof_serves_one_record_kind_and_checkpoint() {
+        let proof = RecordProof::parse(&FIXTURE.wire.encode_to_vec()).expect("parses");
+        let verify = |id: u8, kind, verified| proof.verify(&Digest::new([id; 32]), kind, verified).map(|_| ());
+        let good = &FIXTURE.verified;
+        assert_eq!(verify(0x51, RecordKind::EventReceived, good), Ok(()));
+        assert_eq!(verify(0x52, RecordKind::EventReceived, good), Err(LedgerFault::OtherRecord));
+        assert_eq!(verify(0x51, RecordKind::EventSent, good), Err(LedgerFault::OtherKind));
+        // The same tree signed a second later is another note: it is verified for itself.
+        let note = good.checkpoint().sign(&signer(1), Time(1_800_000_002_000)).expect("signed");
+        let other = VerifiedCheckpoint::verify(note.as_bytes(), &origin(), signer(1).public()).expect("verifies");
+        assert_eq!(verify(0x51, RecordKind::EventReceived, &other), Err(LedgerFault::OtherCheckpoint));
+    }
+
+    #[test]
+    fn every_part_is_required_and_bounded() {
+        check(|_| (), Ok(()));
+        check(|p| p.record_id.clear(), Err(LedgerFault::ProofField("record id")));
+        check(|p| p.salt.truncate(31), Err(LedgerFault::ProofField("salt")));
+        check(|p| p.salt.push(0), Err(LedgerFault::ProofField("salt")));
+        check(|p| p.path[1].clear(), Err(LedgerFault::ProofField("path")));
+        check(|p| p.path.resize(65, vec![0; 32]), Err(LedgerFault::PathLength(65)));
+        check(|p| p.path.resize(64, vec![0; 32]), Err(LedgerFault::PathLength(64)));
+        check(|p| p.path.clear(), Err(LedgerFault::PathLength(0)));
+        check(|p| p.context.clear(), Err(LedgerFault::ContextField("kind")));
+        check(|p| p.context.push(0xff), Err(LedgerFault::ContextMalformed(WireFault::Undecodable)));
+        check(|p| p.checkpoint.clear(), Err(LedgerFault::OtherCheckpoint));
+        check(|p| p.checkpoint.resize(PROOF_MAX, b'x'), Err(LedgerFault::ProofMalformed(WireFault::TooLarge)));
+        check(|p| p.path.swap(0, 1), Err(LedgerFault::WrongRoot));
+        check(|p| p.index = SIZE, Err(LedgerFault::IndexBeyondSize { index: SIZE, size: SIZE }));
+        check(|p| p.index = u64::MAX, Err(LedgerFault::IndexBeyondSize { index: u64::MAX, size: SIZE }));
+        check(|p| p.index = 7, Err(LedgerFault::WrongRoot));
+        check(|p| p.index = 10, Err(LedgerFault::PathLength(4)));
+    }
+
+    #[test]
+    fn a_context_moved_back_in_time_is_another_leaf() {
+        let moved = Context { recorded: Time(1_700_000_000_000), ..FIXTURE.context.clone() };
+        check(|p| p.context = moved.to_bytes(), Err(LedgerFault::WrongRoot));
+    }
+
+    #[test]
+    fn the_largest_honest_proof_fits_its_limit() {
+        let context = Context { slips: vec![Digest::new([4; 32]); super::super::SLIPS_MAX], ..FIXTURE.context.clone() };
+        let path = [Digest::new([1; 32]); PATH_MAX];
+        let note = FIXTURE.verified.note();
+        let bytes = RecordProof::build(&FIXTURE.record_id, &context.to_bytes(), &Salt([1; 32]), PLACE, &path, note);
+        assert!(bytes.len() < PROOF_MAX, "{}", bytes.len());
+        assert!(RecordProof::parse(&bytes).is_ok());
+    }
+
+    #[test]
+    fn one_changed_bit_anywhere_is_refused() {
+        let good = FIXTURE.wire.encode_to_vec();
+        for bit in 0..good.len() * 8 {
+            let mut changed = good.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(judge(&changed).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_token_lies_below_its_size() {
+        let token = Appended::on_disk(LedgerIndex(3), 4);
+        assert_eq!((token.index(), token.size()), (LedgerIndex(3), 4));
+        assert!(std::panic::catch_unwind(|| Appended::on_disk(LedgerIndex(4), 4)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_proof_survives_writing_and_reading(
+            id: [u8; 32], salt: [u8; 32], index: u64, nodes in 0_usize..=PATH_MAX, note in "[ -~]{0,200}",
+        ) {
+            let path = vec![Digest::new(id); nodes];
+            let context = FIXTURE.context.to_bytes();
+            let bytes = RecordProof::build(
+                &Digest::new(id), &context, &Salt(salt), LedgerIndex(index), &path, note.as_bytes(),
+            );
+            let proof = RecordProof::parse(&bytes).expect("parses");
+            prop_assert_eq!(proof.record_id(), &Digest::new(id));
+            prop_assert_eq!((proof.salt, proof.index), (Salt(salt), LedgerIndex(index)));
+            prop_assert_eq!((proof.path.len(), &proof.note[..]), (nodes, note.as_bytes()));
+            prop_assert!(proof.verify(&Digest::new(id), RecordKind::EventReceived, &FIXTURE.verified).is_err());
+        }
+
+        #[test]
+        fn noise_is_read_without_panic(noise: Vec<u8>) {
+            prop_assert!(judge(&noise).is_err());
+        }
+    }
+}
