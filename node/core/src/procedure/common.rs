@@ -1,0 +1,130 @@
+//! The steps that every state of every procedure accepts, and what they leave behind. They change no state.
+
+use super::{Act, Refusal, Side, StepRow};
+use crate::ids::{EventId, StepCode, Time};
+use crate::rules::Code;
+use std::collections::BTreeMap;
+
+/// What every request has beside the state of its procedure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Common {
+    /// How urgent it is; `None` before the request.
+    pub urgency: Option<Code>,
+    /// Until when the requesting side wishes an answer.
+    pub wish_by: Option<Time>,
+    /// The level of confidentiality asked for.
+    pub confidentiality: Option<Code>,
+    /// Questions not yet answered, and who asked them.
+    pub open_questions: BTreeMap<EventId, Side>,
+    /// The latest word of the requested side on its progress.
+    pub progress: Option<Code>,
+}
+
+/// What a common step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Note,
+    Question,
+    Answer,
+    StatusReport,
+    UrgencyChange,
+}
+
+impl Step {
+    fn parse(code: &StepCode) -> Option<Self> {
+        [Self::Note, Self::Question, Self::Answer, Self::StatusReport, Self::UrgencyChange]
+            .into_iter()
+            .find(|step| step.code() == code.as_str())
+    }
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Question => "question",
+            Self::Answer => "answer",
+            Self::StatusReport => "status-report",
+            Self::UrgencyChange => "urgency-change",
+        }
+    }
+
+    const fn guard(self) -> &'static str {
+        match self {
+            Self::Answer => ANSWERS_A_QUESTION,
+            Self::Note | Self::Question | Self::StatusReport | Self::UrgencyChange => "none",
+        }
+    }
+}
+
+/// An answer names an open question of the other side.
+const ANSWERS_A_QUESTION: &str = "answers-a-question";
+
+const fn row(step: Step, side: Side) -> StepRow {
+    StepRow { step: step.code(), side, guard: step.guard() }
+}
+
+/// Which side may take which of these steps.
+pub(super) const ROWS: &[StepRow] = &[
+    row(Step::Note, Side::Requesting),
+    row(Step::Note, Side::Requested),
+    row(Step::Question, Side::Requesting),
+    row(Step::Question, Side::Requested),
+    row(Step::Answer, Side::Requesting),
+    row(Step::Answer, Side::Requested),
+    row(Step::StatusReport, Side::Requested),
+    row(Step::UrgencyChange, Side::Requesting),
+];
+
+/// True if the step is one of these.
+pub(super) fn knows(step: &StepCode) -> bool {
+    Step::parse(step).is_some()
+}
+
+/// The rows open to a side.
+pub(super) fn open_rows(common: &Common, side: Side) -> Vec<&'static StepRow> {
+    let asked = common.open_questions.values().any(|asker| *asker == side.other());
+    ROWS.iter().filter(|row| row.side == side && (asked || row.guard != ANSWERS_A_QUESTION)).collect()
+}
+
+impl Common {
+    /// Takes one of the common steps.
+    pub(super) fn take(&mut self, act: &Act) -> Result<(), Refusal> {
+        let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
+        if !ROWS.iter().any(|row| row.step == step.code() && row.side == act.side) {
+            return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
+        }
+        match step {
+            Step::Note => {}
+            Step::Question => {
+                self.open_questions.insert(act.id, act.side);
+            }
+            Step::Answer => self.close_question(act)?,
+            Step::StatusReport => self.progress = Some(act.code("report.progress")?),
+            Step::UrgencyChange => {
+                self.urgency = Some(act.code("urgency.level")?);
+                self.wish_by = act.time_if_any("wish.by");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the envelope of a request says; other steps of a family carry none of it.
+    pub(super) fn note_envelope(&mut self, act: &Act) {
+        if let Some(urgency) = act.code_if_any("urgency.level") {
+            self.urgency = Some(urgency);
+            self.wish_by = act.time_if_any("wish.by");
+            self.confidentiality = act.code_if_any("confidentiality.level");
+        }
+    }
+
+    fn close_question(&mut self, act: &Act) -> Result<(), Refusal> {
+        let to = act.code("answer.to")?;
+        let question = to.as_str().parse::<EventId>().ok();
+        let open = question.filter(|id| self.open_questions.get(id) == Some(&act.side.other()));
+        let Some(id) = open else {
+            let why = format!("{to} is no open question of the other side");
+            return Err(Refusal::Guard { guard: ANSWERS_A_QUESTION, why });
+        };
+        self.open_questions.remove(&id);
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Reading the facts of an act. A fact that a form makes mandatory and that is not there is a refusal.
+
+use super::{Act, Refusal};
+use crate::ids::Time;
+use crate::proto::value::Kind;
+use crate::rules::Code;
+
+impl Act {
+    fn fact(&self, key: &str) -> Option<&Kind> {
+        self.facts.iter().find(|fact| fact.key == key)?.value.as_ref()?.kind.as_ref()
+    }
+
+    pub(super) fn code_if_any(&self, key: &str) -> Option<Code> {
+        match self.fact(key)? {
+            Kind::Code(code) => Code::parse(code),
+            Kind::Text(_) | Kind::Integer(_) | Kind::Flag(_) | Kind::TimeMs(_) | Kind::Date(_) => None,
+        }
+    }
+
+    pub(super) fn time_if_any(&self, key: &str) -> Option<Time> {
+        match self.fact(key)? {
+            Kind::TimeMs(ms) => Some(Time(*ms)),
+            Kind::Text(_) | Kind::Code(_) | Kind::Integer(_) | Kind::Flag(_) | Kind::Date(_) => None,
+        }
+    }
+
+    pub(super) fn code(&self, key: &str) -> Result<Code, Refusal> {
+        self.code_if_any(key).ok_or_else(|| Refusal::MissingFact(key.to_owned()))
+    }
+
+    pub(super) fn time(&self, key: &str) -> Result<Time, Refusal> {
+        self.time_if_any(key).ok_or_else(|| Refusal::MissingFact(key.to_owned()))
+    }
+
+    /// The codes of a list field: its facts are numbered `.00`, `.01` and so on.
+    pub(super) fn codes(&self, key: &str) -> Vec<Code> {
+        (0..100).map_while(|place| self.code_if_any(&format!("{key}.{place:02}"))).collect()
+    }
+}

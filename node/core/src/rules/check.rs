@@ -1,0 +1,260 @@
+//! What rows say about each other: ids once, references that exist, forms put together from groups.
+
+use super::form::{FieldRule, Form, Kind, Literal, Required, leans_on, wrong_rule};
+use super::read::{At, Fielded, FormHead, Found, GroupHead, Rows};
+use super::rows::{Code, CodeList, Listed, Mark, Procedure};
+use super::{RuleMistake, Rules};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// Joins all rows into rules; what does not fit is added to the mistakes found.
+pub(super) fn join(found: &mut Found) -> Rules {
+    let mut joining = Joining { torn: found.torn, broken: std::mem::take(&mut found.broken), mistakes: Vec::new() };
+    let mut rules = Rules { alerts: joining.alerts(found), ..Rules::default() };
+    rules.clocks = joining.index(&mut found.clocks, |row| (row.id.clone(), &row.source));
+    rules.grounds = joining.index(&mut found.grounds, |row| (row.code.clone(), &row.source));
+    rules.outcomes = joining.index(&mut found.outcomes, |row| (row.code.clone(), &row.source));
+    rules.offences = joining.index(&mut found.offences, |row| (row.code.clone(), &row.source));
+    rules.modifiers = joining.index(&mut found.modifiers, |row| (row.code.clone(), &row.source));
+    rules.instruments = joining.index(&mut found.instruments, |row| (row.code.clone(), &row.source));
+    joining.lists(found, &mut rules);
+    joining.clocks(found, &rules);
+    joining.offences(found, &rules);
+    joining.procedures(found, &mut rules);
+    joining.forms(found, &mut rules);
+    found.mistakes.append(&mut joining.mistakes);
+    rules
+}
+
+struct Joining {
+    torn: bool,
+    broken: BTreeSet<String>,
+    mistakes: Vec<RuleMistake>,
+}
+
+impl Joining {
+    fn says(&mut self, bad: bool, at: &At, why: impl FnOnce() -> String) {
+        if bad {
+            self.mistakes.push(at.mistake(why()));
+        }
+    }
+
+    /// A reference to a row that is neither there nor already reported as unreadable.
+    fn refers(&mut self, known: bool, at: &At, section: &str, id: &impl Display) {
+        let excused = self.torn || self.broken.contains(&format!("{section}[{id}]"));
+        self.says(!known && !excused, at, || format!("there is no {section} {id}; add it or correct the reference"));
+    }
+
+    /// Rows by id, each id once, each with a source. The rows keep their places for later questions.
+    fn index<T: Clone, K: Ord + Display>(
+        &mut self,
+        rows: &mut Rows<T>,
+        id_and_source: impl Fn(&T) -> (K, &String),
+    ) -> BTreeMap<K, T> {
+        let mut by_id = BTreeMap::new();
+        for (at, row) in rows.iter() {
+            let (id, source) = id_and_source(row);
+            self.says(source.trim().is_empty(), at, || "`source` is empty".to_owned());
+            let twice = by_id.contains_key(&id);
+            self.says(twice, at, || format!("{id} stands in the files twice; take one out"));
+            by_id.entry(id).or_insert_with(|| row.clone());
+        }
+        by_id
+    }
+
+    fn alerts(&mut self, found: &Found) -> Vec<u8> {
+        let mut all = Vec::new();
+        for (at, alerts) in &found.alerts {
+            let bad = !crate::wire::ascending(&alerts.percent) || alerts.percent.iter().any(|p| !(1..100).contains(p));
+            self.says(bad, at, || "`percent` must ascend between 1 and 99".to_owned());
+            self.says(alerts.source.trim().is_empty(), at, || "`source` is empty".to_owned());
+            self.says(!all.is_empty(), at, || "alerts stand in the files twice; take one out".to_owned());
+            all.clone_from(&alerts.percent);
+        }
+        all
+    }
+
+    fn lists(&mut self, found: &mut Found, rules: &mut Rules) {
+        let lists = self.index(&mut found.lists, |row| (row.id.clone(), &row.source));
+        for (at, list) in &found.lists {
+            let codes: BTreeSet<&Code> = list.codes.iter().map(|listed| &listed.code).collect();
+            self.says(codes.len() != list.codes.len(), at, || "a code stands in the list twice".to_owned());
+            let both = list.codes.is_empty() == list.pattern.is_none();
+            self.says(both, at, || "a list has either `codes` or a `pattern`".to_owned());
+            let reserved = TABLES.contains(&list.id.as_str());
+            self.says(reserved, at, || "this list is made from the rows of its own section".to_owned());
+        }
+        rules.lists = lists.into_iter().map(|(id, list)| (id, Arc::new(list))).collect();
+        let tables = [
+            listed("grounds", rules.grounds.values().map(|row| (&row.code, &row.title))),
+            listed("outcomes", rules.outcomes.values().map(|row| (&row.code, &row.title))),
+            listed("offences", rules.offences.values().map(|row| (&row.code, &row.name))),
+            listed("modifiers", rules.modifiers.values().map(|row| (&row.code, &row.title))),
+            listed("instruments", rules.instruments.values().map(|row| (&row.code, &row.name))),
+        ];
+        rules.lists.extend(tables.into_iter().map(|list| (list.id.clone(), Arc::new(list))));
+    }
+
+    fn clocks(&mut self, found: &Found, rules: &Rules) {
+        for (at, clock) in &found.clocks {
+            self.says(clock.duration == 0, at, || "`duration` must be at least 1".to_owned());
+            self.refers(rules.instruments.contains_key(&clock.instrument), at, "instrument", &clock.instrument);
+        }
+    }
+
+    fn offences(&mut self, found: &Found, rules: &Rules) {
+        for (at, offence) in &found.offences {
+            for instrument in offence.articles.keys().chain(offence.related.keys()) {
+                self.refers(rules.instruments.contains_key(instrument), at, "instrument", instrument);
+            }
+        }
+    }
+
+    fn procedures(&mut self, found: &mut Found, rules: &mut Rules) {
+        rules.procedures = self.index(&mut found.procedures, |row| (row.code.clone(), &row.source));
+        for (at, procedure) in &found.procedures {
+            self.procedure(at, procedure, rules);
+        }
+    }
+
+    fn procedure(&mut self, at: &At, procedure: &Procedure, rules: &Rules) {
+        for instrument in &procedure.instruments {
+            self.refers(rules.instruments.contains_key(instrument), at, "instrument", instrument);
+        }
+        for usage in &procedure.grounds {
+            self.refers(rules.grounds.contains_key(&usage.code), at, "ground", &usage.code);
+            self.says(usage.source.trim().is_empty(), at, || format!("ground {} has an empty `source`", usage.code));
+            let reservations = Code::parse("reservations").and_then(|id| rules.lists.get(&id));
+            if let Some(code) = &usage.only_with {
+                let known = reservations.is_some_and(|list| list.has(code.as_str()));
+                self.says(!known && !self.torn, at, || format!("the list reservations has no {code}"));
+            }
+        }
+        for usage in &procedure.clocks {
+            self.refers(rules.clocks.contains_key(&usage.clock), at, "clock", &usage.clock);
+            let based = procedure.instruments.contains(&usage.instrument);
+            self.says(!based, at, || format!("clock {} names an instrument that is not listed", usage.clock));
+        }
+    }
+
+    fn forms(&mut self, found: &mut Found, rules: &mut Rules) {
+        let mut groups = BTreeMap::new();
+        for (at, group) in &found.groups {
+            let twice = groups.insert(group.head.id.clone(), group).is_some();
+            self.says(twice, at, || format!("group {} stands in the files twice; take one out", group.head.id));
+            self.fields(&group.fields);
+        }
+        for (at, form) in &found.forms {
+            self.fields(&form.fields);
+            let form = self.form(at, form, &groups, rules);
+            let twice = rules.forms.contains_key(&form.id());
+            self.says(twice, at, || format!("form {} stands in the files twice; take one out", form.id()));
+            self.refers(rules.procedures.contains_key(&form.procedure), at, "procedure", &form.procedure);
+            self.whole(at, &form, rules);
+            rules.forms.insert(form.id(), form);
+        }
+    }
+
+    fn fields(&mut self, fields: &Rows<FieldRule>) {
+        for (at, field) in fields {
+            self.mistakes.extend(wrong_rule(field).into_iter().map(|why| at.mistake(why)));
+        }
+    }
+
+    fn form(
+        &mut self,
+        at: &At,
+        row: &Fielded<FormHead>,
+        groups: &BTreeMap<Code, &Fielded<GroupHead>>,
+        rules: &Rules,
+    ) -> Form {
+        let head = &row.head;
+        let mut form = Form {
+            procedure: head.procedure.clone(),
+            step: head.step.clone(),
+            version: head.version,
+            title: head.title.clone(),
+            source: head.source.clone(),
+            mark: head.mark,
+            fields: Vec::new(),
+            places: BTreeMap::new(),
+            one_of: head.one_of.clone(),
+            ordered: head.ordered.clone(),
+            lists: BTreeMap::new(),
+        };
+        for id in &head.include {
+            self.refers(groups.contains_key(id), at, "group", id);
+            if let Some(group) = groups.get(id) {
+                form.one_of.extend(group.head.one_of.iter().cloned());
+                form.ordered.extend(group.head.ordered.iter().cloned());
+                form.fields.extend(group.fields.iter().map(|(_, field)| field.clone()));
+            }
+        }
+        form.fields.extend(row.fields.iter().map(|(_, field)| field.clone()));
+        form.lists = rules.lists.clone();
+        form.lists.retain(|id, _| form.fields.iter().any(|field| field.codes.as_ref() == Some(id)));
+        for (place, field) in form.fields.iter().enumerate() {
+            let twice = form.places.insert(field.key.clone(), place).is_some();
+            self.says(twice, at, || format!("the field {} stands in the form twice", field.key));
+        }
+        form
+    }
+
+    /// What can only be judged when a form stands whole.
+    fn whole(&mut self, at: &At, form: &Form, rules: &Rules) {
+        self.says(form.source.trim().is_empty(), at, || "`source` is empty".to_owned());
+        for field in &form.fields {
+            if let Some(id) = &field.codes {
+                self.refers(rules.lists.contains_key(id), at, "list", id);
+            }
+            for code in &field.only {
+                let known = form.codes(field).is_none_or(|list| list.has(code.as_str()));
+                self.says(!known, at, || format!("the field {} takes {code}, which its list has not", field.key));
+            }
+            for key in leans_on(&field.required) {
+                self.key(at, form, key);
+            }
+            self.condition(at, form, field);
+        }
+        for key in form.one_of.iter().flatten() {
+            self.key(at, form, key);
+        }
+        for key in form.ordered.iter().flat_map(|(from, until)| [from, until]) {
+            self.key(at, form, key);
+            let ranks = form.field(key).is_none_or(|field| matches!(field.kind, Kind::Time | Kind::Date));
+            self.says(!ranks, at, || format!("only times and dates can be ordered, not {key}"));
+        }
+    }
+
+    fn key(&mut self, at: &At, form: &Form, key: &str) {
+        let excused = self.broken.contains(&at.place) || self.torn;
+        self.says(form.field(key).is_none() && !excused, at, || format!("the form has no field {key}"));
+    }
+
+    /// A condition compares with a value the other field can have.
+    fn condition(&mut self, at: &At, form: &Form, field: &FieldRule) {
+        let Required::When { field: other, is } = &field.required else { return };
+        let Some(rule) = form.field(other) else { return };
+        for literal in is {
+            let possible = match literal {
+                Literal::Flag(_) => rule.kind == Kind::Flag,
+                Literal::Code(code) => rule.kind == Kind::Code && form.codes(rule).is_none_or(|list| list.has(code)),
+            };
+            self.says(!possible, at, || format!("{} waits for a value that {other} cannot have", field.key));
+        }
+    }
+}
+
+/// Sections whose rows are code lists too.
+const TABLES: [&str; 5] = ["grounds", "outcomes", "offences", "modifiers", "instruments"];
+
+fn listed<'a>(id: &str, rows: impl Iterator<Item = (&'a Code, &'a String)>) -> CodeList {
+    CodeList {
+        id: Code::parse(id).expect("names of sections are codes"),
+        codes: rows.map(|(code, label)| Listed { code: code.clone(), label: label.clone() }).collect(),
+        pattern: None,
+        source: "rows of the section".to_owned(),
+        mark: Mark::P,
+    }
+}

@@ -1,0 +1,218 @@
+//! The law as data: procedures, forms, clocks, grounds, outcomes, offences and instruments, read
+//! from the files in `node/rules/`.
+//!
+//! Decides what a rule file may say and refuses a set of files as a whole, every mistake at once.
+//! It never decides a case and holds no figure of law itself: each figure stands in a file with its
+//! source and a mark for how well that source was seen. Start at [`Rules::parse`]; [`Form`] is what
+//! drafting, checking and the record of facts share.
+
+mod check;
+mod form;
+mod read;
+mod rows;
+#[cfg(test)]
+pub(crate) mod sample;
+mod shipped;
+#[cfg(test)]
+mod tests;
+
+pub use form::{FieldRule, Form, FormMistake, Kind, Literal, Required, Wrong};
+pub use rows::{
+    Actor, ClockRule, ClockUse, Code, CodeList, Ground, GroundKind, GroundUse, Instrument, Listed, Mark, Modifier,
+    NeverFor, Offence, Outcome, Pattern, Procedure, Unit,
+};
+pub use shipped::SHIPPED;
+
+use crate::ids::{ProcedureCode, StepCode};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// On which side of a request someone acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The side that asks.
+    Requesting,
+    /// The side that is asked.
+    Requested,
+}
+
+impl Side {
+    /// The side across.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Requesting => Self::Requested,
+            Self::Requested => Self::Requesting,
+        }
+    }
+
+    /// The word in tables and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requesting => "requesting",
+            Self::Requested => "requested",
+        }
+    }
+}
+
+impl From<Side> for crate::proto::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Requesting => Self::Requesting,
+            Side::Requested => Self::Requested,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing wrong in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("rules.bad-file: {file} line {line}, {place}: {why}. Correct the file and start again")]
+pub struct RuleMistake {
+    /// The file's name as it was handed in.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// The path of the key, for example `form[PRES/request].field[data.relation].kind`.
+    pub place: String,
+    /// What is wrong and, where it is known, what would be right.
+    pub why: String,
+}
+
+impl RuleMistake {
+    /// The stable code, as in `comity explain CODE`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "rules.bad-file"
+    }
+}
+
+/// Everything the rule files say, checked and joined.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    alerts: Vec<u8>,
+    procedures: BTreeMap<ProcedureCode, Procedure>,
+    forms: BTreeMap<String, Form>,
+    clocks: BTreeMap<Code, ClockRule>,
+    grounds: BTreeMap<Code, Ground>,
+    outcomes: BTreeMap<Code, Outcome>,
+    offences: BTreeMap<Code, Offence>,
+    modifiers: BTreeMap<Code, Modifier>,
+    instruments: BTreeMap<Code, Instrument>,
+    lists: BTreeMap<Code, Arc<CodeList>>,
+}
+
+impl Rules {
+    /// Reads a whole set of files; names serve messages only.
+    ///
+    /// # Errors
+    /// Every mistake found, in order of file and line.
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, Vec<RuleMistake>> {
+        let mut found = read::read(files);
+        let rules = check::join(&mut found);
+        found.mistakes.sort();
+        found.mistakes.dedup();
+        if found.mistakes.is_empty() { Ok(rules) } else { Err(found.mistakes) }
+    }
+
+    /// At which parts of a clock, in percent and ascending, people are alerted.
+    #[must_use]
+    pub fn alerts(&self) -> &[u8] {
+        &self.alerts
+    }
+
+    /// A procedure by its code.
+    #[must_use]
+    pub fn procedure(&self, code: &ProcedureCode) -> Option<&Procedure> {
+        self.procedures.get(code)
+    }
+
+    /// All procedures, ascending by code.
+    pub fn procedures(&self) -> impl Iterator<Item = &Procedure> {
+        self.procedures.values()
+    }
+
+    /// The form a step of a procedure carries: its id is always `<procedure>/<step>`.
+    #[must_use]
+    pub fn form(&self, procedure: &ProcedureCode, step: &StepCode) -> Option<&Form> {
+        self.form_by_id(&format!("{procedure}/{step}"))
+    }
+
+    /// A form by its id, for example `PRES/request`.
+    #[must_use]
+    pub fn form_by_id(&self, id: &str) -> Option<&Form> {
+        self.forms.get(id)
+    }
+
+    /// All forms, ascending by id.
+    pub fn forms(&self) -> impl Iterator<Item = &Form> {
+        self.forms.values()
+    }
+
+    /// A clock rule by its id, for example `D01`.
+    #[must_use]
+    pub fn clock(&self, id: &Code) -> Option<&ClockRule> {
+        self.clocks.get(id)
+    }
+
+    /// All clock rules, ascending by id.
+    pub fn clocks(&self) -> impl Iterator<Item = &ClockRule> {
+        self.clocks.values()
+    }
+
+    /// A ground for refusal, postponement or condition by its code.
+    #[must_use]
+    pub fn ground(&self, code: &Code) -> Option<&Ground> {
+        self.grounds.get(code)
+    }
+
+    /// All grounds, ascending by code.
+    pub fn grounds(&self) -> impl Iterator<Item = &Ground> {
+        self.grounds.values()
+    }
+
+    /// All outcomes, ascending by code.
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.values()
+    }
+
+    /// An offence by its code, for example `CC-01`.
+    #[must_use]
+    pub fn offence(&self, code: &Code) -> Option<&Offence> {
+        self.offences.get(code)
+    }
+
+    /// All offences, ascending by code.
+    pub fn offences(&self) -> impl Iterator<Item = &Offence> {
+        self.offences.values()
+    }
+
+    /// All modifiers of offences, ascending by code.
+    pub fn modifiers(&self) -> impl Iterator<Item = &Modifier> {
+        self.modifiers.values()
+    }
+
+    /// An instrument by its code, for example `BC`.
+    #[must_use]
+    pub fn instrument(&self, code: &Code) -> Option<&Instrument> {
+        self.instruments.get(code)
+    }
+
+    /// All instruments, ascending by code.
+    pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
+        self.instruments.values()
+    }
+
+    /// A code list by its id; grounds, outcomes, offences, modifiers and instruments are lists too.
+    #[must_use]
+    pub fn list(&self, id: &Code) -> Option<&CodeList> {
+        self.lists.get(id).map(Arc::as_ref)
+    }
+}

@@ -1,0 +1,13 @@
+//! The rule files this version ships, as text: one list, so that node, engine and tests read the same.
+
+/// Name and text of every file in `node/rules/`.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("clocks.toml", include_str!("../../../rules/clocks.toml")),
+    ("forms/common.toml", include_str!("../../../rules/forms/common.toml")),
+    ("grounds.toml", include_str!("../../../rules/grounds.toml")),
+    ("instruments.toml", include_str!("../../../rules/instruments.toml")),
+    ("lists.toml", include_str!("../../../rules/lists.toml")),
+    ("offences.toml", include_str!("../../../rules/offences.toml")),
+    ("outcomes.toml", include_str!("../../../rules/outcomes.toml")),
+    ("procedures/pres.toml", include_str!("../../../rules/procedures/pres.toml")),
+];

@@ -1,0 +1,257 @@
+//! Tests of the rule files and of the reading of them.
+
+use super::sample::{full, shipped};
+use super::*;
+use crate::proto::{Body, Field, Text, Value, value};
+use proptest::prelude::*;
+
+fn request_form() -> Form {
+    shipped().form_by_id("PRES/request").expect("shipped").clone()
+}
+
+fn codes(mistakes: &[FormMistake]) -> Vec<(&str, &'static str)> {
+    mistakes.iter().map(|mistake| (mistake.field.as_str(), mistake.code())).collect()
+}
+
+#[test]
+fn shipped_files_are_all_listed_and_join() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
+    let mut names = Vec::new();
+    let mut folders = vec![folder.clone()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("rules folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                names.push(path.strip_prefix(&folder).expect("below").to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    names.retain(|name| name != "codes.toml"); // what stable codes mean: not law
+    assert_eq!(names, SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    let rules = shipped();
+    assert_eq!(rules.alerts(), [50, 80, 95]);
+    assert_eq!(rules.offences().count(), 24);
+    assert_eq!(rules.outcomes().count(), 16);
+    assert_eq!(rules.grounds().count(), 23);
+}
+
+#[test]
+fn every_form_can_be_filled_in() {
+    for form in shipped().forms() {
+        assert_eq!(form.check(&full(form)), [], "{}", form.id());
+    }
+}
+
+#[test]
+fn the_request_asks_for_all_of_article_29_2() {
+    let form = request_form();
+    for (letter, keys) in [
+        ("a", vec!["requesting.authority"]),
+        ("b", vec!["offence.codes", "offence.facts", "proceedings.stage"]),
+        ("c", vec!["data.description", "data.relation"]),
+        ("d", vec!["custodian.name", "system.location"]),
+        ("e", vec!["necessity"]),
+        ("f", vec!["follow-up.intended", "follow-up.kinds"]),
+    ] {
+        for key in keys {
+            let field = form.field(key).unwrap_or_else(|| panic!("{key}"));
+            assert_eq!(field.source, format!("BC 29(2){letter}"), "{key}");
+            let bound = field.required == Required::Always || form.one_of().iter().flatten().any(|k| k == key);
+            assert!(bound, "{key}");
+        }
+    }
+}
+
+fn check(change: impl Fn(&mut Body), expected: &[(&str, &str)]) {
+    let form = request_form();
+    let mut body = full(&form);
+    change(&mut body);
+    assert_eq!(codes(&form.check(&body)), expected);
+}
+
+fn set(body: &mut Body, key: &str, kind: value::Kind) {
+    let field = body.fields.iter_mut().find(|field| field.key == key).expect("the field is there");
+    field.values = vec![Value { kind: Some(kind) }];
+}
+
+fn drop_field(body: &mut Body, key: &str) {
+    body.fields.retain(|field| field.key != key);
+}
+
+fn text(lang: &str, text: &str) -> value::Kind {
+    value::Kind::Text(Text { lang: lang.into(), text: text.into() })
+}
+
+#[test]
+fn each_way_to_fill_in_a_field_wrongly_has_its_code() {
+    check(|_| (), &[]);
+    check(|b| b.form = "PRES/note".into(), &[("form", "form.wrong-form")]);
+    check(|b| b.form_version = 9, &[("form_version", "form.wrong-version")]);
+    check(|b| drop_field(b, "necessity"), &[("necessity", "form.missing-field")]);
+    check(|b| b.fields.push(Field { key: "zebra".into(), values: vec![] }), &[("zebra", "form.unknown-field")]);
+    check(|b| b.fields.swap(0, 1), &[("confidentiality.instruction", "form.out-of-order")]);
+    check(|b| b.fields[0].values.clear(), &[("confidentiality.instruction", "form.empty-field")]);
+    check(|b| set(b, "necessity", text("en", " \n")), &[("necessity", "form.empty-field")]);
+    check(|b| set(b, "necessity", text("English", "x")), &[("necessity", "form.bad-language")]);
+    check(|b| set(b, "necessity", text("en", "a\u{7}")), &[("necessity", "form.unprintable")]);
+    check(|b| set(b, "necessity", text("en", &"ä".repeat(4000))), &[]);
+    check(|b| set(b, "necessity", text("en", &"ä".repeat(4001))), &[("necessity", "form.too-long")]);
+    check(|b| set(b, "necessity", value::Kind::Code("x".into())), &[("necessity", "form.wrong-kind")]);
+    check(|b| set(b, "offence.codes", value::Kind::Code("CC-99".into())), &[("offence.codes", "form.unknown-code")]);
+    check(|b| set(b, "preservation.days", value::Kind::Integer(59)), &[("preservation.days", "form.out-of-range")]);
+    check(|b| set(b, "follow-up.intended", value::Kind::Flag(false)), &[("follow-up.intended", "form.not-possible")]);
+    check(|b| set(b, "reference.date", value::Kind::Date("2026-02-30".into())), &[("reference.date", "form.bad-date")]);
+    check(|b| set(b, "reference.date", value::Kind::Date("20260228".into())), &[("reference.date", "form.bad-date")]);
+    check(|b| set(b, "data.until", value::Kind::TimeMs(1)), &[("data.until", "form.wrong-period")]);
+    check(
+        |b| b.fields.iter_mut().filter(|f| f.key == "necessity").for_each(|f| f.values.push(f.values[0].clone())),
+        &[("necessity", "form.too-many")],
+    );
+    check(
+        |b| {
+            ["custodian.name", "custodian.address", "system.location", "system.identifiers"]
+                .map(|k| drop_field(b, k))
+                .into_iter()
+                .collect()
+        },
+        &[("custodian.name", "form.missing-one-of")],
+    );
+}
+
+#[test]
+fn a_condition_asks_only_when_it_holds() {
+    check(
+        |b| {
+            set(b, "reference.kind", value::Kind::Code("extension".into()));
+            drop_field(b, "reference.previous");
+        },
+        &[("reference.previous", "form.missing-field")],
+    );
+    check(
+        |b| {
+            set(b, "reference.kind", value::Kind::Code("new".into()));
+            drop_field(b, "reference.previous");
+        },
+        &[],
+    );
+    check(|b| drop_field(b, "wish.reason"), &[("wish.reason", "form.missing-field")]);
+    check(|b| ["wish.by", "wish.reason"].map(|key| drop_field(b, key)).into_iter().collect(), &[]);
+}
+
+#[test]
+fn a_mistake_reads_as_code_field_reason_and_article() {
+    let form = request_form();
+    let mut body = full(&form);
+    drop_field(&mut body, "necessity");
+    let said = form.check(&body)[0].to_string();
+    assert_eq!(said, "form.missing-field: necessity: it is not filled in; fill it in (BC 29(2)e)");
+}
+
+#[test]
+fn facts_ascend_and_lists_number_their_values() {
+    let form = request_form();
+    let mut body = full(&form);
+    let codes = ["CC-01", "CC-03.1"].map(|code| Value { kind: Some(value::Kind::Code(code.into())) });
+    body.fields.iter_mut().filter(|f| f.key == "offence.codes").for_each(|f| f.values = codes.to_vec());
+    let facts = form.facts(&body);
+    let keys: Vec<&str> = facts.iter().map(|fact| fact.key.as_str()).collect();
+    assert!(crate::wire::ascending(&keys), "{keys:?}");
+    assert!(keys.contains(&"offence.codes.00") && keys.contains(&"offence.codes.01"));
+    assert!(!keys.contains(&"offence.facts") && keys.contains(&"reference.instrument"));
+}
+
+fn mistakes(files: &[(&str, &str)]) -> Vec<String> {
+    Rules::parse(files).expect_err("mistakes").iter().map(|m| format!("{}:{} {}", m.file, m.line, m.place)).collect()
+}
+
+#[test]
+fn every_mistake_is_named_at_once_with_its_place() {
+    let one = "[alerts]\npercent = [80, 50]\nsource = \"x\"\nmark = \"p\"\n\n[[clock]]\nid = \"D01\"\nspeed = 3\n\n[[zebra]]\nx = 1\n";
+    let two = "ground = [\n  { code = \"R-ONE\", title = \"t\", kinds = [\"refuse\"], source = \" \", mark = \"p\" },\n  { code = \"R-TWO\", title = \"t\", kinds = [\"forbid\"], source = \"x\", mark = \"p\" },\n  { code = \"R-ONE\", title = \"t\", kinds = [], source = \"x\", mark = \"z\" },\n]\n";
+    let three = "[[form]]\nprocedure = \"PRES\"\nstep = \"note\"\nversion = 1\ntitle = \"t\"\ninclude = [\"nowhere\"]\nsource = \"x\"\nmark = \"p\"\nfield = [\n  { key = \"a\", kind = \"text\", fact = true, required = \"always\", label = \"l\", source = \"s\", mark = \"p\" },\n  { key = \"b\", kind = \"flag\", required = { with = \"c\" }, label = \"l\", source = \"s\", mark = \"p\" },\n  { key = \"d\", kind = \"flg\", required = \"never\", label = \"l\", source = \"s\", mark = \"p\" },\n]\n";
+    let found = mistakes(&[("one", one), ("two", two), ("three", three), ("four", "a = [\n")]);
+    let expected = [
+        "four:1 ",
+        "one:1 alerts",
+        "one:8 clock[D01]",
+        "one:10 zebra",
+        "three:10 form[note].field[a]",
+        "three:10 form[note].field[a]",
+        "three:12 form[note].field[d]",
+        "two:2 ground[R-ONE]",
+        "two:3 ground[R-TWO]",
+        "two:4 ground[R-ONE]",
+    ];
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{found:#?}");
+}
+
+#[test]
+fn references_must_lead_somewhere() {
+    let text = "[[form]]\nprocedure = \"PRES\"\nstep = \"note\"\nversion = 1\ntitle = \"t\"\ninclude = [\"nowhere\"]\none_of = [[\"q\"]]\nsource = \"x\"\nmark = \"p\"\nfield = [\n  { key = \"b\", kind = \"code\", codes = \"void\", required = { with = \"c\" }, label = \"l\", source = \"s\", mark = \"p\" },\n]\n";
+    let found = Rules::parse(&[("f", text)]).expect_err("mistakes");
+    let why: Vec<&str> = found.iter().map(|m| m.why.split(';').next().unwrap_or_default()).collect();
+    let expected = [
+        "the form has no field c",
+        "the form has no field q",
+        "there is no group nowhere",
+        "there is no list void",
+        "there is no procedure PRES",
+    ];
+    assert_eq!(why, expected);
+}
+
+#[test]
+fn unknown_keys_are_refused_in_every_section() {
+    for (name, text) in SHIPPED {
+        let spoilt = text.replacen("\nsource = ", "\nsauce = 1\nsource = ", 1).replacen(
+            ", source = ",
+            ", sauce = 1, source = ",
+            1,
+        );
+        let files: Vec<(&str, &str)> =
+            SHIPPED.iter().map(|(n, t)| (*n, if n == name { spoilt.as_str() } else { *t })).collect();
+        let found = Rules::parse(&files).expect_err(name);
+        assert!(found.iter().any(|m| m.file == *name && m.why.contains("sauce")), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn every_figure_needs_its_source_and_mark() {
+    let mut tried = 0;
+    for (name, text) in SHIPPED {
+        for key in ["source", "mark"] {
+            let said = format!("{key} = \"");
+            let starts = text.match_indices(said.as_str()).map(|(start, _)| start);
+            for start in starts.filter(|start| matches!(text.as_bytes()[start - 1], b' ' | b'\n')) {
+                let spoilt = format!("{}x{}", &text[..start], &text[start..]);
+                let found = Rules::parse(&[(name, &spoilt)]).expect_err(name);
+                assert!(found.iter().any(|m| m.why.contains(&format!("x{key}"))), "{name} {key}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 300, "{tried}");
+}
+
+proptest! {
+    #[test]
+    fn facts_are_never_text(which in 0..100usize, value_text in ".*") {
+        for form in shipped().forms() {
+            let mut body = full(form);
+            let place = which % body.fields.len();
+            body.fields[place].values = vec![Value { kind: Some(text("en", &value_text)) }];
+            for fact in form.facts(&body) {
+                let kind = fact.value.and_then(|value| value.kind);
+                prop_assert!(!matches!(kind, None | Some(value::Kind::Text(_))));
+            }
+        }
+    }
+
+    #[test]
+    fn reading_never_panics(text in "(\\[|\\]|\\{|\\}|=|\"|[a-z]|\n| |,|\\.|1|form|field|clock|id){0,60}") {
+        let _ = Rules::parse(&[("any", &text)]);
+    }
+}
