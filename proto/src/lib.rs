@@ -6,6 +6,8 @@
 //!
 //! To write the generated code again after changing `wire/`: `COMITY_BLESS=1 cargo test -p comity-proto`.
 
+#![warn(missing_docs)]
+
 /// Version 1 of every shape, as generated.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 #[rustfmt::skip]

@@ -127,6 +127,28 @@ impl PublicKey {
         KeyId::new(*sha256(&[b"comity key v1\0", &codes, &self.bytes]).as_bytes())
     }
 
+    /// True if the role uses the algorithm and the key has that algorithm's length (SPEC `[K-1]`).
+    #[must_use]
+    pub fn fits_its_role(&self) -> bool {
+        let length = match self.algorithm {
+            Algorithm::Ed25519 => 32,
+            Algorithm::MlDsa65 => 1952,
+            Algorithm::MlDsa44 => 1312,
+            Algorithm::Mlkem768X25519 => 1216,
+            Algorithm::Unspecified => return false,
+        };
+        let used: &[Algorithm] = match self.role {
+            KeyRole::Root | KeyRole::Charter | KeyRole::Directory | KeyRole::Record => {
+                &[Algorithm::Ed25519, Algorithm::MlDsa65]
+            }
+            KeyRole::Checkpoint | KeyRole::Witness => &[Algorithm::Ed25519, Algorithm::MlDsa44],
+            KeyRole::Transport => &[Algorithm::Ed25519],
+            KeyRole::Seal => &[Algorithm::Mlkem768X25519],
+            KeyRole::Unspecified => &[],
+        };
+        used.contains(&self.algorithm) && self.bytes.len() == length
+    }
+
     /// The public half of a seed.
     ///
     /// # Errors
@@ -143,7 +165,8 @@ impl PublicKey {
     }
 
     /// Checks one signature over `message`. Ed25519 strictly (RFC 8032 with the cofactorless
-    /// equation and no small-order keys), ML-DSA with the empty context (FIPS 204).
+    /// equation, canonical encodings only and no small-order points), ML-DSA with the empty context
+    /// (FIPS 204). SPEC `[S-2]`.
     ///
     /// # Errors
     /// When the key cannot sign or the signature does not verify.
@@ -151,6 +174,9 @@ impl PublicKey {
         match self.algorithm {
             Algorithm::Ed25519 => {
                 let key: [u8; 32] = self.bytes[..].try_into().map_err(|_| CryptoFault::BadKey)?;
+                if !reduced(&key) {
+                    return Err(CryptoFault::BadKey);
+                }
                 let key = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| CryptoFault::BadKey)?;
                 let signature =
                     ed25519_dalek::Signature::from_slice(signature).map_err(|_| CryptoFault::BadSignature)?;
@@ -371,6 +397,13 @@ pub fn hpke_open(
     Ok(secret)
 }
 
+/// True if the y coordinate is below 2^255 - 19 (RFC 8032 section 5.1.3), so that one key has one
+/// encoding. The library reduces instead of refusing.
+fn reduced(key: &[u8; 32]) -> bool {
+    let largest = key[31] & 0x7f == 0x7f && key[1..31].iter().all(|byte| *byte == 0xff);
+    !largest || key[0] < 0xed
+}
+
 fn ml_dsa(kind: &'static PqdsaSigningAlgorithm, seed: &Seed) -> Result<PqdsaKeyPair, CryptoFault> {
     PqdsaKeyPair::from_seed(kind, &seed.0).map_err(|_| CryptoFault::BadKey)
 }
@@ -451,6 +484,26 @@ mod tests {
         assert_eq!(key.open([0; 12], b"frame 4", &sealed).expect("opens")[..], b"text"[..]);
         assert!(key.open([1; 12], b"frame 4", &sealed).is_err());
         assert!(key.open([0; 12], b"frame 5", &sealed).is_err());
+    }
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        for low in 0xed..=0xff {
+            for high in [0x7f, 0xff] {
+                let mut bytes = vec![0xff; 32];
+                (bytes[0], bytes[31]) = (low, high);
+                let key = PublicKey { role: KeyRole::Record, algorithm: Algorithm::Ed25519, bytes };
+                assert_eq!(key.verify(b"act", &[0; 64]), Err(CryptoFault::BadKey), "[S-2] {low:x} {high:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn roles_have_their_algorithms() {
+        let fits = |role, algorithm, len| PublicKey { role, algorithm, bytes: vec![1; len] }.fits_its_role();
+        assert!(fits(KeyRole::Record, Algorithm::MlDsa65, 1952) && fits(KeyRole::Checkpoint, Algorithm::MlDsa44, 1312));
+        assert!(!fits(KeyRole::Record, Algorithm::MlDsa44, 1312) && !fits(KeyRole::Seal, Algorithm::Ed25519, 32));
+        assert!(!fits(KeyRole::Record, Algorithm::Ed25519, 31) && !fits(KeyRole::Unspecified, Algorithm::Ed25519, 32));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub const EVENT_TYPE: &str = "application/vnd.comity.event.v1";
 pub const REFUSAL_TYPE: &str = "application/vnd.comity.refusal.v1";
 /// Payload type under which a receipt taken into the own ledger gets its record id.
 pub const RECEIPT_TYPE: &str = "application/vnd.comity.receipt.v1";
+/// Payload type under which the word of a peer that it erased what it had receipted gets its record id.
+pub const ERASED_TYPE: &str = "application/vnd.comity.erased.v1";
 
 /// Suite 1: Ed25519 and ML-DSA-65 signatures; HPKE MLKEM768-X25519, HKDF-SHA-256, AES-256-GCM.
 pub const SUITE_1: u32 = 1;
@@ -39,6 +41,9 @@ pub const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 pub const MEMBERS_MAX: usize = 32;
 /// Parents of one event: one per member is the honest maximum, doubled for void branches.
 pub const PARENTS_MAX: usize = 64;
+
+/// The longest code in an answer; the longest of ours has under 40 characters.
+const CODE_MAX: usize = 64;
 
 /// Why an event is not accepted before anything about its thread is looked at. None of these is
 /// evidence against the named author: the bytes are not proved to be the author's, or not in order.
@@ -60,7 +65,7 @@ pub enum EventFault {
     #[error("event.not-the-peer: nothing was accepted; the author is not the Party that sent it")]
     NotThePeer,
     /// The author is not a Party taking part, or has no current profile.
-    #[error("event.unknown-author: nothing was accepted; no current profile of the author; run: comity doctor")]
+    #[error("event.unknown-author: nothing was accepted; no current profile of the author; see: comity peers")]
     UnknownAuthor,
     /// The signatures are not what policy demands.
     #[error("event.bad-signature: nothing was accepted; {0}")]
@@ -343,6 +348,9 @@ impl Event {
         if header.network != trust.charter().network || header.exercise != trust.charter().exercise {
             return Err(EventFault::WrongNetwork);
         }
+        if !trust.charter().allows_suite(SUITE_1, now) {
+            return Err(EventFault::Header("the charter does not allow the suite at this time"));
+        }
         let profile = trust.profile(&header.author, now).ok_or(EventFault::UnknownAuthor)?;
         if profile.ledgers().last() != Some(&header.origin) {
             return Err(EventFault::Header("the origin is not the author's current ledger"));
@@ -421,13 +429,21 @@ pub fn check_delivery(
     Ok(Verified { value: Delivery { event, slip, proven }, at: now })
 }
 
+/// The slip must name this origin and Party, and be the one bound at the recipient's place in the
+/// author's context (SPEC `[D-2]`).
 fn check_slip(bytes: &[u8], header: &Header, us: &PartyCode, proven: &ProvenRecord) -> Result<Slip, EventFault> {
     let wire: proto::Slip = strict(bytes, HEADER_MAX)?;
     let place = header.recipients.iter().position(|party| party == us).ok_or(EventFault::NotForUs)?;
-    let bound = proven.context().slips.get(place) == Some(&slip_digest(bytes));
+    let slips = &proven.context().slips;
+    let bound = slips.len() == header.recipients.len() && slips.get(place) == Some(&slip_digest(bytes));
     let named = wire.origin == header.origin.as_str() && wire.to == us.as_str();
-    let known = wire.lane() != Lane::Unspecified && wire.lane == wire.lane() as i32 && wire.number > 0;
-    if bound && named && known { Ok(Slip { lane: wire.lane(), number: wire.number }) } else { Err(EventFault::BadSlip) }
+    let known = wire.lane() != Lane::Unspecified && wire.lane == wire.lane() as i32;
+    let whole = wire.number > 0 && wire.nonce.len() == 16;
+    if bound && named && known && whole {
+        Ok(Slip { lane: wire.lane(), number: wire.number })
+    } else {
+        Err(EventFault::BadSlip)
+    }
 }
 
 /// A receipt or refusal by the peer, checked against the event it answers.
@@ -484,13 +500,15 @@ pub fn check_receipt(
     Ok(Verified { value: PeerAnswer::Receipt { proof: bytes.to_vec(), proven }, at: now })
 }
 
-/// Checks a refusal: signed by the peer's record keys, about this event, standing in its ledger.
+/// Checks a refusal: signed by the peer's record keys, about this event of `author`, standing in
+/// the peer's ledger (SPEC `[D-6]`).
 ///
 /// # Errors
 /// When any part does not hold.
 pub fn check_refusal(
     answer: &proto::RefusalAnswer,
     event: &EventId,
+    author: &PartyCode,
     profile: &Profile,
     trust: &Trust,
     now: Time,
@@ -501,10 +519,14 @@ pub fn check_refusal(
         && envelope.body.is_empty()
         && refusal.network == trust.charter().network.as_str()
         && refusal.event_id == event.as_bytes()
+        && refusal.author == author.as_str()
         && refusal.refuser == profile.party.as_str()
         && profile.ledgers().last().is_some_and(|origin| refusal.origin == origin.as_str());
     if !named {
         return Err(EventFault::Header("the refusal is not by this peer about this event"));
+    }
+    if !is_code(&refusal.code) {
+        return Err(EventFault::Header("the answer's code is not well formed"));
     }
     let message = pae(REFUSAL_TYPE, &envelope.header);
     verify_pair(profile.keys(KeyRole::Record, now), Algorithm::MlDsa65, &message, &envelope.signatures)
@@ -523,13 +545,16 @@ pub fn check_refusal(
     Ok(Verified { value, at: now })
 }
 
-/// An answer that carries no proof and asks for none.
+/// An answer that carries no proof and asks for none (SPEC `[D-7]`).
 ///
 /// # Errors
 /// When it is not one of those.
 pub fn unproved_answer(answer: &proto::Answer, now: Time) -> Result<Verified<PeerAnswer>, EventFault> {
     use proto::answer::Outcome;
     let value = match &answer.outcome {
+        Some(Outcome::Retry(retry)) if !is_code(&retry.code) => {
+            return Err(EventFault::Header("the answer's code is not well formed"));
+        }
         Some(Outcome::Retry(retry)) => {
             PeerAnswer::Retry { code: retry.code.clone(), after_ms: u64::from(retry.after_ms) }
         }
@@ -539,6 +564,14 @@ pub fn unproved_answer(answer: &proto::Answer, now: Time) -> Result<Verified<Pee
         }
     };
     Ok(Verified { value, at: now })
+}
+
+/// A stable code as peers give it, `room.kebab-name`: it is logged and shown, so no other text passes.
+fn is_code(text: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    text.len() <= CODE_MAX && text.split_once('.').is_some_and(|(room, name)| word(room) && word(name))
 }
 
 fn check_proof(
@@ -584,11 +617,27 @@ pub fn seal_body(
     Ok((sealed.encode_to_vec(), secret))
 }
 
-/// Recovers the body secret with a seal key and checks the commitment.
+/// Recovers the body secret with a seal key and checks the commitment (SPEC `[B-5]`).
 ///
 /// # Errors
 /// When there is no wrap for this key, it does not open, or the commitment is to another secret.
 pub fn unwrap_body(sealed: &[u8], binding: &Digest, key: &KeyId, seed: &Seed) -> Result<BodySecret, EventFault> {
+    unwrap_body_with(sealed, binding, key, |info, aad, encapsulated, wrapped| {
+        hpke_open(seed, info, aad, encapsulated, wrapped)
+    })
+}
+
+/// The same, where opening a wrap (info, associated data, encapsulated, wrapped) is somebody else's
+/// work: a key folder's or a token's.
+///
+/// # Errors
+/// As [`unwrap_body`].
+pub fn unwrap_body_with(
+    sealed: &[u8],
+    binding: &Digest,
+    key: &KeyId,
+    open: impl FnOnce(&[u8], &[u8], &[u8], &[u8]) -> Result<BodySecret, CryptoFault>,
+) -> Result<BodySecret, EventFault> {
     let sealed: proto::SealedBody = strict(sealed, ENVELOPE_MAX)?;
     if !ascending(sealed.wraps.iter().map(|wrap| &wrap.key_id)) {
         return Err(EventFault::Header("the wraps of a body must rise by key id"));
@@ -596,8 +645,9 @@ pub fn unwrap_body(sealed: &[u8], binding: &Digest, key: &KeyId, seed: &Seed) ->
     let wrap = sealed.wraps.iter().find(|wrap| wrap.key_id == key.as_bytes());
     let wrap = wrap.ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
     let aad = wrap_aad(key, &sealed.commitment);
-    let secret = hpke_open(seed, &wrap_info(binding), &aad, &wrap.encapsulated, &wrap.wrapped);
-    secret.map_err(EventFault::Sealed)
+    let secret = open(&wrap_info(binding), &aad, &wrap.encapsulated, &wrap.wrapped).map_err(EventFault::Sealed)?;
+    let (_, commitment) = body_keys(&secret, binding);
+    if sealed.commitment == commitment { Ok(secret) } else { Err(EventFault::Sealed(CryptoFault::DoesNotOpen)) }
 }
 
 /// Opens a body with its secret; the commitment is checked first.
@@ -614,7 +664,7 @@ pub fn open_body(sealed: &[u8], binding: &Digest, secret: &[u8; 32]) -> Result<p
     Ok(strict(&plaintext, ENVELOPE_MAX)?)
 }
 
-fn body_keys(secret: &[u8; 32], binding: &Digest) -> (DataKey, [u8; 32]) {
+pub(crate) fn body_keys(secret: &[u8; 32], binding: &Digest) -> (DataKey, [u8; 32]) {
     let key = DataKey::new(*derive(binding.as_bytes(), secret, "comity body key v1"));
     (key, *derive(binding.as_bytes(), secret, "comity body commitment v1"))
 }
@@ -626,3 +676,6 @@ fn wrap_info(binding: &Digest) -> Vec<u8> {
 fn wrap_aad(key: &KeyId, commitment: &[u8]) -> Vec<u8> {
     [key.as_bytes(), commitment].concat()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -269,7 +269,7 @@ pub(crate) mod tests {
         NetworkName::parse("test.comity.test").expect("name")
     }
 
-    fn charter_bytes() -> Vec<u8> {
+    pub(crate) fn charter_bytes() -> Vec<u8> {
         let secretariat = root("secretariat", KeyRole::Charter);
         let founders = CODES.map(|party| Founder {
             code: code(party),
@@ -280,7 +280,7 @@ pub(crate) mod tests {
         sign_charter(&draft, &[&secretariat]).expect("signed")
     }
 
-    fn profile_bytes(party: &str, signer: &str) -> Vec<u8> {
+    pub(crate) fn profile_bytes(party: &str, signer: &str) -> Vec<u8> {
         let office = Office {
             id: "central".into(),
             name: format!("Central Authority of {party}"),
@@ -311,7 +311,8 @@ pub(crate) mod tests {
         let profile = trust.profile(&code("XA"), START).expect("profile");
         let may = |authority: &str, procedure: &str, at| {
             let authority = crate::ids::AuthorityId::parse(authority).expect("id");
-            profile.may(&authority, &crate::ids::ProcedureCode::parse(procedure).expect("code"), Side::Requesting, at)
+            let procedure = crate::ids::ProcedureCode::parse(procedure).expect("code");
+            profile.may(&authority, &procedure, crate::rules::Side::Requesting, at)
         };
         assert!(may("central", "PRES", START));
         assert!(!may("central", "EXTR", START) && !may("other", "PRES", START));
@@ -321,6 +322,47 @@ pub(crate) mod tests {
         assert!(trust.seal_key(&code("XB"), START).is_some());
         assert!(trust.charter().binds("BC", &code("XA"), &code("XB"), START));
         assert!(!trust.charter().binds("2AP", &code("XA"), &code("XB"), START));
+    }
+
+    /// [P-4]: while seal keys are turned, bodies go to the newest; a revoked key is no key.
+    #[test]
+    fn the_newest_valid_seal_key_is_used() {
+        let bytes = charter_bytes();
+        let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
+        let seal = |name: &str, days: u64| {
+            let key = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &named_seed(name)).expect("key");
+            let from = START.plus_ms(days * 86_400_000);
+            let dates = (from.0, from.plus_ms(KEY_MS).0);
+            let (role, algorithm) = (key.role as i32, key.algorithm as i32);
+            let wire = proto::RoleKey {
+                role,
+                algorithm,
+                public_key: key.bytes.clone(),
+                not_before_ms: dates.0,
+                not_after_ms: dates.1,
+            };
+            (key, wire)
+        };
+        let turned: Vec<_> = (0..6).map(|n| seal(&format!("XA seal {n}"), n)).collect();
+        let mut draft = profile(&network(), &code("XA"), &[], &[], &keys("XA").public().expect("public keys"), START);
+        draft.keys = turned.iter().map(|(_, wire)| wire.clone()).collect();
+        draft.keys.sort_by_key(|wire| {
+            PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+        });
+        let revoked = turned[5].0.id().as_bytes().to_vec();
+        draft.revocations = vec![proto::Revocation { key_id: revoked, from_ms: START.0, reason: "lost".into() }];
+        let signed = sign_profile(&draft, &[&root("XA", KeyRole::Root)]).expect("signed");
+        let opened = Profile::open(&signed, &charter).expect("profile");
+        let trust = Trust::new(charter, vec![opened]).expect("trust");
+        for (day, (key, _)) in turned.iter().enumerate().take(5) {
+            let at = START.plus_ms(day as u64 * 86_400_000 + 1);
+            assert_eq!(trust.seal_key(&code("XA"), at), Some(key), "day {day}");
+        }
+        assert_eq!(
+            trust.seal_key(&code("XA"), START.plus_ms(9 * 86_400_000)),
+            Some(&turned[4].0),
+            "the last is revoked"
+        );
     }
 
     #[test]

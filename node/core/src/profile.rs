@@ -5,14 +5,15 @@
 //! current profile per Party. The charter says who is a Party; only the Party says who speaks for
 //! it. Chains of versions, heads and suspension are walked elsewhere and end in a new [`Trust`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 
 use crate::{
     crypto::{PublicKey, pae, sha256},
     ids::{AuthorityId, Digest, KeyId, Malformed, NetworkName, Origin, PartyCode, ProcedureCode, Time},
-    proto::{self, Algorithm, KeyRole, Side},
+    proto::{self, Algorithm, KeyRole},
+    rules::Side,
     wire::{DOCUMENT_MAX, WireFault, ascending, strict},
 };
 
@@ -20,6 +21,9 @@ use crate::{
 pub const CHARTER_TYPE: &str = "application/vnd.comity.charter.v1";
 /// Payload type of a profile.
 pub const PROFILE_TYPE: &str = "application/vnd.comity.profile.v1";
+
+/// Witnesses of one ledger: with seven, two may collude and the others still decide.
+const WITNESSES_MAX: usize = 7;
 
 /// A PeerId of an Ed25519 key is the identity multihash of its protobuf form: this and the key.
 const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
@@ -96,12 +100,19 @@ impl Quorum {
         if !ascending(quorum.keys.iter().map(|key| &key.ed25519)) {
             return Err(ProfileFault::Content("the keys of a quorum must rise and not repeat"));
         }
+        let quantum: BTreeSet<_> = quorum.keys.iter().map(|key| &key.ml_dsa_65).collect();
+        if quantum.len() < quorum.keys.len() {
+            return Err(ProfileFault::Content("the keys of a quorum must rise and not repeat"));
+        }
         let half = |algorithm, bytes: &[u8]| PublicKey { role, algorithm, bytes: bytes.to_vec() };
-        let holders = quorum
+        let holders: Vec<[PublicKey; 2]> = quorum
             .keys
             .iter()
             .map(|key| [half(Algorithm::Ed25519, &key.ed25519), half(Algorithm::MlDsa65, &key.ml_dsa_65)])
             .collect();
+        if !holders.iter().flatten().all(PublicKey::fits_its_role) {
+            return Err(ProfileFault::Content("a key of a quorum has not the length of its algorithm"));
+        }
         Ok(Self { holders, threshold })
     }
 
@@ -156,6 +167,7 @@ pub struct Charter {
     parties: BTreeMap<PartyCode, Party>,
     instruments: Vec<proto::InstrumentStatus>,
     exceptions: Vec<proto::PairException>,
+    suites: Vec<proto::SuiteDates>,
 }
 
 impl Charter {
@@ -182,7 +194,7 @@ impl Charter {
     }
 
     fn from_wire(wire: proto::Charter, id: Digest) -> Result<Self, ProfileFault> {
-        if wire.version == 0 || (wire.version == 1) != wire.previous.is_empty() {
+        if !names_the_one_before(wire.version, &wire.previous) {
             return Err(ProfileFault::Content("a charter starts at version 1 and names the version before it"));
         }
         let rising = ascending(wire.parties.iter().map(|party| &party.code))
@@ -190,10 +202,14 @@ impl Charter {
             && ascending(wire.exceptions.iter().map(|row| (&row.instrument, &row.party_a, &row.party_b)))
             && ascending(wire.suites.iter().map(|suite| suite.id))
             && ascending(wire.witnesses.iter().map(|duty| &duty.party));
+        if wire.expires_ms <= wire.issued_ms {
+            return Err(ProfileFault::Content("a charter must expire after it was issued"));
+        }
         if !rising {
             return Err(ProfileFault::Content("the lists of a charter must rise and not repeat"));
         }
         let parties = wire.parties.iter().map(read_party).collect::<Result<BTreeMap<_, _>, _>>()?;
+        check_rows(&wire, &parties)?;
         Ok(Self {
             network: NetworkName::parse(&wire.network)?,
             exercise: wire.exercise,
@@ -203,6 +219,7 @@ impl Charter {
             parties,
             instruments: wire.instruments,
             exceptions: wire.exceptions,
+            suites: wire.suites,
         })
     }
 
@@ -218,9 +235,22 @@ impl Charter {
         &self.parties
     }
 
+    /// True if events may be signed and sealed with this suite at this time.
+    #[must_use]
+    pub fn allows_suite(&self, id: u32, at: Time) -> bool {
+        let in_force = |row: &proto::SuiteDates| row.from_ms <= at.0 && (row.until_ms == 0 || at.0 < row.until_ms);
+        self.suites.iter().any(|row| row.id == id && in_force(row))
+    }
+
     /// The status of an instrument for a Party.
     pub fn instrument(&self, instrument: &str, party: &PartyCode) -> Option<&proto::InstrumentStatus> {
         self.instruments.iter().find(|row| row.instrument == instrument && row.party == party.as_str())
+    }
+
+    /// The reservations and declarations the charter records for a Party, of every instrument.
+    pub fn reservations<'c>(&'c self, party: &'c PartyCode) -> impl Iterator<Item = &'c String> {
+        let own = self.instruments.iter().filter(|row| row.party == party.as_str());
+        own.flat_map(|row| row.reservations.iter().chain(&row.declarations))
     }
 
     /// True if the instrument binds both Parties towards each other at this time.
@@ -239,6 +269,42 @@ impl Charter {
         });
         in_force(one) && in_force(other) && !excepted
     }
+}
+
+/// Version 1 names nothing before it, every later one a document id.
+fn names_the_one_before(version: u64, previous: &[u8]) -> bool {
+    match version {
+        0 => false,
+        1 => previous.is_empty(),
+        2.. => previous.len() == 32,
+    }
+}
+
+/// What the rows of a charter may say of its Parties (SPEC `[C-3]`).
+fn check_rows(wire: &proto::Charter, parties: &BTreeMap<PartyCode, Party>) -> Result<(), ProfileFault> {
+    let known = |code: &String| PartyCode::parse(code).is_ok_and(|code| parties.contains_key(&code));
+    let status = |row: &proto::InstrumentStatus| {
+        known(&row.party) && ascending(&row.reservations) && ascending(&row.declarations)
+    };
+    let exception =
+        |row: &proto::PairException| row.party_a < row.party_b && known(&row.party_a) && known(&row.party_b);
+    let duty = |row: &proto::WitnessDuty| {
+        let (witnesses, faulty) = (row.witnesses.len(), row.faulty as usize);
+        let named = known(&row.party) && row.witnesses.iter().all(known) && !row.witnesses.contains(&row.party);
+        // Of n witnesses with f faulty, floor((n + f) / 2) + 1 must sign.
+        let reachable = faulty < witnesses && (witnesses + faulty) / 2 < witnesses;
+        named && ascending(&row.witnesses) && witnesses <= WITNESSES_MAX && reachable
+    };
+    if !wire.instruments.iter().all(status) {
+        return Err(ProfileFault::Content("an instrument's status is of a Party and lists codes that rise"));
+    }
+    if !wire.exceptions.iter().all(exception) {
+        return Err(ProfileFault::Content("an exception is between two Parties, the lower code first"));
+    }
+    if !wire.witnesses.iter().all(duty) {
+        return Err(ProfileFault::Content("a ledger has 1 to 7 other Parties as witnesses, enough of them not faulty"));
+    }
+    Ok(())
 }
 
 fn read_party(wire: &proto::Party) -> Result<(PartyCode, Party), ProfileFault> {
@@ -301,7 +367,7 @@ impl Profile {
 
     fn from_wire(wire: proto::Profile, id: Digest, charter: &Charter) -> Result<Self, ProfileFault> {
         let party = PartyCode::parse(&wire.party)?;
-        if wire.version == 0 || (wire.version == 1) != wire.previous.is_empty() {
+        if !names_the_one_before(wire.version, &wire.previous) {
             return Err(ProfileFault::Content("a profile starts at version 1 and names the version before it"));
         }
         let rising = ascending(wire.authorities.iter().map(|authority| &authority.id))
@@ -310,6 +376,9 @@ impl Profile {
             && ascending(wire.revocations.iter().map(|revocation| &revocation.key_id));
         if !rising {
             return Err(ProfileFault::Content("the lists of a profile must rise and not repeat"));
+        }
+        if !wire.authorities.iter().all(powers_in_order) {
+            return Err(ProfileFault::Content("the powers of an authority must rise by procedure and side"));
         }
         let ledgers = wire.ledgers.iter().map(|origin| Origin::parse(origin)).collect::<Result<Vec<_>, _>>()?;
         let own = |(number, origin): (u32, &Origin)| *origin == Origin::of(&party, &charter.network, number);
@@ -363,18 +432,38 @@ impl Profile {
         self.declarations.iter().find(|row| row.code == code).map(|row| row.value.as_str())
     }
 
-    /// The keys of a role that may be used at this time.
+    /// The codes of its declarations and reservations.
+    pub fn declarations(&self) -> impl Iterator<Item = &str> {
+        self.declarations.iter().map(|row| row.code.as_str())
+    }
+
+    /// The keys of a role that may be used at this time (SPEC `[P-4]`).
     pub fn keys(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &PublicKey> + Clone {
+        self.dated(role, at).map(|dated| &dated.key)
+    }
+
+    fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {
         self.keys
             .values()
             .filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.until)
             .filter(move |dated| dated.revoked.is_none_or(|from| at < from))
-            .map(|dated| &dated.key)
+    }
+
+    /// When each key that may be used at this time ends, and its role.
+    pub fn expiries(&self, at: Time) -> impl Iterator<Item = (KeyRole, Time)> {
+        let usable = move |dated: &&DatedKey| dated.from <= at && at < dated.until;
+        let until = |dated: &DatedKey| dated.revoked.map_or(dated.until, |from| from.min(dated.until));
+        self.keys
+            .values()
+            .filter(usable)
+            .map(move |dated| (dated.key.role, until(dated)))
+            .filter(move |(_, end)| at < *end)
     }
 
     /// True if the authority may act on this side of the procedure at this time.
     #[must_use]
     pub fn may(&self, authority: &AuthorityId, procedure: &ProcedureCode, side: Side, at: Time) -> bool {
+        let side = proto::Side::from(side);
         self.authorities.get(authority).is_some_and(|authority| {
             authority.powers.iter().any(|power| {
                 power.procedure == procedure.as_str()
@@ -392,8 +481,13 @@ fn read_keys(
 ) -> Result<BTreeMap<KeyId, DatedKey>, ProfileFault> {
     let mut read = BTreeMap::new();
     let mut last = None;
+    let mut used = BTreeSet::new();
     for wire in keys {
         let key = PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() };
+        check_key(wire, &key)?;
+        if !used.insert(&wire.public_key) {
+            return Err(ProfileFault::Content("a key must serve one role only"));
+        }
         let id = key.id();
         if last.is_some_and(|last| last >= id) {
             return Err(ProfileFault::Content("the keys of a profile must rise by key id and not repeat"));
@@ -406,6 +500,32 @@ fn read_keys(
         read.insert(id, DatedKey { key, from: Time(wire.not_before_ms), until: Time(wire.not_after_ms), revoked });
     }
     Ok(read)
+}
+
+/// A profile names keys of five roles; root and charter keys stand in the charter, transport keys
+/// are nodes. Read from the wire's own numbers: an unknown one must not pass for another.
+fn check_key(wire: &proto::RoleKey, key: &PublicKey) -> Result<(), ProfileFault> {
+    let declared = match key.role {
+        KeyRole::Directory | KeyRole::Record | KeyRole::Checkpoint | KeyRole::Witness | KeyRole::Seal => true,
+        KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter => false,
+    };
+    let known = wire.role == key.role as i32 && wire.algorithm == key.algorithm as i32;
+    if !declared || !known || !key.fits_its_role() {
+        return Err(ProfileFault::Content("a key's role, algorithm and length do not fit each other"));
+    }
+    if wire.not_before_ms >= wire.not_after_ms {
+        return Err(ProfileFault::Content("a key must be valid from a time to a later one"));
+    }
+    Ok(())
+}
+
+/// True if the powers rise by procedure and side, and each is one that can be asked about.
+fn powers_in_order(authority: &proto::Authority) -> bool {
+    // An unknown side reads as none, whose number is zero.
+    let known = |power: &proto::Power| {
+        power.side != 0 && power.side == power.side() as i32 && ProcedureCode::parse(&power.procedure).is_ok()
+    };
+    authority.powers.iter().all(known) && ascending(authority.powers.iter().map(|power| (&power.procedure, power.side)))
 }
 
 /// The Ed25519 key inside a PeerId (libp2p: identity multihash of the protobuf-encoded key).
@@ -463,10 +583,11 @@ impl Trust {
         self.profiles.get(party)
     }
 
-    /// The key a body for this Party is sealed to at this time.
+    /// The key a body for this Party is sealed to at this time: the newest of those valid (SPEC `[P-4]`).
     #[must_use]
     pub fn seal_key(&self, party: &PartyCode, at: Time) -> Option<&PublicKey> {
-        self.profile(party, at)?.keys(KeyRole::Seal, at).filter(|key| key.algorithm == Algorithm::Mlkem768X25519).last()
+        let valid = self.profile(party, at)?.dated(KeyRole::Seal, at);
+        valid.max_by_key(|dated| (dated.from, dated.key.id())).map(|dated| &dated.key)
     }
 }
 

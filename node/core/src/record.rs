@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use crate::{
     crypto::{pae, sha256},
-    event::{BodySecret, Delivery, Event, RECEIPT_TYPE, REFUSAL_TYPE, Slip, slip_bytes},
+    event::{BodySecret, Delivery, ERASED_TYPE, Event, RECEIPT_TYPE, REFUSAL_TYPE, Slip, slip_bytes},
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
     ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
     profile::Trust,
@@ -219,12 +219,17 @@ fn answer_record(
 }
 
 /// The peer's receipt for an event of ours. An empty proof says that the peer receipted it once and has
-/// erased it since: the debt ends, the proof is lost.
+/// erased it since: the debt ends, the proof is lost, and the record is named by the event and the peer
+/// instead, so that no two such records are one.
 #[must_use]
 pub fn receipt(moment: &Moment<'_>, about: &About<'_>, proof: Vec<u8>) -> Record {
-    let record_id = sha256(&[&pae(RECEIPT_TYPE, &proof)]);
     let context = moment.context(RecordKind::Receipt, about.peer, signatures_digest(&[]), Vec::new());
-    let case = CasePart { payload_type: RECEIPT_TYPE.into(), proof, ..CasePart::default() };
+    let (payload_type, header) = match proof.is_empty() {
+        false => (RECEIPT_TYPE, Vec::new()),
+        true => (ERASED_TYPE, [&about.event.as_bytes()[..], about.peer.as_str().as_bytes()].concat()),
+    };
+    let record_id = sha256(&[&pae(payload_type, if proof.is_empty() { &header } else { &proof })]);
+    let case = CasePart { payload_type: payload_type.into(), header, proof, ..CasePart::default() };
     answer_record(moment, about, record_id, context, "", case)
 }
 

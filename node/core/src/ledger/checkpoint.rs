@@ -5,7 +5,7 @@
 //! or whether a ledger forked. The form is a C2SP signed note without extension lines; the
 //! ML-DSA-44 line is a C2SP tlog-cosignature by the ledger itself. Lines by others (cosignatures)
 //! are passed over. Start with [`Checkpoint::sign`] and [`VerifiedCheckpoint::verify`]. Serves
-//! SPEC `[C-*]`.
+//! SPEC `[L-*]`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 

@@ -1,0 +1,347 @@
+//! The longer bytes that cases share, by name: documents, keys, one event with all that travels
+//! with it, and spoiled ones that had to be signed to be spoiled in one respect only.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+
+use super::shapes::{Bytes, Change, Named};
+use crate::{
+    crypto::{HybridSigner, pae},
+    event::{
+        EVENT_TYPE, Event, Header,
+        tests::{NOW, body, delivery_of, header, origin, proof, received, refused, sealed, sent, signed, slips},
+        thread_id,
+    },
+    founding::{
+        sign,
+        tests::{CODES, START, charter_bytes, code, keys, named_seed, profile_bytes, root},
+    },
+    ids::{Digest, NetworkName, Time, hex, unhex},
+    ledger::Checkpoint,
+    profile::{CHARTER_TYPE, Charter, PROFILE_TYPE, Profile, Trust, document_id},
+    proto::{self, KeyRole, Side},
+};
+
+/// The file of named bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaterialFile {
+    pub(super) about: String,
+    pub(super) bytes: BTreeMap<String, String>,
+}
+
+/// Named bytes, and the trust their charter and profiles make.
+pub(super) struct Material {
+    pub(super) bytes: BTreeMap<String, Vec<u8>>,
+    trust: Trust,
+}
+
+impl Material {
+    pub(super) fn new(bytes: BTreeMap<String, Vec<u8>>) -> Self {
+        let of = |name: &str| bytes.get(name).unwrap_or_else(|| panic!("material {name}"));
+        let fingerprint = Digest::from_slice(of("charter-fingerprint")).expect("a digest");
+        let charter = Charter::open(of("charter"), fingerprint).expect("a charter");
+        let profiles = ["profile-xa", "profile-xb", "profile-xc"];
+        let profiles = profiles.map(|name| Profile::open(of(name), &charter).expect("a profile"));
+        let trust = Trust::new(charter, profiles.to_vec()).expect("trust");
+        Self { bytes, trust }
+    }
+
+    pub(super) fn read(file: &MaterialFile) -> Self {
+        let bytes = |(name, text): (&String, &String)| (name.clone(), unhex(text, "material").expect("hexadecimal"));
+        Self::new(file.bytes.iter().map(bytes).collect())
+    }
+
+    pub(super) fn file(&self) -> MaterialFile {
+        let about = "Bytes that the cases of the other files name. Signed with keys whose seeds are \
+                     SHA-256 of their names; see README.md.";
+        let bytes = self.bytes.iter().map(|(name, bytes)| (name.clone(), hex(bytes))).collect();
+        MaterialFile { about: about.into(), bytes }
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(super) fn of(&self, name: &str) -> &[u8] {
+        self.bytes.get(name).unwrap_or_else(|| panic!("material {name}"))
+    }
+
+    pub(super) fn bytes(&self, bytes: &Bytes) -> Vec<u8> {
+        match bytes {
+            Bytes::Hex(text) => unhex(text, "a vector").expect("hexadecimal"),
+            Bytes::Named(Named { of, change }) => {
+                let mut bytes = self.of(of).to_vec();
+                for Change { at, put } in change {
+                    let put = unhex(put, "a change").expect("hexadecimal");
+                    bytes[*at..*at + put.len()].copy_from_slice(&put);
+                }
+                bytes
+            }
+        }
+    }
+
+    pub(super) fn array<const N: usize>(&self, bytes: &Bytes) -> [u8; N] {
+        self.bytes(bytes).try_into().unwrap_or_else(|_| panic!("{N} bytes"))
+    }
+
+    /// `whole` with one bit changed in its byte number `at`.
+    pub(super) fn flipped(&self, whole: &str, at: usize) -> Bytes {
+        let put = hex(&[self.of(whole)[at] ^ 1]);
+        Bytes::Named(Named { of: whole.into(), change: vec![Change { at, put }] })
+    }
+
+    /// `whole` with one bit changed in byte `n` of the part that stands in it.
+    pub(super) fn flipped_in(&self, whole: &str, part: &[u8], n: usize) -> Bytes {
+        let place = self.of(whole).windows(part.len()).position(|window| window == part);
+        self.flipped(whole, place.unwrap_or_else(|| panic!("the part stands in {whole}")) + n)
+    }
+}
+
+pub(super) fn named(of: &str) -> Bytes {
+    Bytes::Named(Named { of: of.into(), change: Vec::new() })
+}
+
+pub(super) fn raw(bytes: impl AsRef<[u8]>) -> Bytes {
+    Bytes::Hex(hex(bytes.as_ref()))
+}
+
+type Pile = BTreeMap<String, Vec<u8>>;
+
+/// Everything signed anew.
+pub(super) fn fresh() -> Material {
+    let mut pile = Pile::new();
+    documents(&mut pile);
+    bad_charters(&mut pile);
+    bad_profiles(&mut pile);
+    key_bytes(&mut pile);
+    let (event, _) = travel(&mut pile);
+    bad_events(&mut pile, &event);
+    notes(&mut pile);
+    Material::new(pile)
+}
+
+fn put(pile: &mut Pile, name: &str, bytes: impl Into<Vec<u8>>) {
+    assert!(pile.insert(name.into(), bytes.into()).is_none(), "{name} is there already");
+}
+
+fn payload(envelope: &[u8]) -> Vec<u8> {
+    proto::Envelope::decode(envelope).expect("an envelope").header
+}
+
+fn documents(pile: &mut Pile) {
+    let charter = charter_bytes();
+    put(pile, "charter-fingerprint", document_id(CHARTER_TYPE, &payload(&charter)).as_bytes());
+    put(pile, "charter", charter);
+    for party in CODES {
+        put(pile, &format!("profile-{}", party.to_lowercase()), profile_bytes(party, party));
+    }
+    put(pile, "profile-xa-signed-by-xb", profile_bytes("XA", "XB"));
+}
+
+/// Charters of no Party, so that each says one thing only; signed as it should be.
+fn bad_charters(pile: &mut Pile) {
+    let signer = root("secretariat", KeyRole::Charter);
+    let [ed25519, ml_dsa_65] = signer.public().map(|key| key.bytes.clone());
+    let signers = proto::Quorum { keys: vec![proto::HybridKey { ed25519, ml_dsa_65 }], threshold: 1 };
+    let good = proto::Charter {
+        network: "test.comity.test".into(),
+        version: 1,
+        issued_ms: START.0,
+        expires_ms: START.0 + 1,
+        signers: Some(signers),
+        suites: vec![proto::SuiteDates { id: 1, from_ms: START.0, until_ms: 0 }],
+        ..proto::Charter::default()
+    };
+    let mut one = |name: &str, change: &dyn Fn(&mut proto::Charter)| {
+        let mut charter = good.clone();
+        change(&mut charter);
+        let bytes = sign(CHARTER_TYPE, charter.encode_to_vec(), &[&signer]).expect("signed");
+        put(pile, name, bytes);
+    };
+    one("charter-bare", &|_| ());
+    one("charter-version-0", &|c| c.version = 0);
+    one("charter-version-1-with-previous", &|c| c.previous = vec![1; 32]);
+    one("charter-version-2-without-previous", &|c| c.version = 2);
+    one("charter-expires-before-issue", &|c| c.expires_ms = c.issued_ms);
+    one("charter-suites-repeat", &|c| c.suites.push(c.suites[0]));
+    one("charter-network-in-capitals", &|c| c.network = "Test.comity.test".into());
+    one("charter-instrument-of-no-party", &|c| {
+        let row = proto::InstrumentStatus { instrument: "BC".into(), party: "XA".into(), ..Default::default() };
+        c.instruments.push(row);
+    });
+    one("charter-threshold-0", &|c| c.signers.as_mut().expect("signers").threshold = 0);
+    one("charter-threshold-beyond-keys", &|c| c.signers.as_mut().expect("signers").threshold = 2);
+    one("charter-short-key", &|c| {
+        let extra = proto::HybridKey { ed25519: vec![0xff; 31], ml_dsa_65: vec![1; 1952] };
+        c.signers.as_mut().expect("signers").keys.push(extra);
+    });
+    one("charter-without-signers", &|c| c.signers = None);
+}
+
+/// Profiles of XA that say little; signed as they should be.
+fn bad_profiles(pile: &mut Pile) {
+    let role = |role: KeyRole, algorithm, len, fill| proto::RoleKey {
+        role: role as i32,
+        algorithm,
+        public_key: vec![fill; len],
+        not_before_ms: 1,
+        not_after_ms: 2,
+    };
+    let good = proto::Profile {
+        network: "test.comity.test".into(),
+        party: "XA".into(),
+        version: 1,
+        issued_ms: START.0,
+        ledgers: vec![origin("XA").to_string()],
+        ..proto::Profile::default()
+    };
+    let signer = root("XA", KeyRole::Root);
+    let mut one = |name: &str, change: &dyn Fn(&mut proto::Profile)| {
+        let mut profile = good.clone();
+        change(&mut profile);
+        put(pile, name, sign(PROFILE_TYPE, profile.encode_to_vec(), &[&signer]).expect("signed"));
+    };
+    one("profile-bare", &|_| ());
+    one("profile-other-network", &|p| p.network = "other.test".into());
+    one("profile-of-no-party", &|p| p.party = "XD".into());
+    one("profile-version-0", &|p| p.version = 0);
+    one("profile-without-ledger", &|p| p.ledgers.clear());
+    one("profile-with-ledger-of-another", &|p| p.ledgers = vec![origin("XB").to_string()]);
+    one("profile-with-second-ledger-only", &|p| p.ledgers = vec!["xa.test.comity.test/ledger/2".into()]);
+    one("profile-nodes-fall", &|p| p.nodes = [2, 1].map(|n| crate::profile::peer_id(&[n; 32])).to_vec());
+    one("profile-node-of-another-kind", &|p| p.nodes = vec![vec![0x12, 0x20, 1]]);
+    one("profile-key-of-unknown-role", &|p| {
+        p.keys = vec![proto::RoleKey { role: 99, ..role(KeyRole::Record, 1, 32, 1) }]
+    });
+    one("profile-key-of-root-role", &|p| p.keys = vec![role(KeyRole::Root, 1, 32, 1)]);
+    one("profile-key-of-wrong-algorithm", &|p| p.keys = vec![role(KeyRole::Seal, 1, 32, 1)]);
+    one("profile-key-too-short", &|p| p.keys = vec![role(KeyRole::Record, 1, 31, 1)]);
+    one("profile-key-never-valid", &|p| {
+        p.keys = vec![proto::RoleKey { not_after_ms: 1, ..role(KeyRole::Record, 1, 32, 1) }]
+    });
+    one("profile-key-in-two-roles", &|p| {
+        p.keys = vec![role(KeyRole::Record, 1, 32, 1), role(KeyRole::Directory, 1, 32, 1)];
+        p.keys.sort_by_key(key_id);
+    });
+    one("profile-keys-fall", &|p| {
+        p.keys = vec![role(KeyRole::Record, 1, 32, 1), role(KeyRole::Record, 1, 32, 2)];
+        p.keys.sort_by_key(|key| std::cmp::Reverse(key_id(key)));
+    });
+    one("profile-power-of-no-side", &|p| p.authorities = vec![authority(&[("PRES", Side::Unspecified)])]);
+    one("profile-powers-fall", &|p| {
+        p.authorities = vec![authority(&[("PRES", Side::Requested), ("PRES", Side::Requesting)])];
+    });
+}
+
+fn key_id(key: &proto::RoleKey) -> crate::ids::KeyId {
+    crate::crypto::PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id()
+}
+
+fn authority(powers: &[(&str, Side)]) -> proto::Authority {
+    let power = |(procedure, side): &(&str, Side)| proto::Power {
+        procedure: (*procedure).into(),
+        side: *side as i32,
+        from_ms: START.0,
+        until_ms: 0,
+    };
+    proto::Authority { id: "central".into(), powers: powers.iter().map(power).collect(), ..Default::default() }
+}
+
+fn key_bytes(pile: &mut Pile) {
+    let mut halves = |name: &str, signer: &HybridSigner, second: &str| {
+        let [one, two] = signer.public();
+        put(pile, &format!("{name}-ed25519-key"), one.bytes.clone());
+        put(pile, &format!("{name}-{second}-key"), two.bytes.clone());
+    };
+    halves("xa-record", &keys("XA").record, "ml-dsa-65");
+    halves("xa-checkpoint", &keys("XA").checkpoint, "ml-dsa-44");
+    halves("xb-checkpoint", &keys("XB").checkpoint, "ml-dsa-44");
+    let pair = keys("XA").record.sign_pair(b"act").expect("signed");
+    for (signature, half) in pair.iter().zip(["first", "second"]) {
+        put(pile, &format!("pair-over-act-{half}-key-id"), signature.key_id.clone());
+        put(pile, &format!("pair-over-act-{half}-signature"), signature.signature.clone());
+    }
+    put(pile, "xb-seal-seed", *named_seed("XB seal").expose());
+    put(pile, "xc-seal-seed", *named_seed("XC seal").expose());
+}
+
+/// One event from XA to XB and XC, its delivery to XB, and XB's answers.
+fn travel(pile: &mut Pile) -> (Event, Vec<u8>) {
+    let (event, secret) = sealed(header(), &keys("XA"));
+    let delivery = delivery_of(&event, &secret, "XB");
+    let received = received(&event, &secret);
+    let refusal = refused(&event, |_| ());
+    put(pile, "event-id", event.id.as_bytes());
+    put(pile, "header", event.bytes.clone());
+    put(pile, "binding", event.header.binding().as_bytes());
+    put(pile, "body", body().encode_to_vec());
+    put(pile, "body-secret", *secret);
+    put(pile, "sealed-body", event.body.clone());
+    put(pile, "envelope", delivery.envelope.clone());
+    put(pile, "slip", delivery.slip.clone());
+    put(pile, "proof", delivery.proof.clone());
+    put(pile, "context", sent(event.clone(), secret.clone()).case.context);
+    put(pile, "delivery", delivery.encode_to_vec());
+    put(pile, "signatures-digest", crate::ledger::signatures_digest(&event.signatures).as_bytes());
+    put(pile, "receipt", proof("XB", &received));
+    put(pile, "refusal-envelope", refusal.envelope);
+    put(pile, "refusal-proof", refusal.proof);
+    let other = refused(&event, |refusal| refusal.code = "Not a code".into());
+    put(pile, "refusal-with-a-text-envelope", other.envelope);
+    put(pile, "refusal-with-a-text-proof", other.proof);
+    let for_xc = slips(&event.header.recipients).bytes(&event.header.origin, &code("XC")).expect("a recipient");
+    put(pile, "delivery-with-slip-of-xc", proto::Delivery { slip: for_xc, ..delivery.clone() }.encode_to_vec());
+    put(pile, "delivery-with-xbs-proof", {
+        proto::Delivery { proof: proof("XA", &received), ..delivery.clone() }.encode_to_vec()
+    });
+    let again = signed(event.header.clone(), event.body.clone(), &keys("XA"));
+    put(pile, "delivery-with-other-signatures", {
+        proto::Delivery { envelope: again.to_envelope(), ..delivery.clone() }.encode_to_vec()
+    });
+    (event, delivery.envelope)
+}
+
+fn bad_events(pile: &mut Pile, good: &Event) {
+    let body = good.body.clone();
+    let mut of = |name: &str, change: &dyn Fn(&mut Header)| {
+        let mut changed = good.header.clone();
+        change(&mut changed);
+        changed.thread = thread_id(&changed.network, &changed.request, &changed.members());
+        put(pile, name, signed(changed, body.clone(), &keys("XA")).to_envelope());
+    };
+    of("envelope-other-network", &|h| h.network = NetworkName::parse("other.test").expect("name"));
+    of("envelope-not-exercise", &|h| h.exercise = false);
+    of("envelope-other-origin", &|h| h.origin = origin("XB"));
+    of("envelope-author-xd", &|h| h.author = code("XD"));
+    put(pile, "envelope-by-a-stranger", signed(good.header.clone(), good.body.clone(), &keys("XC")).to_envelope());
+    let mut halves = [good.clone(), good.clone()];
+    halves[0].signatures.truncate(1);
+    halves[1].signatures.reverse();
+    put(pile, "envelope-half-signed", halves[0].to_envelope());
+    put(pile, "envelope-signatures-fall", halves[1].to_envelope());
+    let as_refusal =
+        keys("XA").record.sign_pair(&pae("application/vnd.comity.refusal.v1", &good.bytes)).expect("signed");
+    put(pile, "envelope-signed-as-refusal", Event { signatures: as_refusal, ..good.clone() }.to_envelope());
+    assert_eq!(EVENT_TYPE, "application/vnd.comity.event.v1");
+}
+
+fn notes(pile: &mut Pile) {
+    let checkpoint = Checkpoint { origin: origin("XA"), size: 7, root: Digest::new([9; 32]) };
+    let note = checkpoint.sign(&keys("XA").checkpoint, NOW).expect("signed");
+    let later = checkpoint.sign(&keys("XA").checkpoint, Time(NOW.0 + 60_000)).expect("signed");
+    put(pile, "checkpoint", note.as_bytes());
+    let cosigned = format!("{note}\u{2014} witness.example/w1 {}\n", "AAAA".repeat(20));
+    put(pile, "checkpoint-with-a-strangers-line", cosigned);
+    let lines: Vec<&str> = note.lines().collect();
+    put(pile, "checkpoint-without-ed25519", format!("{}\n\n{}\n", lines[..3].join("\n"), lines[5]));
+    put(pile, "checkpoint-without-ml-dsa", format!("{}\n\n{}\n", lines[..3].join("\n"), lines[4]));
+    put(pile, "checkpoint-line-twice", format!("{note}{}\n", lines[4]));
+    let second = later.lines().nth(5).expect("two lines");
+    put(pile, "checkpoint-two-times", format!("{note}{second}\n"));
+    put(pile, "checkpoint-size-with-zero", note.replacen("\n7\n", "\n07\n", 1));
+    put(pile, "checkpoint-empty", note.replacen("\n7\n", "\n0\n", 1));
+    put(pile, "checkpoint-with-extension", note.replacen("\n\n", "\nextension\n\n", 1));
+}

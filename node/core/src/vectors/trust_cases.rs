@@ -1,0 +1,109 @@
+//! `charter.json`, `profile.json`: who belongs to a network and who speaks for a Party.
+
+use super::{
+    bad, computed, file,
+    material::{Material, named, raw},
+    shapes::{Bytes, Case, File, Input},
+};
+use crate::{
+    crypto::{pae, sha256},
+    proto,
+};
+use prost::Message as _;
+
+pub(super) fn files(m: &Material) -> Vec<File> {
+    vec![
+        file("charter", "Opening a charter under the fingerprint given by hand.", charters(m)),
+        file("profile", "Opening a profile under the charter of material.json.", profiles(m)),
+    ]
+}
+
+/// The fingerprint of a charter, whatever it says.
+fn fingerprint(m: &Material, name: &str) -> Bytes {
+    let envelope = proto::Envelope::decode(m.of(name)).expect("an envelope");
+    raw(sha256(&[&pae("application/vnd.comity.charter.v1", &envelope.header)]).as_bytes())
+}
+
+fn signature_of(m: &Material, name: &str, place: usize) -> Vec<u8> {
+    proto::Envelope::decode(m.of(name)).expect("an envelope").signatures[place].signature.clone()
+}
+
+fn charters(m: &Material) -> Vec<Case> {
+    let open = |envelope, fingerprint| Input::OpenCharter { envelope, fingerprint };
+    let own = |name: &str| open(named(name), fingerprint(m, name));
+    let content = |name: &str, clause: &str, of: &str| bad(name, &[clause], own(of), "profile.bad-content", "");
+    let unsigned = |place| {
+        let forged = m.flipped_in("charter", &signature_of(m, "charter", place), 7);
+        open(forged, named("charter-fingerprint"))
+    };
+    let network = m.flipped_in("charter", b"test.comity.test", 0);
+    vec![
+        computed(m, "three Parties", &["C-1", "C-2"], open(named("charter"), named("charter-fingerprint"))),
+        computed(m, "no Party", &["C-1", "C-2"], own("charter-bare")),
+        bad("another fingerprint", &["C-2"], open(named("charter"), raw([7; 32])), "profile.wrong-fingerprint", ""),
+        bad(
+            "a byte of the content changed",
+            &["C-2"],
+            open(network, named("charter-fingerprint")),
+            "profile.wrong-fingerprint",
+            "",
+        ),
+        bad("first signature forged", &["C-2", "S-4"], unsigned(0), "profile.threshold-not-met", ""),
+        bad("second signature forged", &["C-2", "S-4"], unsigned(1), "profile.threshold-not-met", ""),
+        bad("a profile", &["C-2"], open(named("profile-xa"), named("charter-fingerprint")), "profile.wrong-type", ""),
+        bad(
+            "bytes that are no envelope",
+            &["C-2", "W-1"],
+            open(raw([0xff]), named("charter-fingerprint")),
+            "profile.malformed",
+            "wire.undecodable",
+        ),
+        content("no signers", "C-2", "charter-without-signers"),
+        content("a threshold of none", "S-4", "charter-threshold-0"),
+        content("a threshold that can never be met", "S-4", "charter-threshold-beyond-keys"),
+        content("a signer's key one byte short", "S-4", "charter-short-key"),
+        content("version 0", "C-3", "charter-version-0"),
+        content("version 1 naming one before it", "C-3", "charter-version-1-with-previous"),
+        content("version 2 naming none before it", "C-3", "charter-version-2-without-previous"),
+        content("expired when issued", "C-3", "charter-expires-before-issue"),
+        content("one suite twice", "C-3", "charter-suites-repeat"),
+        content("an instrument's status of a stranger", "C-3", "charter-instrument-of-no-party"),
+        bad("a network in capitals", &["C-3", "K-3"], own("charter-network-in-capitals"), "profile.bad-name", ""),
+    ]
+}
+
+fn profiles(m: &Material) -> Vec<Case> {
+    let open = |name: &str| Input::OpenProfile { envelope: named(name) };
+    let content = |name: &str, of: &str| bad(name, &["P-3"], open(of), "profile.bad-content", "");
+    let forged =
+        |place| Input::OpenProfile { envelope: m.flipped_in("profile-xa", &signature_of(m, "profile-xa", place), 7) };
+    let changed = Input::OpenProfile { envelope: m.flipped_in("profile-xa", b"Central", 0) };
+    vec![
+        computed(m, "of XA", &["P-1", "P-2"], open("profile-xa")),
+        computed(m, "of XB", &["P-1", "P-2"], open("profile-xb")),
+        computed(m, "of XC", &["P-1", "P-2"], open("profile-xc")),
+        computed(m, "without keys or authorities", &["P-1", "P-2"], open("profile-bare")),
+        bad("signed by another Party", &["P-2"], open("profile-xa-signed-by-xb"), "profile.threshold-not-met", ""),
+        bad("a byte of the content changed", &["P-2"], changed, "profile.threshold-not-met", ""),
+        bad("first signature forged", &["P-2", "S-4"], forged(0), "profile.threshold-not-met", ""),
+        bad("second signature forged", &["P-2", "S-4"], forged(1), "profile.threshold-not-met", ""),
+        bad("a charter", &["P-2"], open("charter"), "profile.wrong-type", ""),
+        bad("for another network", &["P-2"], open("profile-other-network"), "profile.not-chartered", ""),
+        bad("of a Party the charter does not name", &["P-2"], open("profile-of-no-party"), "profile.not-chartered", ""),
+        content("version 0", "profile-version-0"),
+        content("no ledger", "profile-without-ledger"),
+        content("a ledger of another Party", "profile-with-ledger-of-another"),
+        content("ledgers not numbered from 1", "profile-with-second-ledger-only"),
+        content("nodes that fall", "profile-nodes-fall"),
+        content("a node that is no Ed25519 PeerId", "profile-node-of-another-kind"),
+        content("a key of an unknown role", "profile-key-of-unknown-role"),
+        content("a root key", "profile-key-of-root-role"),
+        content("a seal key that is an Ed25519 key", "profile-key-of-wrong-algorithm"),
+        content("a key one byte short", "profile-key-too-short"),
+        content("a key valid for no time", "profile-key-never-valid"),
+        content("one key in two roles", "profile-key-in-two-roles"),
+        content("keys that fall by key id", "profile-keys-fall"),
+        content("a power on no side", "profile-power-of-no-side"),
+        content("powers that fall", "profile-powers-fall"),
+    ]
+}
