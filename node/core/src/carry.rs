@@ -1,0 +1,166 @@
+//! Between what rests and what travels: deliveries and answers put together from stored records,
+//! and read back into what the engine takes in.
+//!
+//! Pure functions for workers: they hold no state, so they run beside each other. Nothing signed is
+//! encoded anew; stored bytes are only framed. Serves SPEC `[D-*]`.
+
+use prost::Message as _;
+
+use crate::{
+    engine::Arrival,
+    event::{
+        BodySecret, EVENT_TYPE, Event, EventFault, PeerAnswer, Verified, check_delivery, check_receipt, check_refusal,
+        event_id, open_body, unproved_answer,
+    },
+    ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, Time},
+    ledger::{RecordProof, Salt},
+    profile::Trust,
+    proto::{self, CasePart, NodePart, answer::Outcome},
+    record::Slips,
+    wire::{ANSWER_MAX, DELIVERY_MAX, ENVELOPE_MAX, strict},
+};
+
+/// A stored record with its path to the newest checkpoint.
+#[derive(Clone, Copy)]
+pub struct Stored<'a> {
+    /// What is known for ever.
+    pub node: &'a NodePart,
+    /// What goes with the request.
+    pub case: &'a CasePart,
+    /// The sealed body.
+    pub body: &'a [u8],
+    /// Where it stands.
+    pub index: LedgerIndex,
+    /// Its audit path at the checkpoint's size.
+    pub path: &'a [Digest],
+    /// The checkpoint.
+    pub note: &'a [u8],
+}
+
+impl Stored<'_> {
+    /// The record's proof under the checkpoint.
+    #[must_use]
+    pub fn proof(&self) -> Option<Vec<u8>> {
+        let record_id = Digest::from_slice(&self.node.record_id).ok()?;
+        let salt = Salt(self.case.salt[..].try_into().ok()?);
+        Some(RecordProof::build(&record_id, &self.case.context, &salt, self.index, self.path, self.note))
+    }
+
+    /// The delivery of an own event to one of its recipients; nothing if it is not one.
+    #[must_use]
+    pub fn delivery(&self, origin: &Origin, to: &PartyCode) -> Option<Vec<u8>> {
+        let envelope = proto::Envelope {
+            payload_type: EVENT_TYPE.into(),
+            header: self.case.header.clone(),
+            signatures: self.case.signatures.clone(),
+            body: self.body.to_vec(),
+        };
+        let slip = Slips::from_node_part(self.node)?.bytes(origin, to)?;
+        Some(proto::Delivery { envelope: envelope.encode_to_vec(), slip, proof: self.proof()? }.encode_to_vec())
+    }
+
+    /// The receipt for a received event.
+    #[must_use]
+    pub fn receipt(&self) -> Option<Vec<u8>> {
+        answer(&self.node.record_id, Outcome::Receipt(self.proof()?))
+    }
+
+    /// The answer that carries a refusal given.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Vec<u8>> {
+        let envelope = proto::Envelope {
+            payload_type: self.case.payload_type.clone(),
+            header: self.case.header.clone(),
+            signatures: self.case.signatures.clone(),
+            body: Vec::new(),
+        };
+        let refusal = proto::RefusalAnswer { envelope: envelope.encode_to_vec(), proof: self.proof()? };
+        answer(&self.node.answers, Outcome::Refusal(refusal))
+    }
+}
+
+/// The answer that asks to be tried again.
+#[must_use]
+pub fn retry(event: &EventId, code: &str, after_ms: u32) -> Vec<u8> {
+    let outcome = Outcome::Retry(proto::Retry { code: code.to_owned(), after_ms });
+    proto::Answer { event_id: event.as_bytes().to_vec(), outcome: Some(outcome) }.encode_to_vec()
+}
+
+/// The answer to an event that was receipted and erased since.
+#[must_use]
+pub fn erased(event: &EventId) -> Vec<u8> {
+    proto::Answer { event_id: event.as_bytes().to_vec(), outcome: Some(Outcome::Erased(true)) }.encode_to_vec()
+}
+
+fn answer(event: &[u8], outcome: Outcome) -> Option<Vec<u8>> {
+    Some(proto::Answer { event_id: event.to_vec(), outcome: Some(outcome) }.encode_to_vec())
+}
+
+/// Checks a delivery and opens its body with `unwrap` (sealed body, binding) -> secret, which may
+/// be a token's work.
+///
+/// # Errors
+/// When the delivery is not authentic; a body that does not open is part of the arrival instead,
+/// because that is answered with a refusal.
+pub fn read_delivery(
+    bytes: &[u8],
+    peer: &PartyCode,
+    us: &PartyCode,
+    trust: &Trust,
+    now: Time,
+    unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
+) -> Result<Arrival, EventFault> {
+    let delivery = check_delivery(bytes, peer, us, trust, now)?;
+    let event = &delivery.get().event;
+    let binding = event.header.binding();
+    let opened = one_wrap_each(event).and_then(|()| unwrap(&event.body, &binding)).and_then(|secret| {
+        let body = open_body(&event.body, &binding, &secret)?;
+        Ok((secret, body))
+    });
+    Ok(Arrival { delivery, opened })
+}
+
+/// A body is sealed to the recipients its header names and to nobody besides (SPEC `[B-4]`).
+fn one_wrap_each(event: &Event) -> Result<(), EventFault> {
+    let sealed: proto::SealedBody = strict(&event.body, ENVELOPE_MAX)?;
+    if sealed.wraps.len() == event.header.recipients.len() {
+        Ok(())
+    } else {
+        Err(EventFault::Header("a body must have one wrap for each recipient and no other"))
+    }
+}
+
+/// Checks a peer's answer. `signatures` gives the digest of our event's signatures, if we sent it.
+///
+/// # Errors
+/// When the answer is about no event of ours, or does not prove what it says.
+pub fn read_answer(
+    bytes: &[u8],
+    peer: &PartyCode,
+    us: &PartyCode,
+    trust: &Trust,
+    now: Time,
+    signatures: impl FnOnce(&EventId) -> Option<Digest>,
+) -> Result<(EventId, Verified<PeerAnswer>), EventFault> {
+    let answer: proto::Answer = strict(bytes, ANSWER_MAX)?;
+    let event = EventId::from_slice(&answer.event_id)?;
+    let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
+    let checked = match &answer.outcome {
+        Some(Outcome::Receipt(proof)) => {
+            let signatures = signatures(&event).ok_or(EventFault::Header("the receipt is for no event of ours"))?;
+            check_receipt(proof, &event, &signatures, profile, now)?
+        }
+        Some(Outcome::Refusal(refusal)) => check_refusal(refusal, &event, us, profile, trust, now)?,
+        Some(Outcome::Retry(_) | Outcome::Erased(_)) | None => unproved_answer(&answer, now)?,
+    };
+    Ok((event, checked))
+}
+
+/// The event a delivery claims to be about, checked in nothing: only to tell an author which of its
+/// copies was turned away.
+#[must_use]
+pub fn event_named_by(delivery: &[u8]) -> Option<EventId> {
+    let delivery: proto::Delivery = strict(delivery, DELIVERY_MAX).ok()?;
+    let envelope: proto::Envelope = strict(&delivery.envelope, ENVELOPE_MAX).ok()?;
+    Some(event_id(&envelope.header))
+}

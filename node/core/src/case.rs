@@ -1,0 +1,163 @@
+//! A thread as the index keeps it, laid before the law.
+//!
+//! Turns rows into acts and asks `procedure` about them: where the request stands, which clocks
+//! run, whether a step may be taken. It keeps nothing and decides nothing of its own.
+
+use crate::{
+    clock::{Alert, Calendar, Running},
+    ids::{EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
+    procedure::{self, Act, Refusal, Setting, Side, Standing},
+    profile::Trust,
+    proto::{EventRow, Fact},
+    rules::{Code, Rules},
+};
+
+/// The acts of a thread and who opened it.
+#[derive(Debug, Clone, Default)]
+pub struct Case {
+    opening: Option<(PartyCode, ProcedureCode)>,
+    acts: Vec<Act>,
+}
+
+/// A step somebody wants to take.
+#[derive(Debug, Clone)]
+pub struct Wish<'a> {
+    /// The procedure it says it belongs to.
+    pub procedure: &'a ProcedureCode,
+    /// The step.
+    pub step: &'a StepCode,
+    /// Who takes it.
+    pub author: &'a PartyCode,
+    /// What its author had seen of the thread.
+    pub parents: &'a [EventId],
+    /// When its author says it is signed.
+    pub time: Time,
+    /// What its form marks as facts.
+    pub facts: &'a [Fact],
+}
+
+impl Case {
+    /// Reads the rows of one thread, in ledger order.
+    ///
+    /// # Errors
+    /// When a row holds a name or id that is not well formed.
+    pub fn of(rows: &[EventRow]) -> Result<Self, Malformed> {
+        let Some(first) = rows.first() else { return Ok(Self::default()) };
+        let opener = PartyCode::parse(&first.author)?;
+        let acts = rows.iter().map(|row| read_act(row, &opener)).collect::<Result<_, _>>()?;
+        Ok(Self { opening: Some((opener, ProcedureCode::parse(&first.procedure)?)), acts })
+    }
+
+    /// The side a Party stands on: who opens a request asks.
+    #[must_use]
+    pub fn side_of(&self, party: &PartyCode) -> Side {
+        match &self.opening {
+            Some((opener, _)) if opener != party => Side::Requested,
+            Some(_) | None => Side::Requesting,
+        }
+    }
+
+    /// The acts.
+    #[must_use]
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
+    /// True if a member refused every event, the opening among them: the request never came about.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        !self.acts.is_empty() && self.acts.iter().all(|act| act.void)
+    }
+
+    /// Where the request stands; nothing before its first event.
+    ///
+    /// # Errors
+    /// When there is no table for the procedure.
+    pub fn standing(&self, rules: &Rules, now: Time) -> Result<Option<Standing>, Refusal> {
+        let Some((_, procedure)) = &self.opening else { return Ok(None) };
+        procedure::fold(rules, procedure, &self.acts, now).map(Some)
+    }
+
+    /// The latest events: the parents of whatever is signed next.
+    ///
+    /// # Errors
+    /// As [`Self::standing`].
+    pub fn heads(&self, rules: &Rules) -> Result<Vec<EventId>, Refusal> {
+        Ok(self.standing(rules, Time(0))?.map(|standing| standing.heads).unwrap_or_default())
+    }
+
+    /// Whether a step is lawful from where its causal past leaves the request.
+    ///
+    /// # Errors
+    /// The first reason why it is not.
+    pub fn permits(&self, rules: &Rules, wish: &Wish<'_>, setting: &Setting) -> Result<(), Refusal> {
+        let procedure = self.opening.as_ref().map_or(wish.procedure, |(_, procedure)| procedure);
+        if procedure != wish.procedure {
+            return Err(Refusal::UnknownStep(wish.step.clone()));
+        }
+        let act = Act {
+            id: EventId::new([0; 32]), // the event has none yet, and no event's digest is zero
+            step: wish.step.clone(),
+            author: wish.author.clone(),
+            side: self.side_of(wish.author),
+            parents: wish.parents.to_vec(),
+            time: wish.time,
+            recorded: wish.time,
+            facts: wish.facts.to_vec(),
+            void: false,
+        };
+        procedure::permits(rules, procedure, &self.acts, &act, setting)
+    }
+
+    /// The clocks that run.
+    #[must_use]
+    pub fn clocks(&self, rules: &Rules, now: Time) -> Vec<Running> {
+        let standing = self.standing(rules, now).ok().flatten();
+        standing.map(|standing| procedure::clocks(rules, &standing, &Calendar::utc())).unwrap_or_default()
+    }
+
+    /// The alarms of all clocks that fell due after `since` and by `now`.
+    #[must_use]
+    pub fn alarms(&self, rules: &Rules, since: Time, now: Time) -> Vec<(String, Alert)> {
+        let clocks = self.clocks(rules, now);
+        let due = |clock: &Running| {
+            let alerts = clock.alerts(rules.alerts(), since, now);
+            alerts.into_iter().map(|alert| (clock.rule.to_string(), alert)).collect::<Vec<_>>()
+        };
+        clocks.iter().flat_map(due).collect()
+    }
+
+    /// When the next alarm falls due.
+    #[must_use]
+    pub fn next_alarm(&self, rules: &Rules, now: Time) -> Option<Time> {
+        let clocks = self.clocks(rules, now);
+        clocks.iter().filter_map(|clock| clock.next_alert(rules.alerts(), now)).map(|alert| alert.at).min()
+    }
+}
+
+/// The reservations of the side that is asked: what its Party declared in charter and profile.
+#[must_use]
+pub fn setting(trust: &Trust, requested: Option<&PartyCode>, now: Time) -> Setting {
+    let Some(party) = requested else { return Setting::default() };
+    let charter = trust.charter();
+    let by_charter = charter.reservations(party).map(String::as_str);
+    let profile = trust.profile(party, now);
+    let by_profile = profile.into_iter().flat_map(|profile| profile.declarations());
+    let reservations = by_charter.chain(by_profile).filter_map(Code::parse).collect();
+    Setting { reservations }
+}
+
+fn read_act(row: &EventRow, opener: &PartyCode) -> Result<Act, Malformed> {
+    let author = PartyCode::parse(&row.author)?;
+    Ok(Act {
+        id: EventId::from_slice(&row.event_id)?,
+        step: StepCode::parse(&row.step)?,
+        side: if author == *opener { Side::Requesting } else { Side::Requested },
+        author,
+        parents: row.parents.iter().map(|id| EventId::from_slice(id)).collect::<Result<_, _>>()?,
+        time: Time(row.time_ms),
+        recorded: Time(row.recorded_ms),
+        facts: row.facts.clone(),
+        void: row.void,
+    })
+}

@@ -1,0 +1,267 @@
+//! A peer's event, from its checked delivery to our receipt or refusal on disk.
+//!
+//! What reaches this room is authentic: signed by the author, standing in its ledger, bound to its
+//! slip. Here it is judged against its thread: known parents, no blindness to what the author had
+//! receipted, the author's power, an open body, a complete form, a lawful step. A refusal is a
+//! signed record and ends the debt; a missing parent is only a request to try again.
+//! Serves SPEC `[D-4]` to `[D-6]`.
+
+use std::collections::BTreeSet;
+
+use super::{Arrival, Engine, EngineFault, Job, Output, Reply, Step, Ticket, Waiting};
+use crate::{
+    case::{self, Case, Wish},
+    crypto::pae,
+    event::{Delivery, Event, REFUSAL_TYPE, Slip},
+    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId},
+    index::{IndexFault, Pairs},
+    procedure::Side,
+    proto::{EventRow, Fact, RecordKind, Signature},
+    record::{About, SignedRefusal, event_received, refusal, refusal_bytes},
+};
+
+/// A parent is usually a moment behind, on another link: look again soon.
+const PARENT_RETRY_MS: u32 = 250;
+/// The house is full: give it time to drain.
+const BUSY_RETRY_MS: u32 = 1_000;
+
+/// A refusal under way.
+pub(super) struct Refuse {
+    pub(super) ticket: Ticket,
+    pub(super) event: EventId,
+    pub(super) thread: ThreadId,
+    request: Option<RequestId>,
+    peer: PartyCode,
+    slip: Slip,
+    code: &'static str,
+    bytes: Vec<u8>,
+}
+
+/// What the thread says to an event.
+enum Judgement {
+    Admit(Vec<Fact>),
+    Refuse(&'static str),
+    Retry(&'static str),
+}
+
+impl Engine {
+    pub(super) fn on_arrived<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        arrival: Box<Arrival>,
+    ) -> Result<(), EngineFault> {
+        let event = &arrival.delivery.get().event;
+        let (id, thread) = (event.id, event.header.thread);
+        if let Some(seen) = step.index.seen(&id)? {
+            self.answer_again(step, ticket, id, LedgerIndex(seen.index), seen.kind());
+            return Ok(());
+        }
+        if self.busy.contains_key(&thread) || self.jobs.len() >= super::JOBS_MAX {
+            if self.wait(&thread, Waiting::Arrival(ticket, arrival)).is_err() {
+                step.out.push(retry(ticket, id, "engine.busy", BUSY_RETRY_MS));
+            }
+            return Ok(());
+        }
+        match self.judge(step, &arrival)? {
+            Judgement::Retry(code) => step.out.push(retry(ticket, id, code, PARENT_RETRY_MS)),
+            Judgement::Refuse(code) => self.refuse(step, ticket, arrival.delivery.get(), code)?,
+            Judgement::Admit(facts) => self.receive(step, ticket, *arrival, facts),
+        }
+        Ok(())
+    }
+
+    fn judge<P: Pairs>(&self, step: &Step<'_, P>, arrival: &Arrival) -> Result<Judgement, EngineFault> {
+        let delivery = arrival.delivery.get();
+        let header = &delivery.event.header;
+        let rows = step.index.events(&header.thread)?;
+        if let Some(judgement) = self.judge_parents(step, delivery, &rows)? {
+            return Ok(judgement);
+        }
+        let body = match &arrival.opened {
+            Ok((_, body)) => body,
+            Err(fault) => return Ok(Judgement::Refuse(fault.code())),
+        };
+        let form = self.rules.form(&header.procedure, &header.step);
+        let Some(form) = form else { return Ok(Judgement::Refuse("procedure.unknown")) };
+        if !form.check(body).is_empty() {
+            return Ok(Judgement::Refuse("form.incomplete"));
+        }
+        let facts = form.facts(body);
+        let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
+        let side = case.side_of(&header.author);
+        let profile = self.trust.profile(&header.author, step.now);
+        if !profile.is_some_and(|own| own.may(&header.authority, &header.procedure, side, step.now)) {
+            return Ok(Judgement::Refuse("profile.no-power"));
+        }
+        let wish = Wish {
+            procedure: &header.procedure,
+            step: &header.step,
+            author: &header.author,
+            parents: &header.parents,
+            time: header.time,
+            facts: &facts,
+        };
+        let members = header.members();
+        let requested = members.iter().find(|member| case.side_of(member) == Side::Requested);
+        let setting = case::setting(&self.trust, requested, step.now);
+        Ok(match case.permits(&self.rules, &wish, &setting) {
+            Ok(()) => Judgement::Admit(facts),
+            Err(refusal) => Judgement::Refuse(refusal.code()),
+        })
+    }
+
+    /// The place of the event in its thread; nothing if it is in order.
+    fn judge_parents<P: Pairs>(
+        &self,
+        step: &Step<'_, P>,
+        delivery: &Delivery,
+        rows: &[EventRow],
+    ) -> Result<Option<Judgement>, EngineFault> {
+        let header = &delivery.event.header;
+        let known = |id: &EventId| rows.iter().find(|row| row.event_id == id.as_bytes());
+        if let Some(parent) = header.parents.iter().find(|parent| known(parent).is_none()) {
+            return Ok(Some(match step.index.seen(parent)?.map(|seen| seen.kind()) {
+                None => Judgement::Retry("engine.parent-missing"),
+                Some(RecordKind::RefusalGiven) => Judgement::Refuse("event.void-parent"),
+                Some(_) => Judgement::Refuse("event.parent-elsewhere"),
+            }));
+        }
+        if header.parents.iter().filter_map(known).any(|row| row.void) {
+            return Ok(Some(Judgement::Refuse("event.void-parent")));
+        }
+        let charter = self.trust.charter();
+        if rows.is_empty() && !header.members().iter().all(|member| charter.parties().contains_key(member)) {
+            return Ok(Some(Judgement::Refuse("event.unknown-member")));
+        }
+        if header.parents.is_empty() && !rows.is_empty() {
+            return Ok(Some(Judgement::Refuse("event.second-opening")));
+        }
+        Ok(self.judge_sight(step, delivery, rows)?.then_some(Judgement::Refuse("event.blind")))
+    }
+
+    /// True if the event does not descend from one that its author's ledger held before it: any other
+    /// event of its own, or one of ours whose receipt by the author came earlier. One of its own that
+    /// stands at its place or above was written blind to it, or in another ledger (SPEC `[D-4]`).
+    fn judge_sight<P: Pairs>(
+        &self,
+        step: &Step<'_, P>,
+        delivery: &Delivery,
+        rows: &[EventRow],
+    ) -> Result<bool, EngineFault> {
+        let header = &delivery.event.header;
+        let seen = ancestors(&header.parents, rows);
+        let before = delivery.proven.index().0;
+        for row in rows.iter().filter(|row| !row.void) {
+            let descends = seen.contains(&row.event_id);
+            if row.author == header.author.as_str() && !(descends && row.peer_index < before) {
+                return Ok(true);
+            }
+            if descends {
+                continue;
+            }
+            let event = EventId::from_slice(&row.event_id).map_err(|_| IndexFault::Damaged)?;
+            let answer = step.index.answer(&event, &header.author)?;
+            let receipted = answer.filter(|answer| answer.kind() == RecordKind::Receipt && answer.peer_index < before);
+            if row.author == self.us.party.as_str() && receipted.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn receive<P>(&mut self, step: &mut Step<'_, P>, ticket: Ticket, arrival: Arrival, facts: Vec<Fact>) {
+        let Ok((secret, _)) = arrival.opened else { return };
+        let delivery = arrival.delivery.into_inner();
+        let (event, thread) = (delivery.event.id, delivery.event.header.thread);
+        self.occupy(thread);
+        let trust = self.trust.clone();
+        let moment = self.moment(&trust, step);
+        let record = event_received(&moment, delivery, facts, secret);
+        self.append(step, Job::Receive { ticket, event, thread }, record);
+    }
+
+    fn refuse<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        delivery: &Delivery,
+        code: &'static str,
+    ) -> Result<(), EngineFault> {
+        let event = &delivery.event;
+        let at = self.record_time(step.now);
+        let bytes = refusal_bytes(&self.trust, &self.us.party, &self.us.origin, event, code, at);
+        let message = pae(REFUSAL_TYPE, &bytes);
+        self.occupy(event.header.thread);
+        let known = step.index.thread(&event.header.thread)?.is_some();
+        let refuse = Refuse {
+            ticket,
+            event: event.id,
+            thread: event.header.thread,
+            request: known.then_some(event.header.request),
+            peer: event.header.author.clone(),
+            slip: delivery.slip.clone(),
+            code,
+            bytes,
+        };
+        let job = self.job(Job::Refuse(Box::new(refuse)));
+        step.out.push(Output::Sign { job, message });
+        Ok(())
+    }
+
+    pub(super) fn refusal_signed<P>(&mut self, step: &mut Step<'_, P>, refuse: Refuse, signatures: Vec<Signature>) {
+        let trust = self.trust.clone();
+        let moment = self.moment(&trust, step);
+        let about = About {
+            event: refuse.event,
+            thread: refuse.request.map(|request| (refuse.thread, request)),
+            peer: &refuse.peer,
+            slip: &refuse.slip,
+            peer_index: LedgerIndex(0),
+        };
+        let signed = SignedRefusal {
+            kind: RecordKind::RefusalGiven,
+            code: refuse.code.to_owned(),
+            bytes: refuse.bytes.clone(),
+            signatures,
+            proof: Vec::new(),
+        };
+        let record = refusal(&moment, &about, &self.us.party, signed);
+        self.append(step, Job::Refuse(Box::new(refuse)), record);
+    }
+
+    pub(super) fn refusal_failed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        refuse: Refuse,
+    ) -> Result<(), EngineFault> {
+        step.out.push(retry(refuse.ticket, refuse.event, "engine.busy", BUSY_RETRY_MS));
+        self.release(step, &refuse.thread)
+    }
+}
+
+fn retry(ticket: Ticket, event: EventId, code: &'static str, after_ms: u32) -> Output {
+    Output::Answer(ticket, event, Reply::Retry { code, after_ms })
+}
+
+/// All events of the thread from which these descend, themselves included.
+fn ancestors(parents: &[EventId], rows: &[EventRow]) -> BTreeSet<Vec<u8>> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<Vec<u8>> = parents.iter().map(|id| id.as_bytes().to_vec()).collect();
+    while let Some(id) = open.pop() {
+        if let Some(row) = rows.iter().find(|row| row.event_id == id) {
+            open.extend(row.parents.iter().filter(|parent| !seen.contains(*parent)).cloned());
+        }
+        seen.insert(id);
+    }
+    seen
+}
+
+/// The event of an arrival, for logs.
+impl Arrival {
+    /// The event that arrived.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.delivery.get().event
+    }
+}

@@ -1,0 +1,197 @@
+//! Debts and answers on the move: deliveries to peers, their receipts, our checkpoints, the clocks.
+//!
+//! Towards a peer nothing leaves that our newest signed checkpoint does not cover. One checkpoint
+//! is signed at a time; each covers all that was committed while the one before was being signed.
+
+use super::{Engine, EngineFault, Job, Notice, Output, Reply, Step, Ticket};
+use crate::{
+    case::Case,
+    event::PeerAnswer,
+    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
+    index::{Index, IndexFault, Pairs},
+    proto::{RecordKind, ThreadRow},
+    record::{About, SignedRefusal, receipt, refusal},
+};
+
+/// Threads whose clocks are read at once when the engine opens.
+const ALARM_PAGE: usize = 1024;
+
+impl Engine {
+    pub(super) fn on_up<P: Pairs>(&mut self, step: &mut Step<'_, P>, peer: &PartyCode) -> Result<(), EngineFault> {
+        self.outbox.up(peer);
+        self.pump(step, peer)
+    }
+
+    /// Delivers what is due to a peer and fits its window.
+    pub(super) fn pump<P: Pairs>(&mut self, step: &mut Step<'_, P>, peer: &PartyCode) -> Result<(), EngineFault> {
+        let due = self.outbox.next(peer, step.index, self.signed, step.now)?;
+        step.out.extend(due.into_iter().map(|due| Output::Deliver(peer.clone(), due)));
+        Ok(())
+    }
+
+    fn pump_all<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
+        for peer in self.outbox.reachable() {
+            self.pump(step, &peer)?;
+        }
+        Ok(())
+    }
+
+    /// A peer's answer. One that was not awaited is a late copy and changes nothing.
+    pub(super) fn on_answered<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        peer: &PartyCode,
+        event: &EventId,
+        answer: PeerAnswer,
+    ) -> Result<(), EngineFault> {
+        if let PeerAnswer::Retry { after_ms, .. } = answer {
+            self.outbox.retry(peer, event, after_ms, step.now);
+            return Ok(());
+        }
+        let Some(due) = self.outbox.answered(peer, event) else { return Ok(()) };
+        let thread = thread_of(step.index, event)?;
+        let trust = self.trust.clone();
+        let moment = self.moment(&trust, step);
+        let about = |slip, peer_index| About { event: *event, thread, peer, slip, peer_index };
+        let record = match answer {
+            PeerAnswer::Receipt { proof, proven } => receipt(&moment, &about(&due.slip, proven.index()), proof),
+            PeerAnswer::Erased | PeerAnswer::Retry { .. } => {
+                receipt(&moment, &about(&due.slip, LedgerIndex(0)), Vec::new())
+            }
+            PeerAnswer::Refusal { refusal: bytes, signatures, code, proof, proven } => {
+                let signed = SignedRefusal { kind: RecordKind::RefusalTaken, code, bytes, signatures, proof };
+                refusal(&moment, &about(&due.slip, proven.index()), peer, signed)
+            }
+        };
+        self.append(step, Job::Settle { peer: peer.clone(), event: *event }, record);
+        Ok(())
+    }
+
+    /// An event or refusal that stands here already is answered by the same record.
+    pub(super) fn answer_again<P>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        event: EventId,
+        index: LedgerIndex,
+        kind: RecordKind,
+    ) {
+        if index.0 < self.signed {
+            step.out.extend(answer(ticket, event, index, kind));
+        } else {
+            self.owe_answer(index, ticket, event, kind);
+        }
+    }
+
+    /// The answer leaves with the next signed checkpoint.
+    pub(super) fn owe_answer(&mut self, index: LedgerIndex, ticket: Ticket, event: EventId, kind: RecordKind) {
+        self.answers.entry(index).or_default().push((ticket, event, kind));
+    }
+
+    /// Asks for a checkpoint when the ledger has outgrown the last one and none is being signed.
+    pub(super) fn sign_checkpoint<P>(&mut self, step: &mut Step<'_, P>) {
+        if self.size > self.signed && !self.signing {
+            self.signing = true;
+            step.out.push(Output::SignCheckpoint(self.size));
+        }
+    }
+
+    pub(super) fn on_checkpoint_signed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        size: u64,
+    ) -> Result<(), EngineFault> {
+        self.signing = false;
+        self.signed = self.signed.max(size);
+        let later = self.answers.split_off(&LedgerIndex(self.signed));
+        for (index, waiting) in std::mem::replace(&mut self.answers, later) {
+            let answers = waiting.into_iter().filter_map(|(ticket, event, kind)| answer(ticket, event, index, kind));
+            step.out.extend(answers);
+        }
+        self.pump_all(step)
+    }
+
+    pub(super) fn on_tick<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
+        self.pump_all(step)?;
+        while let Some((at, thread)) = self.alarms.first().copied().filter(|(at, _)| *at <= step.now) {
+            self.alarms.remove(&(at, thread));
+            self.raise_alarms(step, &thread)?;
+            self.watch_clocks(step.index, &thread, step.now)?;
+        }
+        self.alarmed = self.alarmed.max(step.now);
+        Ok(())
+    }
+
+    fn raise_alarms<P: Pairs>(&self, step: &mut Step<'_, P>, thread: &ThreadId) -> Result<(), EngineFault> {
+        let rows = step.index.events(thread)?;
+        let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
+        for (rule, alert) in case.alarms(&self.rules, self.alarmed, step.now) {
+            let notice = Notice::Clock { thread: *thread, rule, percent: alert.percent, at: alert.at };
+            step.out.push(Output::Notify(notice));
+        }
+        Ok(())
+    }
+
+    /// Remembers when the next clock alarm of a thread is due.
+    pub(super) fn watch_clocks<P: Pairs>(
+        &mut self,
+        index: &Index<P>,
+        thread: &ThreadId,
+        now: Time,
+    ) -> Result<(), EngineFault> {
+        if let Some(at) = self.alarm_of.remove(thread) {
+            self.alarms.remove(&(at, *thread));
+        }
+        let rows = index.events(thread)?;
+        let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
+        if let Some(at) = case.next_alarm(&self.rules, now) {
+            self.alarms.insert((at, *thread));
+            self.alarm_of.insert(*thread, at);
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_alarms<P: Pairs>(&mut self, index: &Index<P>) -> Result<(), EngineFault> {
+        let mut after = None;
+        loop {
+            let page: Vec<(ThreadId, ThreadRow)> = index.threads(after.as_ref(), ALARM_PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            for (thread, _) in &page {
+                self.watch_clocks(index, thread, self.alarmed)?;
+            }
+        }
+    }
+
+    pub(super) fn wake<P>(&self, step: &mut Step<'_, P>) {
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        step.out.extend(self.outbox.wake_at().into_iter().chain(alarm).min().map(Output::WakeAt));
+    }
+}
+
+fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) -> Option<Output> {
+    let reply = match kind {
+        RecordKind::EventReceived => Reply::Receipt(index),
+        RecordKind::RefusalGiven => Reply::Refusal(index),
+        RecordKind::Unspecified
+        | RecordKind::EventSent
+        | RecordKind::Receipt
+        | RecordKind::RefusalTaken
+        | RecordKind::Custody
+        | RecordKind::ErasureIntent
+        | RecordKind::Erasure
+        | RecordKind::RosterChange
+        | RecordKind::WitnessNote
+        | RecordKind::ForkProof
+        | RecordKind::Succession => return None, // our own event sent back to us: nothing to say
+    };
+    Some(Output::Answer(ticket, event, reply))
+}
+
+fn thread_of<P: Pairs>(index: &Index<P>, event: &EventId) -> Result<Option<(ThreadId, RequestId)>, IndexFault> {
+    let Some(seen) = index.seen(event)? else { return Ok(None) };
+    let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
+    let Some(row) = index.thread(&thread)? else { return Ok(None) };
+    let request = RequestId::from_slice(&row.request_id).map_err(|_| IndexFault::Damaged)?;
+    Ok(Some((thread, request)))
+}

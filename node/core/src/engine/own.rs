@@ -1,0 +1,298 @@
+//! Our own acts: from a command to an event on disk.
+//!
+//! Checked before anything is made: the authority's power, the form, the step against the thread's
+//! state. Then seal, sign, append, reply. The thread stays occupied from check to append, so that
+//! the event descends from everything of its thread that our ledger holds before it.
+
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+
+use super::{Act, Done, Engine, EngineFault, Job, JobId, NotDone, Output, Step, Ticket, Waiting};
+use crate::{
+    case::{self, Case, Wish},
+    crypto::{PublicKey, pae},
+    event::{BodyRef, BodySecret, EVENT_TYPE, Event, Header, Slip, event_id, thread_id},
+    ids::{Digest, LedgerIndex, PartyCode, ThreadId},
+    index::{IndexFault, Pairs},
+    procedure::{Refusal, Side},
+    proto::{ActorKind, EventRow, Fact, KeyRole, Lane, Signature},
+    record::{Slips, event_sent},
+    wire::ENVELOPE_MAX,
+};
+
+/// An envelope beside its body: header, two signatures and framing stay below this.
+const ENVELOPE_REST: usize = 16 << 10;
+
+/// A clock further behind the last record than this is wrong, and own events would carry its error;
+/// receiving goes on, since the time of record never falls.
+const CLOCK_BEHIND_MS_MAX: u64 = 2 * 60 * 1000;
+
+/// An own act under way.
+pub(super) struct Own {
+    ticket: Ticket,
+    command_id: [u8; 16],
+    lane: Lane,
+    header: Header,
+    facts: Vec<Fact>,
+    body: Vec<u8>,
+    secret: Option<BodySecret>,
+}
+
+/// What an act meets: its thread and what is there already.
+struct Place {
+    thread: ThreadId,
+    members: BTreeSet<PartyCode>,
+    rows: Vec<EventRow>,
+}
+
+impl Engine {
+    pub(super) fn on_command<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        act: Box<Act>,
+    ) -> Result<(), EngineFault> {
+        if let Some(done) = self.done_before(step, &act)? {
+            step.out.push(Output::Reply(ticket, Ok(done)));
+            return Ok(());
+        }
+        let place = match self.place(step, &act)? {
+            Ok(place) => place,
+            Err(refused) => {
+                step.out.push(Output::Reply(ticket, Err(refused)));
+                return Ok(());
+            }
+        };
+        if self.busy.contains_key(&place.thread) {
+            if self.wait(&place.thread, Waiting::Command(ticket, act)).is_err() {
+                step.out.push(Output::Reply(ticket, Err(busy())));
+            }
+            return Ok(());
+        }
+        match self.prepare(step, ticket, &act, &place) {
+            Ok((own, plaintext, recipients)) => {
+                self.occupy(place.thread);
+                self.commands.insert(act.command_id);
+                let binding = own.header.binding();
+                let job = self.job(Job::Own(Box::new(own)));
+                let entropy = step.fresh();
+                step.out.push(Output::Seal { job, plaintext, binding, recipients, entropy });
+            }
+            Err(refused) => step.out.push(Output::Reply(ticket, Err(refused))),
+        }
+        Ok(())
+    }
+
+    /// A command carried out before gives its first result again.
+    fn done_before<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Option<Done>, EngineFault> {
+        let Some(event) = step.index.command(&act.command_id)? else { return Ok(None) };
+        let seen = step.index.seen(&event)?.ok_or(IndexFault::Damaged)?;
+        let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
+        Ok(Some(Done { event, thread, index: LedgerIndex(seen.index) }))
+    }
+
+    fn place<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Result<Place, NotDone>, EngineFault> {
+        let threads = step.index.threads_of(&act.request)?;
+        let opening = |recipients: &BTreeSet<PartyCode>| {
+            let members: BTreeSet<PartyCode> = recipients.iter().chain([&self.us.party]).cloned().collect();
+            let thread = thread_id(&self.trust.charter().network, &act.request, &members);
+            Place { thread, members, rows: Vec::new() }
+        };
+        Ok(match &threads[..] {
+            [] if act.recipients.is_empty() || act.recipients.contains(&self.us.party) => {
+                Err(not_done("request.unknown", "no such request here, and a new one must name the other Party"))
+            }
+            [] => Ok(opening(&act.recipients)),
+            [thread, ..] => {
+                let row = step.index.thread(thread)?.ok_or(IndexFault::Damaged)?;
+                let members = row.members.iter().map(|code| PartyCode::parse(code)).collect::<Result<_, _>>();
+                let members = members.map_err(|_| IndexFault::Damaged)?;
+                Ok(Place { thread: *thread, members, rows: step.index.events(thread)? })
+            }
+        })
+    }
+
+    fn prepare<P>(
+        &self,
+        step: &Step<'_, P>,
+        ticket: Ticket,
+        act: &Act,
+        place: &Place,
+    ) -> Result<(Own, Vec<u8>, Vec<PublicKey>), NotDone> {
+        if step.now.plus_ms(CLOCK_BEHIND_MS_MAX) < self.last_recorded {
+            let detail = "this machine's clock is over two minutes behind the last record; set it right first";
+            return Err(not_done("engine.clock-behind", detail));
+        }
+        if self.commands.contains(&act.command_id) {
+            return Err(not_done("request.in-progress", "this command is being carried out; ask again in a moment"));
+        }
+        let case = Case::of(&place.rows).map_err(|fault| not_done("index.damaged", &fault.to_string()))?;
+        let side = case.side_of(&self.us.party);
+        self.check_power(act, side, step.now)?;
+        let facts = self.check_form(act)?;
+        let refused = |refusal: Refusal| not_done(refusal.code(), &refusal.to_string());
+        let parents = case.heads(&self.rules).map_err(refused)?;
+        let wish = Wish {
+            procedure: &act.procedure,
+            step: &act.step,
+            author: &self.us.party,
+            parents: &parents,
+            time: step.now,
+            facts: &facts,
+        };
+        let requested = place.members.iter().find(|member| case.side_of(member) == Side::Requested);
+        let setting = case::setting(&self.trust, requested, step.now);
+        case.permits(&self.rules, &wish, &setting).map_err(refused)?;
+        let recipients: Vec<PartyCode> =
+            place.members.iter().filter(|member| **member != self.us.party).cloned().collect();
+        let keys = recipients.iter().map(|to| self.seal_key(to, step)).collect::<Result<_, _>>()?;
+        let plaintext = act.body.encode_to_vec();
+        if plaintext.len() > ENVELOPE_MAX / 2 {
+            return Err(not_done("request.too-large", "the form is over 512 KiB; send papers as attachments"));
+        }
+        let header = Header {
+            network: self.trust.charter().network.clone(),
+            exercise: self.trust.charter().exercise,
+            request: act.request,
+            thread: place.thread,
+            procedure: act.procedure.clone(),
+            step: act.step.clone(),
+            author: self.us.party.clone(),
+            authority: act.authority.clone(),
+            actor: ActorKind::Authority,
+            origin: self.us.origin.clone(),
+            parents,
+            recipients,
+            time: step.now,
+            body: BodyRef { digest: Digest::new([0; 32]), size: 0 },
+        };
+        let own =
+            Own { ticket, command_id: act.command_id, lane: act.lane, header, facts, body: Vec::new(), secret: None };
+        Ok((own, plaintext, keys))
+    }
+
+    fn check_power(&self, act: &Act, side: Side, now: crate::ids::Time) -> Result<(), NotDone> {
+        let profile = self.trust.profile(&self.us.party, now);
+        let profile = profile.ok_or_else(|| not_done("profile.none", "this Party has no current profile"))?;
+        if profile.keys(KeyRole::Record, now).next().is_none() {
+            return Err(not_done("keys.expired", "no record key of this Party is valid now"));
+        }
+        if profile.may(&act.authority, &act.procedure, side, now) {
+            return Ok(());
+        }
+        let detail = format!("authority {} may not act in {} on this side", act.authority, act.procedure);
+        Err(not_done("profile.no-power", &detail))
+    }
+
+    fn check_form(&self, act: &Act) -> Result<Vec<Fact>, NotDone> {
+        let id = format!("{}/{}", act.procedure, act.step);
+        let form = self.rules.form(&act.procedure, &act.step);
+        let form = form.ok_or_else(|| not_done("form.unknown", &format!("there is no form {id}")))?;
+        let mistakes = form.check(&act.body);
+        if mistakes.is_empty() && act.body.form == id {
+            return Ok(form.facts(&act.body));
+        }
+        let fields = mistakes.into_iter().map(|m| (m.field.clone(), m.code(), m.to_string())).collect();
+        Err(NotDone { code: "form.incomplete", detail: format!("the form {id} is not complete"), fields })
+    }
+
+    fn seal_key<P>(&self, to: &PartyCode, step: &Step<'_, P>) -> Result<PublicKey, NotDone> {
+        let key = self.trust.seal_key(to, step.now).cloned();
+        key.ok_or_else(|| {
+            not_done("profile.no-seal-key", &format!("Party {to} has no valid seal key; fetch its newest profile"))
+        })
+    }
+
+    pub(super) fn on_sealed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        id: JobId,
+        sealed: Option<(Vec<u8>, BodySecret)>,
+    ) -> Result<(), EngineFault> {
+        let Job::Own(mut own) = self.take_job(id)? else { return Err(EngineFault::UnknownJob(id)) };
+        let Some((body, secret)) = sealed else { return self.own_failed(step, *own, "keys.sealing-failed") };
+        if body.len() > ENVELOPE_MAX - ENVELOPE_REST {
+            return self.own_failed(step, *own, "request.too-large");
+        }
+        own.header.body = BodyRef { digest: crate::crypto::sha256(&[&body]), size: body.len() as u64 };
+        (own.body, own.secret) = (body, Some(secret));
+        let message = pae(EVENT_TYPE, &own.header.to_wire());
+        let job = self.job(Job::Own(own));
+        step.out.push(Output::Sign { job, message });
+        Ok(())
+    }
+
+    pub(super) fn own_signed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        mut own: Own,
+        signatures: Vec<Signature>,
+    ) -> Result<(), EngineFault> {
+        let bytes = own.header.to_wire();
+        let Some(secret) = own.secret.take() else { return self.own_failed(step, own, "keys.signing-failed") };
+        let event = Event {
+            id: event_id(&bytes),
+            header: own.header.clone(),
+            bytes,
+            signatures,
+            body: std::mem::take(&mut own.body),
+        };
+        let slips = Slips { secret: step.fresh(), rows: self.number(step, &own)? };
+        let trust = self.trust.clone();
+        let moment = self.moment(&trust, step);
+        let record = event_sent(&moment, event, own.facts.clone(), &slips, own.command_id, secret);
+        self.append(step, Job::Own(Box::new(own)), record);
+        Ok(())
+    }
+
+    /// The next slip number to each recipient. Appends keep their order, so numbers have no gaps.
+    fn number<P: Pairs>(&mut self, step: &Step<'_, P>, own: &Own) -> Result<Vec<(PartyCode, Slip)>, EngineFault> {
+        let mut rows = Vec::with_capacity(own.header.recipients.len());
+        for to in &own.header.recipients {
+            let key = (to.clone(), own.lane as i32);
+            let last = match self.numbers.get(&key) {
+                Some(last) => *last,
+                None => step.index.last_number(to, own.lane)?,
+            };
+            self.numbers.insert(key, last + 1);
+            rows.push((to.clone(), Slip { lane: own.lane, number: last + 1 }));
+        }
+        Ok(rows)
+    }
+
+    pub(super) fn own_appended<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        own: Own,
+        index: LedgerIndex,
+    ) -> Result<(), EngineFault> {
+        self.commands.remove(&own.command_id);
+        let thread = own.header.thread;
+        let done = Done { event: event_id(&own.header.to_wire()), thread, index };
+        step.out.push(Output::Reply(own.ticket, Ok(done)));
+        self.watch_clocks(step.index, &thread, step.now)?;
+        self.release(step, &thread)
+    }
+
+    pub(super) fn own_failed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        own: Own,
+        code: &'static str,
+    ) -> Result<(), EngineFault> {
+        self.commands.remove(&own.command_id);
+        let detail = "the act was not recorded and nothing was sent; see: comity explain";
+        step.out.push(Output::Reply(own.ticket, Err(not_done(code, detail))));
+        let thread = own.header.thread;
+        self.release(step, &thread)
+    }
+}
+
+fn not_done(code: &'static str, detail: &str) -> NotDone {
+    NotDone { code, detail: detail.to_owned(), fields: Vec::new() }
+}
+
+fn busy() -> NotDone {
+    not_done("engine.busy", "too much is under way in this request; try again in a moment")
+}

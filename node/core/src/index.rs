@@ -1,0 +1,524 @@
+//! The index: what can be asked quickly about the ledger, and nothing that is not in it.
+//!
+//! It is an ordered set of byte pairs with two homes (memory here, an embedded database in the
+//! node). [`Index::apply`] is the only way in: it turns one record into one atomic batch, in daily
+//! work and when rebuilding alike, and the batch carries the position it brings the index to. So
+//! the index is always an exact prefix of the ledger and may be thrown away at any time. It holds
+//! ids, codes, times and numbers; no text, no secret, no sole copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message;
+
+use crate::{
+    case::Case,
+    event::Header,
+    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
+    procedure::whose_turn,
+    proto::{
+        AnswerRow, AppliedRow, CasePart, EventRow, Lane, NodePart, NumbersRow, OwedRow, RecordKind, SeenRow, SlipRow,
+        ThreadRow,
+    },
+    rules::Rules,
+};
+
+/// Why the index cannot answer. It can always be rebuilt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IndexFault {
+    /// The embedded database failed.
+    #[error("index.unavailable: the index did not answer; nothing is lost; restart the node to rebuild it")]
+    Unavailable,
+    /// A row does not read back.
+    #[error("index.damaged: a row of the index does not read; nothing is lost; delete the index folder and restart")]
+    Damaged,
+    /// A record was applied out of order.
+    #[error("index.out-of-order: record {got} was applied where {want} was expected; restart the node to rebuild it")]
+    OutOfOrder {
+        /// The position expected.
+        want: u64,
+        /// The position given.
+        got: u64,
+    },
+}
+
+impl IndexFault {
+    /// The stable code, as in `comity explain CODE`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable => "index.unavailable",
+            Self::Damaged => "index.damaged",
+            Self::OutOfOrder { .. } => "index.out-of-order",
+        }
+    }
+}
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Sets a key.
+    Put(Vec<u8>, Vec<u8>),
+    /// Removes a key.
+    Delete(Vec<u8>),
+}
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// An ordered map of bytes: where the index lives.
+pub trait Pairs {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the home of the pairs fails.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault>;
+
+    /// At most `max` pairs with `from <= key < until`, ascending.
+    ///
+    /// # Errors
+    /// When the home of the pairs fails.
+    fn range(&self, from: &[u8], until: &[u8], max: usize) -> Result<Vec<Pair>, IndexFault>;
+
+    /// Applies all changes or none.
+    ///
+    /// # Errors
+    /// When the home of the pairs fails.
+    fn apply(&mut self, batch: &[Change]) -> Result<(), IndexFault>;
+}
+
+/// Pairs in memory: for simulation, tests and small tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryPairs(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Pairs for MemoryPairs {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn range(&self, from: &[u8], until: &[u8], max: usize) -> Result<Vec<Pair>, IndexFault> {
+        if from >= until {
+            return Ok(Vec::new());
+        }
+        let rows = self.0.range(from.to_vec()..until.to_vec()).take(max);
+        Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn apply(&mut self, batch: &[Change]) -> Result<(), IndexFault> {
+        for change in batch {
+            match change {
+                Change::Put(key, value) => drop(self.0.insert(key.clone(), value.clone())),
+                Change::Delete(key) => drop(self.0.remove(key)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A record as the index reads it: the case part is gone once its request is erased.
+#[derive(Clone, Copy)]
+pub struct RecordView<'a> {
+    /// Where it stands.
+    pub index: LedgerIndex,
+    /// One of the closed list.
+    pub kind: RecordKind,
+    /// What is known for ever.
+    pub node: &'a NodePart,
+    /// What goes with the request.
+    pub case: Option<&'a CasePart>,
+}
+
+/// Events read of one thread at a time: a bound on memory, far above the 100 of a large case.
+pub const THREAD_EVENTS_MAX: usize = 10_000;
+
+/// Questions and changes over some pairs.
+#[derive(Debug, Clone, Default)]
+pub struct Index<P> {
+    pairs: P,
+}
+
+impl<P: Pairs> Index<P> {
+    /// An index over these pairs.
+    pub fn new(pairs: P) -> Self {
+        Self { pairs }
+    }
+
+    /// The pairs themselves.
+    pub fn pairs(&self) -> &P {
+        &self.pairs
+    }
+
+    /// Gives the pairs back.
+    pub fn into_pairs(self) -> P {
+        self.pairs
+    }
+
+    /// How far the index follows the ledger, and the time of the last record applied.
+    ///
+    /// # Errors
+    /// When the pairs fail or do not read.
+    pub fn applied(&self) -> Result<(u64, Time), IndexFault> {
+        let row: AppliedRow = self.row(b"a")?.unwrap_or_default();
+        Ok((row.size, Time(row.recorded_ms)))
+    }
+
+    /// Where an event stands, if this ledger holds it or a refusal of it.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn seen(&self, event: &EventId) -> Result<Option<SeenRow>, IndexFault> {
+        self.row(&key(b'e', &[event.as_bytes()]))
+    }
+
+    /// The events of a thread in ledger order.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn events(&self, thread: &ThreadId) -> Result<Vec<EventRow>, IndexFault> {
+        self.rows(&key(b't', &[thread.as_bytes()]), &[], THREAD_EVENTS_MAX)?
+            .into_iter()
+            .map(|(_, row)| Ok(row))
+            .collect()
+    }
+
+    /// Where a thread stands.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadRow>, IndexFault> {
+        self.row(&key(b'q', &[thread.as_bytes()]))
+    }
+
+    /// The threads after `after` in id order, at most `max`.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn threads(&self, after: Option<&ThreadId>, max: usize) -> Result<Vec<(ThreadId, ThreadRow)>, IndexFault> {
+        let after = after.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+        let rows = self.rows(b"q", &after, max.saturating_add(1))?;
+        let threads = rows.into_iter().map(|(rest, row)| Ok((thread_of(&rest)?, row)));
+        threads
+            .filter(|row: &Result<(ThreadId, ThreadRow), IndexFault>| {
+                row.as_ref().map_or(true, |(id, _)| id.as_bytes()[..] > after[..])
+            })
+            .take(max)
+            .collect()
+    }
+
+    /// Threads of a request here: one unless there are linked audiences.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn threads_of(&self, request: &RequestId) -> Result<Vec<ThreadId>, IndexFault> {
+        let prefix = key(b'r', &[request.as_bytes()]);
+        let rows = self.pairs.range(&prefix, &until(&prefix), THREAD_EVENTS_MAX)?;
+        rows.iter().map(|(key, _)| thread_of(&key[prefix.len()..])).collect()
+    }
+
+    /// Threads with a running clock, soonest deadline first.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn by_deadline(&self, max: usize) -> Result<Vec<(Time, ThreadId)>, IndexFault> {
+        let rows = self.pairs.range(b"c", b"d", max)?;
+        rows.iter().map(|(key, _)| Ok((Time(number_of(&key[1..])?), thread_of(&key[9..])?))).collect()
+    }
+
+    /// Deliveries owed to a Party in a lane with numbers above `after`, in order.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn owed(&self, to: &PartyCode, lane: Lane, after: u64, max: usize) -> Result<Vec<(u64, OwedRow)>, IndexFault> {
+        let prefix = lane_key(b'o', to, lane);
+        let rows = self.rows(&prefix, &after.saturating_add(1).to_be_bytes(), max)?;
+        rows.into_iter().map(|(rest, row)| Ok((number_of(&rest)?, row))).collect()
+    }
+
+    /// The last slip number given out to a Party in a lane.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn last_number(&self, to: &PartyCode, lane: Lane) -> Result<u64, IndexFault> {
+        self.pairs.get(&lane_key(b'n', to, lane))?.map_or(Ok(0), |value| number_of(&value))
+    }
+
+    /// Slip numbers seen from a Party in a lane.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn numbers(&self, from: &PartyCode, lane: Lane) -> Result<NumbersRow, IndexFault> {
+        Ok(self.row(&lane_key(b'g', from, lane))?.unwrap_or_default())
+    }
+
+    /// The event a command caused, if it was carried out.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn command(&self, id: &[u8; 16]) -> Result<Option<EventId>, IndexFault> {
+        let value = self.pairs.get(&key(b'k', &[id]))?;
+        value.map(|id| EventId::from_slice(&id).map_err(|_| IndexFault::Damaged)).transpose()
+    }
+
+    /// What a Party answered to an event of ours.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn answer(&self, event: &EventId, party: &PartyCode) -> Result<Option<AnswerRow>, IndexFault> {
+        self.row(&key(b'p', &[event.as_bytes(), party.as_str().as_bytes()]))
+    }
+
+    /// Follows the ledger by one record, atomically.
+    ///
+    /// # Errors
+    /// When the record is not the next one, or the pairs fail.
+    pub fn apply(&mut self, record: RecordView<'_>, rules: &Rules) -> Result<(), IndexFault> {
+        let (size, last) = self.applied()?;
+        if record.index.0 != size {
+            return Err(IndexFault::OutOfOrder { want: size, got: record.index.0 });
+        }
+        let recorded_ms = record.node.recorded_ms.max(last.0);
+        let mut batch = vec![put(b"a".to_vec(), &AppliedRow { size: size + 1, recorded_ms })];
+        match record.kind {
+            RecordKind::EventSent => self.apply_sent(&record, rules, &mut batch)?,
+            RecordKind::EventReceived => self.apply_received(&record, rules, &mut batch)?,
+            RecordKind::Receipt => self.apply_answer(&record, &mut batch)?,
+            RecordKind::RefusalTaken => {
+                self.apply_answer(&record, &mut batch)?;
+                self.apply_void(&record, rules, &mut batch)?;
+            }
+            RecordKind::RefusalGiven => self.apply_refusal_given(&record, &mut batch)?,
+            RecordKind::Unspecified
+            | RecordKind::Custody
+            | RecordKind::ErasureIntent
+            | RecordKind::Erasure
+            | RecordKind::RosterChange
+            | RecordKind::WitnessNote
+            | RecordKind::ForkProof
+            | RecordKind::Succession => {}
+        }
+        self.pairs.apply(&batch)
+    }
+
+    fn apply_sent(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let node = record.node;
+        batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
+        for slip in &node.slips {
+            let to = PartyCode::parse(&slip.to).map_err(|_| IndexFault::Damaged)?;
+            let owed = OwedRow {
+                event_id: node.record_id.clone(),
+                index: record.index.0,
+                recorded_ms: node.recorded_ms,
+                thread_id: node.thread_id.clone(),
+            };
+            let number = slip.number.to_be_bytes();
+            batch.push(put([&lane_key(b'o', &to, slip.lane())[..], &number].concat(), &owed));
+            batch.push(Change::Put(lane_key(b'n', &to, slip.lane()), number.to_vec()));
+        }
+        self.apply_event(record, rules, batch)
+    }
+
+    fn apply_received(
+        &self,
+        record: &RecordView<'_>,
+        rules: &Rules,
+        batch: &mut Vec<Change>,
+    ) -> Result<(), IndexFault> {
+        self.count_number(record, batch)?;
+        self.apply_event(record, rules, batch)
+    }
+
+    fn apply_event(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let node = record.node;
+        batch.push(seen(record, &node.record_id));
+        let Some(row) = event_row(record)? else { return Ok(()) }; // erased: the ids above are all that stays
+        let thread = ThreadId::from_slice(&node.thread_id).map_err(|_| IndexFault::Damaged)?;
+        let mut rows = self.events(&thread)?;
+        batch.push(put(event_key(&thread, row.index), &row));
+        batch.push(Change::Put(key(b'r', &[&node.request_id, &node.thread_id]), Vec::new()));
+        rows.push(row);
+        self.stand(&thread, &rows, rules, batch)
+    }
+
+    /// A refused event of ours is void, and so is all that descends from it.
+    fn apply_void(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let Ok(thread) = ThreadId::from_slice(&record.node.thread_id) else { return Ok(()) };
+        let mut rows = self.events(&thread)?;
+        let mut void = BTreeSet::from([record.node.answers.clone()]);
+        for row in &mut rows {
+            let fell = void.contains(&row.event_id) || row.parents.iter().any(|parent| void.contains(parent));
+            if fell && !row.void {
+                row.void = true;
+                batch.push(put(event_key(&thread, row.index), row));
+            }
+            if fell {
+                void.insert(row.event_id.clone());
+            }
+        }
+        self.stand(&thread, &rows, rules, batch)
+    }
+
+    fn apply_answer(&self, record: &RecordView<'_>, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let node = record.node;
+        let answer = AnswerRow {
+            index: record.index.0,
+            kind: record.kind as i32,
+            recorded_ms: node.recorded_ms,
+            peer_index: node.peer_index,
+            code: node.code.clone(),
+        };
+        batch.push(put(key(b'p', &[&node.answers, node.peer.as_bytes()]), &answer));
+        let (peer, slip) = peer_slip(node)?;
+        let owed = [&lane_key(b'o', &peer, slip.lane())[..], &slip.number.to_be_bytes()].concat();
+        batch.push(Change::Delete(owed));
+        Ok(())
+    }
+
+    fn apply_refusal_given(&self, record: &RecordView<'_>, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        batch.push(seen(record, &record.node.answers));
+        self.count_number(record, batch)
+    }
+
+    fn count_number(&self, record: &RecordView<'_>, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let (peer, slip) = peer_slip(record.node)?;
+        let numbers = self.numbers(&peer, slip.lane())?;
+        let numbers = NumbersRow { highest: numbers.highest.max(slip.number), count: numbers.count + 1 };
+        batch.push(put(lane_key(b'g', &peer, slip.lane()), &numbers));
+        Ok(())
+    }
+
+    /// Writes where the thread stands now, and moves it in the order of deadlines.
+    fn stand(
+        &self,
+        thread: &ThreadId,
+        rows: &[EventRow],
+        rules: &Rules,
+        batch: &mut Vec<Change>,
+    ) -> Result<(), IndexFault> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        if let Some(old) = self.thread(thread)?.filter(|row| row.due_ms != 0) {
+            batch.push(Change::Delete(due_key(old.due_ms, thread)));
+        }
+        let case = Case::of(rows).map_err(|_| IndexFault::Damaged)?;
+        let standing = case.standing(rules, Time(0)).map_err(|_| IndexFault::Damaged)?;
+        let (state, turn) = match &standing {
+            Some(standing) if !case.is_void() => (standing.name(), whose_turn(standing)),
+            Some(_) | None => ("void", None),
+        };
+        let due = case.clocks(rules, Time(0)).iter().map(|clock| clock.due.0).min().unwrap_or(0);
+        let mut members: Vec<String> = first.recipients.iter().chain([&first.author]).cloned().collect();
+        members.sort();
+        let row = ThreadRow {
+            request_id: first.request_id.clone(),
+            procedure: first.procedure.clone(),
+            members,
+            requesting: first.author.clone(),
+            state: state.to_owned(),
+            turn: turn.map_or(0, |side| crate::proto::Side::from(side) as u32),
+            due_ms: due,
+            opened_ms: first.recorded_ms,
+            updated_ms: last.recorded_ms,
+            last_index: last.index,
+        };
+        batch.push(put(key(b'q', &[thread.as_bytes()]), &row));
+        if due != 0 {
+            batch.push(Change::Put(due_key(due, thread), Vec::new()));
+        }
+        Ok(())
+    }
+
+    fn row<M: Message + Default>(&self, key: &[u8]) -> Result<Option<M>, IndexFault> {
+        self.pairs.get(key)?.map(|value| M::decode(&value[..]).map_err(|_| IndexFault::Damaged)).transpose()
+    }
+
+    /// Rows under a prefix from `from` on: (the key's rest, the row).
+    fn rows<M: Message + Default>(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, M)>, IndexFault> {
+        let rows = self.pairs.range(&[prefix, from].concat(), &until(prefix), max)?;
+        let read = |(key, value): (Vec<u8>, Vec<u8>)| {
+            Ok((key[prefix.len()..].to_vec(), M::decode(&value[..]).map_err(|_| IndexFault::Damaged)?))
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+fn event_row(record: &RecordView<'_>) -> Result<Option<EventRow>, IndexFault> {
+    let Some(case) = record.case else { return Ok(None) };
+    let header = Header::from_wire(&case.header).map_err(|_| IndexFault::Damaged)?;
+    Ok(Some(EventRow {
+        event_id: record.node.record_id.clone(),
+        kind: record.kind as i32,
+        procedure: header.procedure.to_string(),
+        step: header.step.to_string(),
+        author: header.author.to_string(),
+        authority: header.authority.to_string(),
+        parents: header.parents.iter().map(|id| id.as_bytes().to_vec()).collect(),
+        recipients: header.recipients.iter().map(PartyCode::to_string).collect(),
+        time_ms: header.time.0,
+        recorded_ms: record.node.recorded_ms,
+        void: false,
+        facts: case.facts.clone(),
+        request_id: header.request.as_bytes().to_vec(),
+        index: record.index.0,
+        peer_index: record.node.peer_index,
+    }))
+}
+
+/// The peer of a record and the slip received or answered.
+fn peer_slip(node: &NodePart) -> Result<(PartyCode, &SlipRow), IndexFault> {
+    let peer = PartyCode::parse(&node.peer).map_err(|_| IndexFault::Damaged)?;
+    Ok((peer, node.slips.first().ok_or(IndexFault::Damaged)?))
+}
+
+fn seen(record: &RecordView<'_>, event: &[u8]) -> Change {
+    let row = SeenRow {
+        index: record.index.0,
+        kind: record.kind as i32,
+        thread_id: record.node.thread_id.clone(),
+        peer: record.node.peer.clone(),
+    };
+    put(key(b'e', &[event]), &row)
+}
+
+fn put(key: Vec<u8>, row: &impl Message) -> Change {
+    Change::Put(key, row.encode_to_vec())
+}
+
+fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    [&[kind], &parts.concat()[..]].concat()
+}
+
+fn lane_key(kind: u8, party: &PartyCode, lane: Lane) -> Vec<u8> {
+    key(kind, &[party.as_str().as_bytes(), &[lane as u8]])
+}
+
+fn event_key(thread: &ThreadId, index: u64) -> Vec<u8> {
+    key(b't', &[thread.as_bytes(), &index.to_be_bytes()])
+}
+
+fn due_key(due_ms: u64, thread: &ThreadId) -> Vec<u8> {
+    key(b'c', &[&due_ms.to_be_bytes(), thread.as_bytes()])
+}
+
+/// The first key after all keys with this prefix. Prefixes begin with a letter, so one exists.
+fn until(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}
+
+fn number_of(bytes: &[u8]) -> Result<u64, IndexFault> {
+    let first = bytes.first_chunk::<8>().ok_or(IndexFault::Damaged)?;
+    Ok(u64::from_be_bytes(*first))
+}
+
+fn thread_of(bytes: &[u8]) -> Result<ThreadId, IndexFault> {
+    ThreadId::from_slice(bytes).map_err(|_| IndexFault::Damaged)
+}

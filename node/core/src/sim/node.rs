@@ -1,0 +1,289 @@
+//! One simulated node: the real engine over a disk and an index in memory.
+//!
+//! The disk knows three ages of a record: put out, written, synced. A crash keeps what was synced,
+//! may keep what was written (a torn tail is whole batches here, since the store refuses half
+//! ones), and drops the rest with everything the process knew.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{
+    carry::{self, Stored},
+    engine::{Act, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
+    event::{seal_body, unwrap_body},
+    founding::{RoleKeys, tests as founded},
+    ids::{EventId, LedgerIndex, Origin, PartyCode, Time},
+    index::{Index, MemoryPairs, RecordView},
+    ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
+    profile::Trust,
+    proto::KeyRole,
+    record::Record,
+    rules::Rules,
+};
+
+/// A frame on its way to another node.
+pub(super) enum Frame {
+    Delivery(Vec<u8>),
+    Answer(Vec<u8>),
+}
+
+/// What is common to all nodes of a simulated network.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) trust: Arc<Trust>,
+    pub(super) rules: Arc<Rules>,
+}
+
+/// What must survive a crash.
+#[derive(Default)]
+struct Disk {
+    synced: Vec<Record>,
+    written: VecDeque<(JobId, Record)>,
+    queued: VecDeque<(JobId, u64, Record)>,
+}
+
+pub(super) struct SimNode {
+    pub(super) party: PartyCode,
+    pub(super) engine: Engine,
+    pub(super) index: Index<MemoryPairs>,
+    pub(super) replies: Vec<(Ticket, Result<Done, NotDone>)>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) wake: Option<Time>,
+    pub(super) disk_full: bool,
+    world: World,
+    keys: RoleKeys,
+    us: Identity,
+    disk: Disk,
+    tree: Tree,
+    note: Vec<u8>,
+    signed: u64,
+    failed_epoch: Option<u64>,
+    alarmed: Time,
+    inbox: VecDeque<Input>,
+    out: Vec<(PartyCode, Frame)>,
+    answering: std::collections::BTreeMap<Ticket, PartyCode>,
+    tickets: Ticket,
+}
+
+impl SimNode {
+    pub(super) fn new(code: &str, world: &World, now: Time) -> Self {
+        let party = founded::code(code);
+        let us = Identity { party: party.clone(), origin: Origin::of(&party, &founded::network(), 1) };
+        let index = Index::new(MemoryPairs::default());
+        let engine = Engine::open(us.clone(), world.trust.clone(), world.rules.clone(), &index, now).expect("opens");
+        Self {
+            party,
+            engine,
+            index,
+            replies: Vec::new(),
+            notices: Vec::new(),
+            wake: None,
+            disk_full: false,
+            world: world.clone(),
+            keys: founded::keys(code),
+            us,
+            disk: Disk::default(),
+            tree: Tree::new(),
+            note: Vec::new(),
+            signed: 0,
+            failed_epoch: None,
+            alarmed: now,
+            inbox: VecDeque::new(),
+            out: Vec::new(),
+            answering: std::collections::BTreeMap::new(),
+            tickets: 0,
+        }
+    }
+
+    /// The records on disk, in order.
+    pub(super) fn ledger(&self) -> &[Record] {
+        &self.disk.synced
+    }
+
+    /// Starts again under another law.
+    pub(super) fn adopt(&mut self, rules: Arc<Rules>) {
+        let (us, trust) = (self.us.clone(), self.world.trust.clone());
+        self.engine = Engine::open(us, trust, rules, &self.index, self.alarmed).expect("opens");
+        self.inbox.push_back(Input::Tick);
+    }
+
+    pub(super) fn command(&mut self, act: Act) -> Ticket {
+        self.tickets += 1;
+        self.inbox.push_back(Input::Command(self.tickets, Box::new(act)));
+        self.tickets
+    }
+
+    pub(super) fn link(&mut self, peer: &PartyCode, up: bool) {
+        let peer = peer.clone();
+        self.inbox.push_back(if up { Input::Up(peer) } else { Input::Down(peer) });
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.wake = None;
+        self.inbox.push_back(Input::Tick);
+    }
+
+    /// A frame arrives: a worker checks it, or turns it away unrecorded.
+    pub(super) fn receive(&mut self, from: &PartyCode, frame: &Frame, now: Time) {
+        match frame {
+            Frame::Delivery(bytes) => {
+                let seal = crate::crypto::PublicKey::of(
+                    KeyRole::Seal,
+                    crate::proto::Algorithm::Mlkem768X25519,
+                    &self.keys.seal,
+                );
+                let id = seal.expect("seal key").id();
+                let unwrap = |body: &[u8], binding: &_| unwrap_body(body, binding, &id, &self.keys.seal);
+                let read = carry::read_delivery(bytes, from, &self.party, &self.world.trust, now, unwrap);
+                if let Ok(arrival) = read {
+                    self.tickets += 1;
+                    self.answering.insert(self.tickets, from.clone());
+                    self.inbox.push_back(Input::Arrived(self.tickets, Box::new(arrival)));
+                }
+            }
+            Frame::Answer(bytes) => {
+                let signatures = |event: &EventId| {
+                    let seen = self.index.seen(event).ok().flatten()?;
+                    let record = self.disk.synced.get(usize::try_from(seen.index).ok()?)?;
+                    Some(signatures_digest(&record.case.signatures))
+                };
+                if let Ok((event, answer)) =
+                    carry::read_answer(bytes, from, &self.party, &self.world.trust, now, signatures)
+                {
+                    self.inbox.push_back(Input::Answered(from.clone(), event, Box::new(answer)));
+                }
+            }
+        }
+    }
+
+    /// Takes one input if one waits. False if none did.
+    pub(super) fn turn(&mut self, now: Time, entropy: [u8; 32]) -> bool {
+        let Some(input) = self.inbox.pop_front() else { return false };
+        self.alarmed = self.alarmed.max(now);
+        let outputs = self.engine.step(now, entropy, input, &self.index).expect("the engine goes on");
+        outputs.into_iter().for_each(|output| self.put(output, now));
+        true
+    }
+
+    fn put(&mut self, output: Output, now: Time) {
+        match output {
+            Output::Seal { job, plaintext, binding, recipients, entropy } => {
+                let sealed = seal_body(&plaintext, &binding, &recipients, &entropy).ok();
+                self.inbox.push_back(Input::Sealed(job, sealed));
+            }
+            Output::Sign { job, message } => {
+                self.inbox.push_back(Input::Signed(job, self.keys.record.sign_pair(&message).ok()));
+            }
+            Output::Append { job, epoch, record } => self.disk.queued.push_back((job, epoch, *record)),
+            Output::SignCheckpoint(size) => {
+                let root = self.tree.root_at(size).expect("a size on disk");
+                let checkpoint = Checkpoint { origin: self.us.origin.clone(), size, root };
+                self.note = checkpoint.sign(&self.keys.checkpoint, now).expect("signed").into_bytes();
+                self.signed = size;
+                self.inbox.push_back(Input::CheckpointSigned(size));
+            }
+            Output::Deliver(peer, due) => {
+                let delivery = self.stored(due.index, |stored| stored.delivery(&self.us.origin, &peer));
+                self.out.push((peer, Frame::Delivery(delivery)));
+            }
+            Output::Answer(ticket, event, reply) => {
+                let Some(peer) = self.answering.remove(&ticket) else { return };
+                let answer = match reply {
+                    Reply::Receipt(index) => self.stored(index, |stored| stored.receipt()),
+                    Reply::Refusal(index) => self.stored(index, |stored| stored.refusal()),
+                    Reply::Retry { code, after_ms } => carry::retry(&event, code, after_ms),
+                };
+                self.out.push((peer, Frame::Answer(answer)));
+            }
+            Output::Reply(ticket, result) => self.replies.push((ticket, result)),
+            Output::Notify(notice) => self.notices.push(notice),
+            Output::WakeAt(at) => self.wake = Some(at),
+        }
+    }
+
+    fn stored(&self, index: LedgerIndex, frame: impl FnOnce(&Stored<'_>) -> Option<Vec<u8>>) -> Vec<u8> {
+        let record = usize::try_from(index.0).ok().and_then(|place| self.disk.synced.get(place));
+        let record = record.expect("only what is on disk is spoken of");
+        let path = self.tree.inclusion(index, self.signed).expect("only what a checkpoint covers is spoken of");
+        let stored =
+            Stored { node: &record.node, case: &record.case, body: &record.body, index, path: &path, note: &self.note };
+        frame(&stored).expect("the record is of the kind it is used as")
+    }
+
+    /// The disk writes some of what is queued, without syncing it.
+    pub(super) fn write(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((job, epoch, record)) = self.disk.queued.pop_front() else { return };
+            if self.disk_full || self.failed_epoch.is_some_and(|failed| epoch <= failed) {
+                self.failed_epoch = self.failed_epoch.max(Some(epoch));
+                self.inbox.push_back(Input::NotAppended(job, "store.disk-full"));
+            } else {
+                self.disk.written.push_back((job, record));
+            }
+        }
+    }
+
+    /// The disk syncs what was written; the index follows; the engine learns.
+    pub(super) fn sync(&mut self) {
+        while let Some((job, record)) = self.disk.written.pop_front() {
+            let appended = self.keep(record);
+            self.inbox.push_back(Input::Appended(job, appended));
+        }
+    }
+
+    fn keep(&mut self, record: Record) -> Appended {
+        let index = self.tree.push(leaf_hash(&record.leaf));
+        follow(&mut self.index, &record, index, &self.world.rules);
+        self.disk.synced.push(record);
+        Appended::on_disk(index, self.tree.size())
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && self.disk.queued.is_empty() && self.disk.written.is_empty() && self.out.is_empty()
+    }
+
+    pub(super) fn sent(&mut self) -> Vec<(PartyCode, Frame)> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The process dies and starts again. `torn` of the written batches survive; the index is kept
+    /// or lost.
+    pub(super) fn crash(&mut self, torn: usize, lose_index: bool) {
+        let survivors: Vec<Record> = self.disk.written.drain(..).take(torn).map(|(_, record)| record).collect();
+        self.disk.queued.clear();
+        self.inbox.clear();
+        self.out.clear();
+        self.answering.clear();
+        self.failed_epoch = None;
+        self.wake = None;
+        (self.note, self.signed) = (Vec::new(), 0);
+        for record in survivors {
+            self.keep(record);
+        }
+        if lose_index {
+            self.index = self.rebuilt();
+        }
+        self.engine = Engine::open(
+            self.us.clone(),
+            self.world.trust.clone(),
+            self.world.rules.clone(),
+            &self.index,
+            self.alarmed,
+        )
+        .expect("opens");
+        self.inbox.push_back(Input::Tick);
+    }
+
+    /// An index made from nothing but the records.
+    pub(super) fn rebuilt(&self) -> Index<MemoryPairs> {
+        let mut index = Index::new(MemoryPairs::default());
+        for (place, record) in (0..).map(LedgerIndex).zip(&self.disk.synced) {
+            follow(&mut index, record, place, &self.world.rules);
+        }
+        index
+    }
+}
+
+fn follow(index: &mut Index<MemoryPairs>, record: &Record, place: LedgerIndex, rules: &Rules) {
+    let view = RecordView { index: place, kind: record.kind, node: &record.node, case: Some(&record.case) };
+    index.apply(view, rules).expect("the index follows");
+}

@@ -1,0 +1,256 @@
+//! Single stories told without chance: what must happen when acts cross, arrive twice, arrive
+//! before what they follow, or are refused.
+
+use super::*;
+
+/// Lets one node work until it has nothing left to do, and takes what it sends.
+fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
+    let mut sent = Vec::new();
+    loop {
+        let entropy = sim.chance.bytes();
+        let busy = sim.nodes[node].turn(sim.now, entropy);
+        sim.nodes[node].write(usize::MAX);
+        sim.nodes[node].sync();
+        sent.extend(sim.nodes[node].sent());
+        if !busy && sim.nodes[node].is_idle() {
+            return sent;
+        }
+    }
+}
+
+/// Two nodes, no faults, links up, and nothing said yet.
+fn quiet() -> Sim {
+    let mut sim = Sim::new(1, 2);
+    sim.faults = false;
+    for node in 0..2 {
+        let sent = work(&mut sim, node);
+        assert!(sent.is_empty(), "nothing is owed yet");
+    }
+    sim
+}
+
+fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
+    let author = sim.nodes[from].party.clone();
+    for (_, frame) in frames {
+        sim.nodes[1 - from].receive(&author, frame, sim.now);
+    }
+}
+
+/// Acts, and lets everything be delivered and answered.
+fn act(sim: &mut Sim, node: usize, request: RequestId, step: &str) -> Result<Done, crate::engine::NotDone> {
+    let frames = act_only(sim, node, request, step)?;
+    hand_over(sim, node, &frames.1);
+    exchange(sim, 1 - node);
+    Ok(frames.0)
+}
+
+/// Acts without anything reaching the other side.
+fn act_only(
+    sim: &mut Sim,
+    node: usize,
+    request: RequestId,
+    step: &str,
+) -> Result<(Done, Vec<(PartyCode, Frame)>), crate::engine::NotDone> {
+    sim.now = sim.now.plus_ms(1_000);
+    let command = sim.act(node, request, step);
+    sim.nodes[node].command(command);
+    let frames = work(sim, node);
+    let (_, result) = sim.nodes[node].replies.pop().expect("every command has a reply");
+    Ok((result?, frames))
+}
+
+/// Frames go to and fro, beginning with what `node` says, until nobody has anything to say.
+fn exchange(sim: &mut Sim, mut node: usize) {
+    for silent in 0.. {
+        let frames = work(sim, node);
+        if frames.is_empty() && silent > 2 {
+            return;
+        }
+        hand_over(sim, node, &frames);
+        node = 1 - node;
+    }
+}
+
+fn state(sim: &Sim, node: usize, request: &RequestId) -> String {
+    let thread = sim.nodes[node].index.threads_of(request).expect("answers")[0];
+    sim.nodes[node].index.thread(&thread).expect("answers").expect("known").state
+}
+
+fn open(sim: &mut Sim) -> RequestId {
+    let request = RequestId::new([7; 16]);
+    sim.requests.push((request, 0));
+    act(sim, 0, request, "request").expect("the request is sent");
+    assert_eq!(state(sim, 1, &request), "requested");
+    request
+}
+
+#[test]
+fn a_request_and_its_answer_cross_and_are_receipted() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    act(&mut sim, 1, request, "acknowledge").expect("taken up");
+    act(&mut sim, 1, request, "preserve").expect("preserved");
+    for node in 0..2 {
+        assert_eq!(state(&sim, node, &request), "preserved");
+        assert!(sim.owes_nothing(&sim.nodes[node]));
+    }
+    sim.check_always();
+    sim.check_healed();
+}
+
+/// The written rule: what the requested side decided without knowing of the withdrawal is applied
+/// first; the withdrawal then releases the data.
+#[test]
+fn withdrawal_against_preservation_releases_on_both_sides() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let (_, withdrawal) = act_only(&mut sim, 0, request, "withdraw").expect("withdrawn");
+    let (_, preservation) = act_only(&mut sim, 1, request, "preserve").expect("preserved");
+    hand_over(&mut sim, 0, &withdrawal);
+    hand_over(&mut sim, 1, &preservation);
+    exchange(&mut sim, 0);
+    for node in 0..2 {
+        assert_eq!(state(&sim, node, &request), "released");
+    }
+    sim.check_healed();
+}
+
+#[test]
+fn a_copy_replayed_after_the_index_is_gone_is_applied_once() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let (_, frames) = act_only(&mut sim, 0, request, "note").expect("noted");
+    hand_over(&mut sim, 0, &frames);
+    let first = work(&mut sim, 1);
+    let size = sim.nodes[1].ledger().len();
+    sim.nodes[1].crash(0, true);
+    hand_over(&mut sim, 0, &frames);
+    let second = work(&mut sim, 1);
+    assert_eq!(sim.nodes[1].ledger().len(), size, "nothing is recorded again");
+    let proof = |frames: &[(PartyCode, Frame)]| {
+        let Some((_, Frame::Answer(bytes))) = frames.last() else { panic!("an answer") };
+        let answer = <crate::proto::Answer as prost::Message>::decode(&bytes[..]).expect("an answer");
+        let Some(crate::proto::answer::Outcome::Receipt(proof)) = answer.outcome else { panic!("a receipt") };
+        <crate::proto::RecordProof as prost::Message>::decode(&proof[..]).expect("a proof")
+    };
+    let (first, second) = (proof(&first), proof(&second));
+    assert_eq!((first.index, first.salt, first.context), (second.index, second.salt, second.context));
+}
+
+#[test]
+fn an_event_before_its_parent_waits_and_is_lost_to_nobody() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let (_, parent) = act_only(&mut sim, 0, request, "question").expect("asked");
+    let (_, child) = act_only(&mut sim, 0, request, "note").expect("noted");
+    let size = sim.nodes[1].ledger().len();
+    hand_over(&mut sim, 0, &child);
+    let answers = work(&mut sim, 1);
+    assert_eq!(sim.nodes[1].ledger().len(), size, "it is not recorded before its parent");
+    hand_over(&mut sim, 1, &answers);
+    hand_over(&mut sim, 0, &parent);
+    exchange(&mut sim, 1);
+    sim.now = sim.now.plus_ms(120_000);
+    sim.nodes[0].tick();
+    exchange(&mut sim, 0);
+    assert_eq!(sim.nodes[1].ledger().iter().filter(|record| record.kind == RecordKind::EventReceived).count(), 3);
+    sim.check_healed();
+}
+
+/// A preservation that the requesting side cannot accept is refused there, becomes void on both
+/// sides, and its slip number is consumed.
+#[test]
+fn a_refused_event_is_void_on_both_sides() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let other_law = Arc::new(crate::rules::Rules::parse(&[]).unwrap_or_else(|_| sample::shipped().clone()));
+    assert!(other_law.procedures().next().is_none(), "a law without procedures refuses every step");
+    sim.nodes[0].adopt(other_law);
+    let (_, frames) = act_only(&mut sim, 1, request, "note").expect("noted");
+    hand_over(&mut sim, 1, &frames);
+    let refusal = work(&mut sim, 0);
+    hand_over(&mut sim, 0, &refusal);
+    let _ = work(&mut sim, 1);
+    let given = sim.nodes[0].ledger().last().expect("a record");
+    let taken = sim.nodes[1].ledger().last().expect("a record");
+    assert_eq!((given.kind, taken.kind), (RecordKind::RefusalGiven, RecordKind::RefusalTaken));
+    assert_eq!((given.node.code.as_str(), taken.node.code.as_str()), ("procedure.unknown", "procedure.unknown"));
+    assert!(sim.owes_nothing(&sim.nodes[1]), "a refusal ends the debt");
+    let rows = sim.rows(&sim.nodes[1], &request).expect("rows");
+    assert_eq!(rows.iter().map(|row| row.void).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(state(&sim, 1, &request), "requested");
+}
+
+#[test]
+fn one_command_given_twice_has_one_effect() {
+    let mut sim = quiet();
+    let request = RequestId::new([9; 16]);
+    let command = sim.act(0, request, "request");
+    sim.nodes[0].command(command.clone());
+    let _ = work(&mut sim, 0);
+    sim.nodes[0].command(command);
+    let _ = work(&mut sim, 0);
+    let results: Vec<_> = sim.nodes[0].replies.iter().map(|(_, result)| result.clone().expect("done")).collect();
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[0], results[1]);
+    assert_eq!(sim.nodes[0].ledger().len(), 1);
+}
+
+#[test]
+fn an_incomplete_form_is_not_recorded_and_names_its_fields() {
+    let mut sim = quiet();
+    let mut command = sim.act(0, RequestId::new([9; 16]), "request");
+    command.body.fields.retain(|field| field.key != "necessity");
+    sim.nodes[0].command(command);
+    let _ = work(&mut sim, 0);
+    let (_, result) = sim.nodes[0].replies.pop().expect("a reply");
+    let refused = result.expect_err("not done");
+    assert_eq!(refused.code, "form.incomplete");
+    assert_eq!(refused.fields.iter().map(|(field, _, _)| field.as_str()).collect::<Vec<_>>(), ["necessity"]);
+    assert!(sim.nodes[0].ledger().is_empty());
+}
+
+#[test]
+fn clocks_raise_their_alarms_once() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    act(&mut sim, 1, request, "acknowledge").expect("taken up");
+    act(&mut sim, 1, request, "preserve").expect("preserved");
+    sim.now = sim.now.plus_ms(200 * 24 * 3_600_000);
+    for _ in 0..2 {
+        sim.nodes[1].tick();
+        let _ = work(&mut sim, 1);
+    }
+    let percents: Vec<u8> = sim.nodes[1]
+        .notices
+        .iter()
+        .map(|notice| match notice {
+            crate::engine::Notice::Clock { percent, .. } => *percent,
+        })
+        .collect();
+    assert_eq!(percents.len() % 4, 0, "every clock raises 50, 80, 95 and 100: {percents:?}");
+    assert!(percents.starts_with(&[50, 80, 95, 100]), "{percents:?}");
+}
+
+/// Own events stop while the clock is over two minutes behind the last record; a peer's are still
+/// received, at a time of record that does not fall.
+#[test]
+fn a_clock_far_behind_stops_own_events_only() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let right = sim.now;
+    sim.now = Time(right.0 - 180_000);
+    let command = sim.act(0, request, "note");
+    sim.nodes[0].command(command);
+    let _ = work(&mut sim, 0);
+    let (_, result) = sim.nodes[0].replies.pop().expect("a reply");
+    assert_eq!(result.expect_err("not done").code, "engine.clock-behind");
+    sim.now = right;
+    let (_, frames) = act_only(&mut sim, 1, request, "note").expect("noted");
+    sim.now = Time(right.0 - 180_000);
+    hand_over(&mut sim, 1, &frames);
+    let _ = work(&mut sim, 0);
+    let received = sim.nodes[0].ledger().last().expect("a record");
+    assert_eq!(received.kind, RecordKind::EventReceived);
+    sim.check_always();
+}
