@@ -1,0 +1,376 @@
+//! The ledger on disk: records sealed under the right keys, in the log, hashed into the tree.
+//!
+//! Decides where a record stands and when it counts; what it says is core's. Frames keep what
+//! duplicate detection needs under the node's key and everything else under the request's, so that
+//! destroying one slot erases a request and leaves the tree valid. Serves SPEC `[L-*]`, `[F-*]`.
+//!
+//! Start with [`Ledger::open`] and [`Ledger::append`].
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use super::{
+    Damage, DamageKind, Pending, StoreFault,
+    book::LedgerBook,
+    crash::crash_point,
+    disk::Disk,
+    record::{self, Opener, StoredRecord},
+    scan::Visit,
+    segments::{self, Shape, Shelf},
+    slots::Slots,
+    writer::Writer,
+};
+use comity_core::{
+    crypto::DataKey,
+    ids::{Digest, LedgerIndex, RequestId},
+    ledger::{Appended, LedgerFault, Tree, checkpoint, leaf_hash},
+    record::Record,
+};
+
+/// One segment: a first start waits 70 ms for it, a rebuild reads it in one piece, and a batch that
+/// does not fit at its end wastes at most a quarter, in practice the size of one append.
+const SEGMENT: u64 = 16 << 20;
+
+const SHAPE: Shape = Shape { name: "ledger", segment: SEGMENT, points: ["store.batch-written", "store.batch-synced"] };
+
+/// The keys a ledger is opened with.
+pub struct LedgerKeys {
+    /// For node parts, which last for ever, and for records outside requests.
+    pub node: DataKey,
+    /// Wraps the data keys of requests.
+    pub kek: DataKey,
+}
+
+/// What an open found.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    /// Records in the ledger, readable or not.
+    pub size: u64,
+    /// Records the tree covers: all of them unless there is damage.
+    pub proven: u64,
+    /// The tree's root over the proven ones.
+    pub root: Digest,
+    /// Bytes of an interrupted batch that were cut.
+    pub torn_bytes: u64,
+    /// Why nothing can be appended.
+    pub read_only: Option<Damage>,
+}
+
+/// Records that are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The first of this append.
+    pub first: LedgerIndex,
+    /// How many there are.
+    pub count: u64,
+    /// The ledger's size after the batch they were written in.
+    pub size: u64,
+    /// The root at that size.
+    pub root: Digest,
+}
+
+impl Committed {
+    /// The tokens without which nothing is sent, one for each record in order.
+    pub fn appended(&self) -> impl Iterator<Item = Appended> + use<> {
+        let size = self.size;
+        (self.first.0..self.first.0 + self.count).map(move |index| Appended::on_disk(LedgerIndex(index), size))
+    }
+}
+
+/// What a full walk checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Records.
+    pub records: u64,
+    /// Commits, and as many roots.
+    pub commits: u64,
+    /// Records whose leaf could not be recomputed because their keys were destroyed.
+    pub erased: u64,
+}
+
+/// An open ledger. Shared by reference; dropping it finishes what was submitted.
+pub struct Ledger {
+    folder: PathBuf,
+    disk: Disk,
+    shelf: Arc<Shelf>,
+    tree: Arc<RwLock<Tree>>,
+    slots: Arc<Slots>,
+    opener: Opener,
+    writer: Option<Writer<LedgerBook>>,
+    read_only: Option<Damage>,
+    /// With damage: as far as the tree can be believed.
+    proven: Option<u64>,
+    /// The size of the checkpoint in the file.
+    saved: Mutex<u64>,
+}
+
+impl Ledger {
+    /// Opens the ledger in `folder`, or makes it. `known` is a size some peer vouches for; the saved
+    /// checkpoint is looked at in any case. With damage the ledger opens for reading only.
+    ///
+    /// # Errors
+    /// When files cannot be read or made, or the keys are not those of this ledger.
+    pub fn open(folder: &Path, keys: LedgerKeys, known: Option<u64>) -> Result<(Self, Opened), StoreFault> {
+        Self::open_on(&Disk::default(), folder, keys, known, SHAPE)
+    }
+
+    pub(super) fn open_on(
+        disk: &Disk,
+        folder: &Path,
+        keys: LedgerKeys,
+        known: Option<u64>,
+        shape: Shape,
+    ) -> Result<(Self, Opened), StoreFault> {
+        disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+        let (slots, bad_slot) = Slots::open(disk, &folder.join("slots"), keys.kek)?;
+        let slots = Arc::new(slots);
+        let saved = saved_checkpoint(folder)?;
+        let saved_size = saved.as_ref().ok().and_then(Option::as_ref).map_or(0, |saved| saved.size);
+        let mut planted = Planter::default();
+        let known = known.unwrap_or(0).max(saved_size);
+        let (tail, shelf, found) = segments::open(disk, &folder.join("segments"), shape, known, &mut planted)?;
+        let Planter { tree, .. } = planted;
+        let opener = Opener::new(keys.node, Arc::clone(&slots));
+        opener.check_key(&shelf)?;
+        let read_only = found.damage.or(bad_slot).or_else(|| disagreement(&tree, &found, &saved));
+        let opened = Opened {
+            size: found.size,
+            proven: found.intact,
+            root: tree.root_at(found.intact).expect("the tree was grown by what is intact"),
+            torn_bytes: found.torn_bytes,
+            read_only,
+        };
+        let tree = Arc::new(RwLock::new(tree));
+        let writer = match tail {
+            Some(tail) if read_only.is_none() => {
+                let book = LedgerBook::new(tail, Arc::clone(&shelf), Arc::clone(&tree), opener.clone());
+                Some(Writer::start(shape.name, book)?)
+            }
+            _ => None,
+        };
+        let (folder, disk, saved) = (folder.to_owned(), disk.clone(), Mutex::new(saved_size));
+        let proven = read_only.map(|_| opened.proven);
+        Ok((Self { folder, disk, shelf, tree, slots, opener, writer, read_only, proven, saved }, opened))
+    }
+
+    /// Hands records to the writer: all of them will stand together, or none. The answer comes
+    /// after the sync that covers them.
+    ///
+    /// # Errors
+    /// [`StoreFault::ReadOnly`], [`StoreFault::Busy`], [`StoreFault::TooLarge`] at once; what the
+    /// disk says, later.
+    pub fn append(&self, records: Vec<Record>) -> Result<Pending<Committed>, StoreFault> {
+        match (&self.writer, self.read_only) {
+            (Some(writer), _) => writer.submit(records),
+            (None, Some(damage)) => Err(StoreFault::ReadOnly(damage)),
+            (None, None) => Err(StoreFault::Stopped),
+        }
+    }
+
+    /// Records that can be asked for.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.shelf.size()
+    }
+
+    /// Why nothing can be appended, if so.
+    #[must_use]
+    pub fn read_only(&self) -> Option<Damage> {
+        self.read_only
+    }
+
+    /// One record, opened as far as its keys still exist.
+    ///
+    /// # Errors
+    /// [`StoreFault::NoSuchRecord`], [`StoreFault::Damaged`], or when the disk does not answer.
+    pub fn read(&self, index: LedgerIndex) -> Result<StoredRecord, StoreFault> {
+        self.opener.open(index.0, &self.shelf.read(index.0)?)
+    }
+
+    /// All records from an index on, as many as there are now.
+    pub fn iterate(&self, from: LedgerIndex) -> impl Iterator<Item = Result<StoredRecord, StoreFault>> + '_ {
+        (from.0..self.size()).map(|index| self.read(LedgerIndex(index)))
+    }
+
+    /// The path from a record to the root at a size, leaf side first.
+    ///
+    /// # Errors
+    /// When the index is not below the size, or the tree does not reach it.
+    pub fn prove(&self, index: LedgerIndex, size: u64) -> Result<Vec<Digest>, LedgerFault> {
+        self.on_tree(size, |tree| tree.inclusion(index, size))
+    }
+
+    /// The path that shows the ledger at one size to be a beginning of it at another.
+    ///
+    /// # Errors
+    /// When `from` exceeds `to`, or the tree does not reach it.
+    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest>, LedgerFault> {
+        self.on_tree(to, |tree| tree.consistency(from, to))
+    }
+
+    /// The root at a size.
+    ///
+    /// # Errors
+    /// When the tree does not reach it.
+    pub fn root_at(&self, size: u64) -> Result<Digest, LedgerFault> {
+        self.on_tree(size, |tree| tree.root_at(size))
+    }
+
+    /// The tree runs ahead of the disk while a batch is in flight; nobody is shown that part.
+    fn on_tree<T>(&self, size: u64, ask: impl Fn(&Tree) -> Result<T, LedgerFault>) -> Result<T, LedgerFault> {
+        let held = self.proven.unwrap_or_else(|| self.size());
+        if size > held {
+            return Err(LedgerFault::SizeBeyondTree { size, held });
+        }
+        ask(&self.tree.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Destroys the data keys of a request; returns once that is on disk. Its records stay, and
+    /// stay proven, but nothing of their case can be read any more.
+    ///
+    /// # Errors
+    /// Fatal, when the disk does not confirm it.
+    pub fn destroy_keys(&self, request: RequestId) -> Result<(), StoreFault> {
+        self.slots.destroy(request)
+    }
+
+    /// Keeps a signed checkpoint of this ledger, unless a larger one is kept already. From then on
+    /// an open that finds fewer records is damage.
+    ///
+    /// # Errors
+    /// When the note is none, counts more records than are on disk, or cannot be written.
+    pub fn save_checkpoint(&self, note: &[u8]) -> Result<(), StoreFault> {
+        let size = checkpoint::parse_unverified(note).map_err(|_| StoreFault::NotACheckpoint)?.size;
+        if size > self.size() {
+            return Err(StoreFault::NotACheckpoint);
+        }
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if size <= *saved {
+            return Ok(());
+        }
+        let path = self.folder.join(CHECKPOINT);
+        let put = self.disk.replace(&path, note, "store.checkpoint-written");
+        put.map_err(|fault| StoreFault::preparing(&path, fault))?;
+        // A crash here leaves the new checkpoint, whose records were on disk before it.
+        crash_point("store.checkpoint-renamed");
+        *saved = size;
+        Ok(())
+    }
+
+    /// The checkpoint last saved.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreFault> {
+        read_optional(&self.folder.join(CHECKPOINT))
+    }
+
+    /// Walks everything: each checksum, the chain, each leaf that can still be recomputed, the
+    /// root at each commit. `progress` is told the number of records behind each commit.
+    ///
+    /// # Errors
+    /// [`StoreFault::Damaged`] names the first that does not match.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, StoreFault> {
+        let mut inspector = Inspector {
+            planter: Planter { check_roots: true, ..Planter::default() },
+            opener: &self.opener,
+            erased: 0,
+            progress,
+        };
+        let scan = self.shelf.walk(&mut inspector)?;
+        match scan.damage.or(self.read_only) {
+            Some(damage) => Err(StoreFault::Damaged(damage)),
+            None => Ok(Verified { records: scan.intact, commits: scan.commits, erased: inspector.erased }),
+        }
+    }
+}
+
+/// The file that holds the last signed checkpoint.
+const CHECKPOINT: &str = "checkpoint";
+
+fn bad_checkpoint() -> Damage {
+    Damage { kind: DamageKind::Checkpoint, record: 0, segment: 0, offset: 0 }
+}
+
+type Saved = Result<Option<checkpoint::Checkpoint>, Damage>;
+
+fn saved_checkpoint(folder: &Path) -> Result<Saved, StoreFault> {
+    let note = read_optional(&folder.join(CHECKPOINT))?;
+    Ok(note.map(|note| checkpoint::parse_unverified(&note)).transpose().map_err(|_| bad_checkpoint()))
+}
+
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreFault> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(StoreFault::unreadable(path)(fault)),
+    }
+}
+
+/// Where the tree of what was read differs from what the last commit or the checkpoint states.
+fn disagreement(tree: &Tree, found: &segments::Found, saved: &Saved) -> Option<Damage> {
+    let root_damage = |record| Damage { kind: DamageKind::Root, record, segment: 0, offset: 0 };
+    if tree.size() > 0 && tree.root().as_bytes() != &found.root {
+        return Some(root_damage(tree.size()));
+    }
+    match saved {
+        Err(damage) => Some(*damage),
+        Ok(Some(saved)) if tree.root_at(saved.size).ok() != Some(saved.root) => Some(root_damage(saved.size)),
+        Ok(_) => None,
+    }
+}
+
+/// Grows the tree from the records of a walk. At an open the last root speaks for all before it,
+/// since the chain is checked; a full walk checks each.
+#[derive(Default)]
+struct Planter {
+    tree: Tree,
+    check_roots: bool,
+}
+
+impl Visit for Planter {
+    fn record(&mut self, _index: u64, payload: &[u8]) -> Result<(), DamageKind> {
+        self.tree.push(leaf_hash(&record::leaf_of(payload)?));
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &super::frame::Commit) -> Result<(), DamageKind> {
+        let differs = self.check_roots && self.tree.root().as_bytes() != &commit.root;
+        if differs { Err(DamageKind::Root) } else { Ok(()) }
+    }
+}
+
+struct Inspector<'a> {
+    planter: Planter,
+    opener: &'a Opener,
+    erased: u64,
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl Visit for Inspector<'_> {
+    fn record(&mut self, index: u64, payload: &[u8]) -> Result<(), DamageKind> {
+        self.planter.record(index, payload)?;
+        let stored = self.opener.open(index, payload).map_err(|fault| match fault {
+            StoreFault::Damaged(damage) => damage.kind,
+            _ => DamageKind::Record,
+        })?;
+        match stored.expected_leaf() {
+            None => self.erased += 1,
+            Some(leaf) if leaf == stored.leaf => {}
+            Some(_) => return Err(DamageKind::Leaf),
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &super::frame::Commit) -> Result<(), DamageKind> {
+        self.planter.commit(commit)?;
+        (self.progress)(commit.size);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

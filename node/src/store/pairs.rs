@@ -1,0 +1,182 @@
+//! The index on sled: ordered pairs of bytes that can be thrown away at any time.
+//!
+//! The only file that names sled. It holds ids, codes, times and digests, no text, no secret and no
+//! sole copy. sled's own flush does not reach the disk by itself, and opening can panic: what does
+//! not open is set aside and begun anew, and whoever fills the index starts from the first record.
+//! Start with [`SledPairs::open`].
+
+use std::{
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use comity_core::index::{Change, IndexFault, Pair, Pairs};
+
+use super::{StoreFault, disk::Disk};
+
+/// Enough for the upper nodes of a year's requests; sled's default of 1 GiB is not for one room.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Half a second of index lost in a power cut is half a second of replay.
+const FLUSH_MS: u64 = 500;
+/// The one tree all pairs are in, so that one batch can cover all of them.
+const TREE: &str = "index";
+
+/// What an open found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairsOpened {
+    /// Where the earlier index was put, if it would not open.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// The index on disk. Cheap to clone; all clones see one set of pairs.
+#[derive(Clone)]
+pub struct SledPairs {
+    database: sled::Db,
+    tree: sled::Tree,
+}
+
+impl SledPairs {
+    /// Opens the index in `folder`, or makes it. One that will not open is renamed and an empty
+    /// one begun.
+    ///
+    /// # Errors
+    /// When even an empty one cannot be made.
+    pub fn open(folder: &Path) -> Result<(Self, PairsOpened), StoreFault> {
+        Disk::default().folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+        if let Some(pairs) = try_open(folder) {
+            return Ok((pairs, PairsOpened { set_aside: None }));
+        }
+        let aside = free_name(folder);
+        fs::rename(folder, &aside).map_err(StoreFault::unreadable(folder))?;
+        tracing::warn!(target: "store", "the index did not open and was set aside");
+        Disk::default().folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+        let failed = || io::Error::other("the index database does not open");
+        let pairs = try_open(folder)
+            .ok_or_else(|| StoreFault::Unreadable { path: folder.to_owned(), source: Arc::new(failed()) })?;
+        Ok((pairs, PairsOpened { set_aside: Some(aside) }))
+    }
+
+    /// Removes everything, for building it anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn clear(&mut self) -> Result<(), IndexFault> {
+        self.tree.clear().map_err(failed)
+    }
+
+    /// Hands everything to the disk: before a clean end, so that the next start replays nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn flush(&self) -> Result<(), IndexFault> {
+        self.database.flush().map(|_| ()).map_err(failed)
+    }
+}
+
+/// The one guard of the house: sled may panic on files it does not understand. Nothing of ours is
+/// shared with it while it opens.
+fn try_open(folder: &Path) -> Option<SledPairs> {
+    let open = || {
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
+        let database = config.open().ok()?;
+        let tree = database.open_tree(TREE).ok()?;
+        Some(SledPairs { database, tree })
+    };
+    catch_unwind(AssertUnwindSafe(open)).ok().flatten()
+}
+
+fn free_name(folder: &Path) -> PathBuf {
+    let base = folder.file_name().unwrap_or_default().to_string_lossy();
+    (1_u32..)
+        .map(|n| folder.with_file_name(format!("{base}.bad-{n}")))
+        .find(|path| !path.exists())
+        .expect("some number below four thousand million is free")
+}
+
+fn failed(fault: sled::Error) -> IndexFault {
+    tracing::error!(target: "store", %fault, "index failed");
+    IndexFault::Unavailable
+}
+
+impl Pairs for SledPairs {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
+        Ok(self.tree.get(key).map_err(failed)?.map(|value| value.to_vec()))
+    }
+
+    fn range(&self, from: &[u8], until: &[u8], max: usize) -> Result<Vec<Pair>, IndexFault> {
+        if from >= until {
+            return Ok(Vec::new()); // sled panics on a range that ends before it starts.
+        }
+        let pairs = self.tree.range(from..until).take(max);
+        pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failed)).collect()
+    }
+
+    fn apply(&mut self, batch: &[Change]) -> Result<(), IndexFault> {
+        let mut all = sled::Batch::default();
+        for change in batch {
+            match change {
+                Change::Put(key, value) => all.insert(key.as_slice(), value.as_slice()),
+                Change::Delete(key) => all.remove(key.as_slice()),
+            }
+        }
+        self.tree.apply_batch(all).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &[u8], value: &[u8]) -> Change {
+        Change::Put(key.to_vec(), value.to_vec())
+    }
+
+    #[test]
+    fn pairs_are_ordered_and_last() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("index");
+        let (mut pairs, opened) = SledPairs::open(&folder).expect("opened");
+        assert_eq!(opened.set_aside, None);
+        pairs.apply(&[put(b"b", b"2"), put(b"a", b"1"), put(b"c", b"3")]).expect("applied");
+        pairs.apply(&[Change::Delete(b"b".to_vec()), put(b"d", b"4")]).expect("applied");
+        pairs.flush().expect("flushed");
+        drop(pairs);
+        let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
+        assert_eq!(pairs.get(b"b"), Ok(None));
+        assert_eq!(pairs.get(b"c"), Ok(Some(b"3".to_vec())));
+        let keys = |from: &[u8], until: &[u8], max| {
+            let found = pairs.range(from, until, max).expect("answered");
+            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(keys(b"a", b"z", 9), b"acd");
+        assert_eq!(keys(b"a", b"d", 9), b"ac");
+        assert_eq!(keys(b"a", b"z", 2), b"ac");
+        assert_eq!(keys(b"z", b"a", 9), b"");
+        assert_eq!(keys(b"a", b"a", 9), b"");
+        pairs.clear().expect("cleared");
+        assert_eq!(pairs.get(b"c"), Ok(None));
+    }
+
+    #[test]
+    fn an_index_that_will_not_open_is_set_aside() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("index");
+        for n in 1..3 {
+            let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
+            pairs.apply(&[put(b"a", b"1")]).expect("applied");
+            pairs.flush().expect("flushed");
+            drop(pairs);
+            for entry in fs::read_dir(&folder).expect("listed") {
+                let path = entry.expect("entry").path();
+                if path.is_file() {
+                    fs::write(&path, [0xa5; 4096]).expect("overwritten");
+                }
+            }
+            let (pairs, opened) = SledPairs::open(&folder).expect("opened anew");
+            assert_eq!(opened.set_aside, Some(home.path().join(format!("index.bad-{n}"))));
+            assert_eq!(pairs.get(b"a"), Ok(None));
+        }
+    }
+}

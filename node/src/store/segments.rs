@@ -1,0 +1,346 @@
+//! A log: numbered segment files of one size, read by anyone, written by one [`Tail`].
+//!
+//! Decides when bytes count as stored and what an open makes of the files it finds. Knows nothing
+//! of what the payloads mean. Serves SPEC `[F-*]`. Start with [`open`] and [`Tail::commit`].
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use super::{
+    Damage, DamageKind, StoreFault,
+    crash::crash_point,
+    disk::{Disk, DiskFile},
+    filler::Filler,
+    frame::{self, Batch, COMMIT_FRAME, FRAME_HEAD, Mark, SEGMENT_HEAD},
+    scan::{HOLE, Scan, Visit, segment_files, split_place},
+};
+
+/// Segments a reader keeps open: a rebuild reads them in order, proofs and exports jump about.
+const OPEN_FILES_MAX: usize = 64;
+/// A first read takes this much: most records are below it, and a page costs no more than less.
+const FIRST_READ: usize = 4096;
+
+/// How one log differs from another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Names the threads.
+    pub(super) name: &'static str,
+    /// Bytes of each segment file, below 4 GiB.
+    pub(super) segment: u64,
+    /// The crash points after write and after sync.
+    pub(super) points: [&'static str; 2],
+}
+
+/// What an open found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Records, readable or not.
+    pub(super) size: u64,
+    /// Records whose chain is whole; all of them unless there is damage.
+    pub(super) intact: u64,
+    /// Root the last whole commit states.
+    pub(super) root: [u8; 32],
+    /// Bytes of an interrupted batch that were cut.
+    pub(super) torn_bytes: u64,
+    /// Bytes in segment files up to the end of the last commit.
+    pub(super) damage: Option<Damage>,
+}
+
+/// Opens the log in `folder`, or makes it. Gives a tail to append with unless there is damage.
+/// `known` is a size that some checkpoint vouches for.
+///
+/// # Errors
+/// When files cannot be read or made.
+pub(super) fn open(
+    disk: &Disk,
+    folder: &Path,
+    shape: Shape,
+    known: u64,
+    visit: &mut dyn Visit,
+) -> Result<(Option<Tail>, Arc<Shelf>, Found), StoreFault> {
+    disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+    disk.sweep(folder).map_err(StoreFault::unreadable(folder))?;
+    let mut files = segment_files(folder)?;
+    if files.is_empty() {
+        let path = segment_path(folder, 0);
+        let mark = Mark::new(super::random());
+        create_segment(disk, folder, 0, shape.segment, mark)?;
+        files.push((0, path));
+    }
+    let (size, mark) = mark_of(&files, shape)?;
+    let scan = Scan::run(&files, mark, None, visit)?;
+    let mut found = Found {
+        size: scan.places.len() as u64,
+        intact: scan.intact,
+        root: scan.root,
+        torn_bytes: 0,
+        damage: scan.damage,
+    };
+    if found.damage.is_none() && known > scan.intact {
+        let (segment, offset) = scan.end;
+        found.damage = Some(Damage { kind: DamageKind::Missing { known }, record: scan.intact, segment, offset });
+    }
+    let tail = match found.damage {
+        Some(_) => None,
+        None => {
+            found.torn_bytes = settle(disk, folder, &scan)?;
+            Some(Tail::behind(disk, folder, shape, (size, mark), &scan)?)
+        }
+    };
+    let shelf = Shelf { folder: folder.to_owned(), mark, places: RwLock::new(scan.places), files: Mutex::default() };
+    Ok((tail, Arc::new(shelf), found))
+}
+
+/// Segment size and mark, from the first head that is whole; the walk reports the others.
+fn mark_of(files: &[(u32, PathBuf)], shape: Shape) -> Result<(u64, Mark), StoreFault> {
+    let mut guess = Mark::new([0; 16]);
+    for (_, path) in files {
+        let mut head = [0; SEGMENT_HEAD];
+        let file = File::open(path).map_err(StoreFault::unreadable(path))?;
+        if file.read_exact_at(&mut head, 0).is_err() {
+            continue;
+        }
+        if let Some((_, size, mark)) = frame::parse_head(&head) {
+            return Ok((size, mark));
+        }
+        guess = frame::guess_mark(&head);
+    }
+    Ok((shape.segment, guess))
+}
+
+/// Makes what was found last, and cuts what was torn: a process killed between write and sync
+/// leaves whole commits that so far exist in memory only. A crash just here leaves the tail as it
+/// was, or partly cut, which the next start finds torn again.
+fn settle(disk: &Disk, folder: &Path, scan: &Scan) -> Result<u64, StoreFault> {
+    let sync = |segment: u32, cut: Option<(u64, u64)>| {
+        let path = segment_path(folder, segment);
+        let file = disk.open(&path).map_err(StoreFault::unreadable(&path))?;
+        if let Some((from, until)) = cut {
+            file.zero(from, until).map_err(StoreFault::writing("cutting a torn tail"))?;
+        }
+        file.sync().map_err(StoreFault::writing("syncing what was found"))
+    };
+    let cut = scan.torn.map(|torn| (torn.segment, (torn.from, torn.until)));
+    let Some((segment, (from, until))) = cut else {
+        sync(scan.end.0, None)?;
+        return Ok(0);
+    };
+    if segment != scan.end.0 {
+        sync(scan.end.0, None)?;
+    }
+    sync(segment, Some((from, until)))?;
+    crash_point("store.tail-cut");
+    Ok(until - from)
+}
+
+/// The path of a segment.
+pub(super) fn segment_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:06}.seg"))
+}
+
+/// Makes segment `number`, all zeros behind its head and all on disk.
+pub(super) fn create_segment(
+    disk: &Disk,
+    folder: &Path,
+    number: u32,
+    size: u64,
+    mark: Mark,
+) -> Result<DiskFile, StoreFault> {
+    let path = segment_path(folder, number);
+    let file = disk
+        .create_filled(&path, &frame::segment_head(number, size, mark), size)
+        .map_err(|fault| StoreFault::preparing(&path, fault))?;
+    // A crash here leaves a blank segment, which the next start takes up as prepared ahead.
+    crash_point("store.segment-created");
+    Ok(file)
+}
+
+/// The end of a log, where the one writer appends.
+pub(super) struct Tail {
+    shape: Shape,
+    segment: u64,
+    mark: Mark,
+    file: DiskFile,
+    number: u32,
+    at: u64,
+    size: u64,
+    running: [u8; 32],
+    filler: Filler,
+}
+
+impl Tail {
+    fn behind(
+        disk: &Disk,
+        folder: &Path,
+        shape: Shape,
+        (segment, mark): (u64, Mark),
+        scan: &Scan,
+    ) -> Result<Self, StoreFault> {
+        let (number, at) = scan.end;
+        let path = segment_path(folder, number);
+        let file = disk.open(&path).map_err(StoreFault::unreadable(&path))?;
+        let mut filler = Filler::start(disk.clone(), folder.to_owned(), shape.name, segment, mark);
+        filler.ask(number + 1);
+        let (size, running) = (scan.intact, scan.running);
+        Ok(Self { shape, segment, mark, file, number, at, size, running, filler })
+    }
+
+    /// Records in the log.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of record frames that still fit into this segment.
+    pub(super) fn room(&self) -> usize {
+        let left = (self.segment - self.at).saturating_sub(COMMIT_FRAME as u64);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// The largest batch a segment can hold.
+    pub(super) fn batch_max(&self) -> usize {
+        usize::try_from(self.segment).unwrap_or(usize::MAX) - SEGMENT_HEAD
+    }
+
+    /// Makes sure a batch of `bytes` has a place. Nothing is written to the log by this; a batch
+    /// never spans two segments.
+    ///
+    /// # Errors
+    /// [`StoreFault::DiskFull`] or another passing fault; a later call may succeed.
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), StoreFault> {
+        if bytes > self.batch_max() {
+            return Err(StoreFault::TooLarge { bytes, max: self.batch_max() });
+        }
+        if self.at + bytes as u64 <= self.segment {
+            return Ok(());
+        }
+        self.file = self.filler.take(self.number + 1)?;
+        self.number += 1;
+        self.at = SEGMENT_HEAD as u64;
+        self.filler.ask(self.number + 1);
+        Ok(())
+    }
+
+    /// Writes one batch and its commit, and syncs. Returns the place of each record.
+    ///
+    /// # Errors
+    /// [`StoreFault::WriteFailed`]: whether the batch is on disk is unknown, and this tail must not
+    /// be used again. A failed sync is never tried twice: the system may have dropped the bytes
+    /// and would report success.
+    pub(super) fn commit(&mut self, batch: Batch, root: [u8; 32]) -> Result<Vec<u64>, StoreFault> {
+        let base = usize::try_from(self.at).expect("segments are below 4 GiB");
+        let places = batch.starts().iter().map(|start| super::scan::place(self.number, base + *start as usize));
+        let places = places.collect();
+        let size = self.size + batch.count();
+        let (bytes, running) = batch.close(&self.running, size, root, self.mark);
+        assert!(self.at + bytes.len() as u64 <= self.segment, "a batch is written only where it was reserved");
+        self.file.write_at(&bytes, self.at).map_err(StoreFault::writing("writing a batch"))?;
+        // A crash here leaves some of these sectors or all: without a whole commit frame they are
+        // a torn tail; with it the batch counts, though nobody was told so.
+        crash_point(self.shape.points[0]);
+        self.file.sync().map_err(StoreFault::writing("syncing a batch"))?;
+        // A crash here leaves a batch that counts and that nobody was told of.
+        crash_point(self.shape.points[1]);
+        self.at += bytes.len() as u64;
+        self.size = size;
+        self.running = running;
+        Ok(places)
+    }
+}
+
+/// The records of a log, for reading from any thread.
+pub(super) struct Shelf {
+    folder: PathBuf,
+    mark: Mark,
+    places: RwLock<Vec<u64>>,
+    files: Mutex<BTreeMap<u32, Arc<File>>>,
+}
+
+impl Shelf {
+    /// Records that may be read: those whose batch is synced.
+    pub(super) fn size(&self) -> u64 {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// Adds records that are on disk.
+    pub(super) fn extend(&self, places: Vec<u64>) {
+        self.places.write().unwrap_or_else(PoisonError::into_inner).extend(places);
+    }
+
+    /// One record's payload, its checksum verified.
+    ///
+    /// # Errors
+    /// [`StoreFault::NoSuchRecord`], [`StoreFault::Damaged`], or when the system cannot read.
+    pub(super) fn read(&self, index: u64) -> Result<Vec<u8>, StoreFault> {
+        let place = {
+            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+            let at = usize::try_from(index).ok().and_then(|at| places.get(at));
+            *at.ok_or(StoreFault::NoSuchRecord { index, size: places.len() as u64 })?
+        };
+        let bad =
+            |segment, offset| StoreFault::Damaged(Damage { kind: DamageKind::Frame, record: index, segment, offset });
+        if place == HOLE {
+            return Err(bad(0, 0));
+        }
+        let (segment, offset) = split_place(place);
+        let file = self.file(segment)?;
+        let mut bytes = vec![0; FIRST_READ];
+        let path = || segment_path(&self.folder, segment);
+        let got = read_some(&file, &mut bytes, offset).map_err(|fault| StoreFault::unreadable(&path())(fault))?;
+        bytes.truncate(got);
+        let head = bytes.first_chunk().ok_or_else(|| bad(segment, offset))?;
+        let len = FRAME_HEAD + frame::payload_len(head).ok_or_else(|| bad(segment, offset))?;
+        if len > got {
+            bytes.resize(len, 0);
+            file.read_exact_at(&mut bytes[got..], offset + got as u64).map_err(|_| bad(segment, offset))?;
+        }
+        match frame::parse(&bytes, self.mark) {
+            Some((frame::Frame::Record(_), len)) => {
+                bytes.truncate(len);
+                bytes.drain(..FRAME_HEAD);
+                Ok(bytes)
+            }
+            Some((frame::Frame::Commit(_), _)) | None => Err(bad(segment, offset)),
+        }
+    }
+
+    /// Walks all files again, up to the records that are readable now.
+    pub(super) fn walk(&self, visit: &mut dyn Visit) -> Result<Scan, StoreFault> {
+        Scan::run(&segment_files(&self.folder)?, self.mark, Some(self.size()), visit)
+    }
+
+    fn file(&self, segment: u32) -> Result<Arc<File>, StoreFault> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let path = segment_path(&self.folder, segment);
+        let file = Arc::new(File::open(&path).map_err(StoreFault::unreadable(&path))?);
+        if files.len() >= OPEN_FILES_MAX {
+            files.pop_first();
+        }
+        files.insert(segment, Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+/// Reads as much as there is, up to the buffer's size.
+fn read_some(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read_at(&mut bytes[got..], offset + got as u64) {
+            Ok(0) => break,
+            Ok(more) => got += more,
+            Err(fault) if fault.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(got)
+}
+
+#[cfg(test)]
+mod tests;
