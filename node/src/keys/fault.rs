@@ -1,0 +1,118 @@
+//! What can go wrong with keys, by what the operator can do about it. Never says anything secret.
+
+use std::{io, path::PathBuf};
+
+use comity_core::ids::KeyId;
+
+/// Why a key folder, a key or a passphrase could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    /// The lock did not open.
+    #[error(
+        "keys.wrong-passphrase: the keys in {folder} stay locked: this is not their passphrase. \
+         Nothing was changed; try again"
+    )]
+    WrongPassphrase {
+        /// The key folder.
+        folder: PathBuf,
+    },
+    /// Others than the owner may read or change it.
+    #[error(
+        "keys.too-open: {path} is not used: others than its owner may reach it (mode {mode:03o}). \
+         Find out who read it, then run: chmod go= {path}"
+    )]
+    TooOpen {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is not there.
+    #[error(
+        "keys.missing: the keys cannot be opened: {path} is not there. \
+         Bring it back from a backup, or run `comity init` for a new node"
+    )]
+    Missing {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// It is not what was written.
+    #[error(
+        "keys.damaged: the keys cannot be opened: {path} {why}. \
+         Bring that file back from a backup; the others are untouched"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
+        why: &'static str,
+    },
+    /// A folder with something in it stands where the new one should.
+    #[error(
+        "keys.exists: no keys were made: {path} already holds something. Nothing was changed; choose another folder"
+    )]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("keys.disk: the keys were not used: could not {doing} {path}: {cause}. Correct that and start again")]
+    Disk {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// No passphrase was offered.
+    #[error(
+        "keys.no-passphrase: the keys stay locked: there is no terminal to ask at. Give --passphrase-file FILE, \
+         or the systemd credential `comity-passphrase` (LoadCredentialEncrypted=)"
+    )]
+    NoPassphrase,
+    /// The passphrase cannot be used.
+    #[error("keys.bad-passphrase: the passphrase from {origin} was not used: {why}. Give another")]
+    BadPassphrase {
+        /// Where it came from.
+        origin: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A wrap names a seal key this node does not hold.
+    #[error("keys.unknown-key: a sealed body was not opened: this node holds no seal key {}. The author must seal to a key of the current profile", .id.short())]
+    UnknownKey {
+        /// The key named.
+        id: KeyId,
+    },
+    /// A wrap does not open under the key it names, as bound.
+    #[error(
+        "keys.does-not-open: a sealed body was not opened: its wrap does not fit this node's seal key and this header. The author must seal and send again"
+    )]
+    DoesNotOpen,
+    /// The library refused to sign.
+    #[error(
+        "keys.cannot-sign: nothing was signed: the cryptographic library refused. Stop the node and check the machine"
+    )]
+    CannotSign,
+}
+
+impl KeyFault {
+    /// The stable code, as in `comity explain CODE`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WrongPassphrase { .. } => "keys.wrong-passphrase",
+            Self::TooOpen { .. } => "keys.too-open",
+            Self::Missing { .. } => "keys.missing",
+            Self::Damaged { .. } => "keys.damaged",
+            Self::Exists { .. } => "keys.exists",
+            Self::Disk { .. } => "keys.disk",
+            Self::NoPassphrase => "keys.no-passphrase",
+            Self::BadPassphrase { .. } => "keys.bad-passphrase",
+            Self::UnknownKey { .. } => "keys.unknown-key",
+            Self::DoesNotOpen => "keys.does-not-open",
+            Self::CannotSign => "keys.cannot-sign",
+        }
+    }
+}
