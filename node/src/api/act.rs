@@ -1,0 +1,251 @@
+//! From what a client wants done to an act of the engine, and the check that a repeated command id
+//! meant the same act.
+
+use std::collections::BTreeSet;
+
+use comity_core::{
+    engine::{Act, Done},
+    ids::{LedgerIndex, PartyCode, ProcedureCode, RequestId, StepCode},
+    proto,
+    rules::Rules,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Api, extract::parse, fault::ApiFault, fields, problem::Problem};
+use crate::handle::View;
+
+/// The step that opens every request.
+pub(super) const OPENING: &str = "request";
+
+/// How urgent a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Lane)]
+pub(super) enum LaneName {
+    /// In its turn.
+    #[default]
+    Normal,
+    /// Before everything else.
+    Emergency,
+}
+
+impl LaneName {
+    const fn to_wire(self) -> proto::Lane {
+        match self {
+            Self::Normal => proto::Lane::Normal,
+            Self::Emergency => proto::Lane::Emergency,
+        }
+    }
+}
+
+/// A request to be signed and sent.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRequest {
+    /// 16 random bytes in hexadecimal, made by the client before its first try.
+    pub(super) request_id: String,
+    /// The id of this act; the request's id, if neither this nor `Idempotency-Key` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) command_id: Option<String>,
+    /// For example `PRES`.
+    pub(super) procedure: String,
+    /// The Parties asked, for example `["XB"]`.
+    pub(super) recipients: Vec<String>,
+    /// Which of our authorities acts, as the profile names it.
+    pub(super) authority: String,
+    /// How urgent the delivery is.
+    #[serde(default)]
+    pub(super) lane: LaneName,
+    /// The contents of the form, by field; see `/v1/forms/{procedure}/request`.
+    #[schema(value_type = Object)]
+    pub(super) fields: Map<String, Value>,
+}
+
+/// A step to be signed and sent in a request.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewStep {
+    /// The id of this act: 16 random bytes in hexadecimal; `Idempotency-Key` serves as well.
+    #[serde(default)]
+    command_id: Option<String>,
+    /// For example `acknowledge`.
+    step: String,
+    /// Which of our authorities acts, as the profile names it.
+    authority: String,
+    /// How urgent the delivery is.
+    #[serde(default)]
+    lane: LaneName,
+    /// The contents of the form, by field; see `/v1/forms/{procedure}/{step}`.
+    #[schema(value_type = Object)]
+    fields: Map<String, Value>,
+}
+
+/// An act that is on disk.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Act)]
+pub(super) struct ActView {
+    schema: &'static str,
+    /// The request.
+    pub(super) request_id: String,
+    /// The request with its members.
+    thread_id: String,
+    /// The event that was signed.
+    event_id: String,
+    /// Where it stands in our ledger.
+    index: u64,
+}
+
+impl ActView {
+    fn new(request: &RequestId, done: &Done) -> Self {
+        Self {
+            schema: "comity/act/v1",
+            request_id: request.to_string(),
+            thread_id: done.thread.to_string(),
+            event_id: done.event.to_string(),
+            index: done.index.0,
+        }
+    }
+}
+
+impl NewRequest {
+    /// The act that opens the request.
+    pub(super) fn act(&self, key: Option<[u8; 16]>, rules: &Rules) -> Result<Act, Problem> {
+        let request: RequestId = parse("request_id", &self.request_id)?;
+        let recipients = self.recipients.iter().map(|code| parse("recipients", code));
+        let procedure: ProcedureCode = parse("procedure", &self.procedure)?;
+        let step: StepCode = parse("step", OPENING)?;
+        Ok(Act {
+            command_id: command_id(self.command_id.as_deref(), key)?.unwrap_or(*request.as_bytes()),
+            request,
+            recipients: recipients.collect::<Result<BTreeSet<PartyCode>, _>>()?,
+            body: body(rules, &procedure, &step, &self.fields)?,
+            procedure,
+            step,
+            authority: parse("authority", &self.authority)?,
+            lane: self.lane.to_wire(),
+        })
+    }
+}
+
+impl NewStep {
+    /// The act in a request of this procedure.
+    pub(super) fn act(
+        &self,
+        request: RequestId,
+        procedure: ProcedureCode,
+        key: Option<[u8; 16]>,
+        rules: &Rules,
+    ) -> Result<Act, Problem> {
+        let step: StepCode = parse("step", &self.step)?;
+        Ok(Act {
+            command_id: command_id(self.command_id.as_deref(), key)?.ok_or(ApiFault::NoCommandId)?,
+            request,
+            recipients: BTreeSet::new(),
+            body: body(rules, &procedure, &step, &self.fields)?,
+            procedure,
+            step,
+            authority: parse("authority", &self.authority)?,
+            lane: self.lane.to_wire(),
+        })
+    }
+}
+
+fn command_id(given: Option<&str>, key: Option<[u8; 16]>) -> Result<Option<[u8; 16]>, ApiFault> {
+    let given = given.map(|text| parse::<RequestId>("command_id", text)).transpose()?;
+    match (given.map(|id| *id.as_bytes()), key) {
+        (Some(given), Some(key)) if given != key => Err(ApiFault::TwoCommandIds),
+        (given, key) => Ok(given.or(key)),
+    }
+}
+
+fn body(
+    rules: &Rules,
+    procedure: &ProcedureCode,
+    step: &StepCode,
+    contents: &Map<String, Value>,
+) -> Result<proto::Body, Problem> {
+    let unknown =
+        || Problem::new("form.unknown", "nothing was done; no procedure here has this step; see /v1/procedures");
+    let form = rules.form(procedure, step).ok_or_else(unknown)?;
+    fields::read(form, contents).map_err(|errors| Problem::form(&form.id(), errors))
+}
+
+/// Has the engine do an act. What was done before under the same command id is answered again,
+/// unless it was something else.
+pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
+    let wanted = act.clone();
+    let done = api.handle.act(act).await?;
+    let answer = ActView::new(&wanted.request, &done);
+    api.look(move |view| is_meant(view, done.index, &wanted)).await?;
+    Ok(answer)
+}
+
+fn is_meant(view: &View, index: LedgerIndex, wanted: &Act) -> Result<(), Problem> {
+    let Some(opened) = view.open(index)? else { return Ok(()) };
+    let header = &opened.header;
+    let opens = !wanted.recipients.is_empty();
+    let same = header.request == wanted.request
+        && header.procedure == wanted.procedure
+        && header.step == wanted.step
+        && (!opens || header.recipients.iter().eq(&wanted.recipients))
+        && opened.body.is_none_or(|body| body.fields == wanted.body.fields);
+    if same { Ok(()) } else { Err(ApiFault::CommandReused.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_core::rules::SHIPPED;
+    use serde_json::json;
+
+    use super::*;
+
+    const REQUEST: &str = "000102030405060708090a0b0c0d0e0f";
+
+    fn step(body: Value, key: Option<[u8; 16]>) -> Result<[u8; 16], &'static str> {
+        let rules = Rules::parse(SHIPPED).expect("the shipped rules read");
+        let step: NewStep = serde_json::from_value(body).expect("shape");
+        let procedure = ProcedureCode::parse("PRES").expect("code");
+        let act = step.act(REQUEST.parse().expect("id"), procedure, key, &rules);
+        act.map(|act| act.command_id).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_step_needs_one_id() {
+        let note = |command_id: Option<&str>, message: &str| {
+            let text = json!({ "lang": "en", "text": message });
+            json!({ "command_id": command_id, "step": "note", "authority": "central", "fields": { "message": text } })
+        };
+        let id = [7; 16];
+        let text = "07070707070707070707070707070707";
+        assert_eq!(step(note(Some(text), "x"), None), Ok(id));
+        assert_eq!(step(note(None, "x"), Some(id)), Ok(id));
+        assert_eq!(step(note(Some(text), "x"), Some(id)), Ok(id));
+        assert_eq!(step(note(Some(REQUEST), "x"), Some(id)), Err("api.two-command-ids"));
+        assert_eq!(step(note(None, "x"), None), Err("api.no-command-id"));
+        assert_eq!(step(note(Some("07"), "x"), None), Err("api.bad-parameter"));
+        assert_eq!(step(note(Some(text), ""), None), Err("form.incomplete"));
+    }
+
+    #[test]
+    fn unknown_members_and_lanes_do_not_read() {
+        let check = |body: Value, good: bool| {
+            assert_eq!(serde_json::from_value::<NewRequest>(body.clone()).is_ok(), good, "{body}");
+        };
+        let request = json!({
+            "request_id": REQUEST, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": {},
+        });
+        let with = |key: &str, value: Value| {
+            let mut request = request.clone();
+            request[key] = value;
+            request
+        };
+        check(request.clone(), true);
+        check(with("lane", json!("emergency")), true);
+        check(with("lane", json!("slow")), false);
+        check(with("colour", json!("red")), false);
+        check(with("recipients", json!("XB")), false);
+        check(with("fields", json!([])), false);
+    }
+}

@@ -1,0 +1,73 @@
+//! The signed record: its checkpoint, its records, their proofs, and its verification.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use comity_core::ids::LedgerIndex;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::{
+        Api,
+        extract::Params,
+        fault::ApiFault,
+        problem::Problem,
+        views::ledger::{self, LedgerView, ProofView, RecordView, VerificationView},
+    },
+    handle::View,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(ledger)).routes(routes!(record)).routes(routes!(proof)).routes(routes!(verify))
+}
+
+/// The ledger's name, size and newest checkpoint.
+#[utoipa::path(get, path = "/v1/ledger", tag = "ledger", responses((status = 200, description = "The ledger.", body = LedgerView)))]
+async fn ledger(State(api): State<Api>) -> Json<LedgerView> {
+    Json(ledger::ledger(api.handle.view(), &api.status()))
+}
+
+/// One record: what is known of it without opening any contents.
+#[utoipa::path(get, path = "/v1/ledger/{index}", tag = "ledger", params(("index" = u64, Path)),
+    responses((status = 200, description = "The record.", body = RecordView)))]
+async fn record(State(api): State<Api>, Params(index): Params<u64>) -> Result<Json<RecordView>, Problem> {
+    api.look(move |view| ledger::record(view, LedgerIndex(index))).await.map(Json)
+}
+
+/// The proof that a record stands in the ledger, under the newest checkpoint.
+#[utoipa::path(get, path = "/v1/ledger/{index}/proof", tag = "ledger", params(("index" = u64, Path)),
+    responses((status = 200, description = "The proof.", body = ProofView)))]
+async fn proof(State(api): State<Api>, Params(index): Params<u64>) -> Result<Json<ProofView>, Problem> {
+    let status = api.status();
+    api.look(move |view| ledger::proof(view, &status, LedgerIndex(index))).await.map(Json)
+}
+
+/// Reads the whole ledger again and checks every checksum, leaf, commit and root. One at a time; it
+/// takes as long as the disk takes to read it all.
+#[utoipa::path(post, path = "/v1/ledger/verify", tag = "ledger",
+    responses((status = 200, description = "What was found.", body = VerificationView)))]
+async fn verify(State(api): State<Api>) -> Result<Json<VerificationView>, Problem> {
+    // The place goes with the work: a client that leaves does not make room for a second walk.
+    let place = Arc::clone(&api.verifying).try_acquire_owned().map_err(|_| ApiFault::Verifying)?;
+    let look = move |view: &View| {
+        let _place = place;
+        Ok(walk(view))
+    };
+    api.look(look).await.map(Json)
+}
+
+fn walk(view: &View) -> VerificationView {
+    let found = view.ledger.verify(&mut |_| {});
+    let wrong = found.as_ref().err().map(|fault| (fault.code(), fault.to_string()));
+    let (code, detail) = wrong.unzip();
+    let whole = found.ok();
+    VerificationView {
+        schema: "comity/verification/v1",
+        ok: whole.is_some(),
+        records: whole.as_ref().map_or_else(|| view.ledger.size(), |found| found.records),
+        commits: whole.as_ref().map_or(0, |found| found.commits),
+        erased: whole.as_ref().map_or(0, |found| found.erased),
+        code,
+        detail,
+    }
+}

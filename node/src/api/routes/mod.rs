@@ -1,0 +1,28 @@
+//! The routes, a file for each resource. A route reads what it was handed, looks or acts, and answers
+//! with a view; what is decided is decided elsewhere.
+
+#![allow(unused_qualifications, reason = "the description of a route names its parameters' types by path")]
+
+mod contract;
+mod drafts;
+mod events;
+mod law;
+mod ledger;
+mod node;
+mod requests;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Api;
+
+/// All routes and what the contract says of them.
+pub(super) fn all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(node::routes())
+        .merge(requests::routes())
+        .merge(drafts::routes())
+        .merge(events::routes())
+        .merge(law::routes())
+        .merge(ledger::routes())
+        .merge(contract::routes())
+}

@@ -1,0 +1,248 @@
+//! Two real nodes in this process, Arvia and Belmar, with their APIs on real sockets.
+//!
+//! ```text
+//! client --socket--> arvia ==TLS on loopback==> belmar <--socket-- client
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use comity_core::{
+    crypto::{HybridSigner, PublicKey, Seed},
+    founding::{self, Founder, Office, PublicRoleKeys},
+    ids::{Digest, NetworkName, PartyCode},
+    profile::{CHARTER_TYPE, document_id},
+    proto::{Algorithm, KeyRole},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{HeaderMap, Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::UnixStream, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::{
+    config::{Address, Settings},
+    keys::{Keyring, Passphrase, Purpose},
+    runtime::{CHARTER_FILE, Node, PROFILES_FOLDER, start},
+    telemetry::{Format, Level},
+    time,
+};
+
+/// An answer: status, heads, and the body as JSON, or null.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The code of a problem.
+    pub(super) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn header(&self, name: &str) -> String {
+        self.headers[name].to_str().expect("text").to_owned()
+    }
+}
+
+/// A node with its API.
+pub(super) struct Town {
+    node: Node,
+    pub(super) socket: PathBuf,
+    serving: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Town {
+    async fn open(settings: Settings, keys: Keyring) -> Self {
+        let node = start(&settings, keys).await.expect("starts");
+        let stop = CancellationToken::new();
+        let socket = settings.api_socket;
+        let serving = crate::api::serve(node.handle(), &socket, stop.clone()).await.expect("serves");
+        Self { node, socket, serving, stop }
+    }
+
+    pub(super) async fn close(self) {
+        self.stop.cancel();
+        self.serving.await.expect("served to the end");
+        self.node.stop().await.expect("stopped well");
+        assert!(!self.socket.exists());
+    }
+
+    /// Tells the API to stop, as the end of the process does.
+    pub(super) fn let_go(&self) {
+        self.stop.cancel();
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], "").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        self.ask("PUT", path, &headers, &body.to_string()).await
+    }
+
+    pub(super) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let stream = UnixStream::connect(&self.socket).await.expect("answers");
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+        let connection = tokio::spawn(connection);
+        let request = Request::builder().method(method).uri(path).header("host", "comity");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
+        let response = sender.send_request(request).await.expect("a response");
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        connection.abort();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    }
+}
+
+/// Arvia and Belmar, linked.
+pub(super) struct Federation {
+    pub(super) arvia: Town,
+    pub(super) belmar: Town,
+    _folder: TempDir,
+}
+
+impl Federation {
+    pub(super) async fn of_two() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
+        let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
+        let fingerprint = found(folder.path(), &codes, &keyrings);
+        let [arvia_keys, belmar_keys] = keyrings;
+        let settings = |code: &PartyCode| settings(&folder.path().join(code.as_str()), code, fingerprint);
+        let belmar = Town::open(settings(&codes[1]), belmar_keys).await;
+        let at = belmar.node.handle().view().listening[0].clone();
+        let peers = BTreeMap::from([(codes[1].clone(), vec![Address::parse(&at).expect("an address")])]);
+        let arvia = Town::open(Settings { peers, ..settings(&codes[0]) }, arvia_keys).await;
+        Self { arvia, belmar, _folder: folder }
+    }
+
+    pub(super) async fn close(self) {
+        self.arvia.close().await;
+        self.belmar.close().await;
+    }
+}
+
+fn settings(data: &Path, party: &PartyCode, charter: Digest) -> Settings {
+    Settings {
+        party: party.clone(),
+        network: network(),
+        charter,
+        data: data.to_owned(),
+        listen: vec![Address::parse("/ip4/127.0.0.1/tcp/0").expect("an address")],
+        peers: BTreeMap::new(),
+        require_hybrid: true,
+        log_format: Format::Text,
+        log_level: Level::Warn,
+        api_socket: data.join("api.sock"),
+    }
+}
+
+fn network() -> NetworkName {
+    NetworkName::parse("api.test").expect("a name")
+}
+
+fn keyring(data: &Path) -> Keyring {
+    fs::create_dir(data).expect("made");
+    fs::set_permissions(data, fs::Permissions::from_mode(0o700)).expect("private");
+    let phrase = Zeroizing::new("correct horse battery staple".to_owned());
+    let phrase = Passphrase::new(phrase, Purpose::Create).expect("long enough");
+    Keyring::create(&data.join("keys"), &phrase).expect("made")
+}
+
+fn root(role: KeyRole, seed: u8) -> HybridSigner {
+    HybridSigner::new(role, &Seed::new([seed; 32]), Algorithm::MlDsa65, &Seed::new([seed + 1; 32])).expect("keys")
+}
+
+/// Writes charter and profiles into both folders; gives the charter's fingerprint.
+fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Digest {
+    let now = time::now();
+    let roots = [root(KeyRole::Root, 10), root(KeyRole::Root, 20)];
+    let founder = |(code, root): (&PartyCode, &HybridSigner)| {
+        let [classic, hybrid] = root.public();
+        Founder { code: code.clone(), name: format!("Party {code}"), root: [classic.clone(), hybrid.clone()] }
+    };
+    let founders: Vec<Founder> = codes.iter().zip(&roots).map(founder).collect();
+    let secretariat = root(KeyRole::Charter, 30);
+    let [classic, hybrid] = secretariat.public();
+    let charter = founding::charter(&network(), true, [classic, hybrid], &founders, &["BC"], now);
+    let signed = founding::sign_charter(&charter, &[&secretariat]).expect("signed");
+    let profiles: Vec<Vec<u8>> = (0..2)
+        .map(|n| {
+            let draft = founding::profile(&network(), &codes[n], &[office()], &["en"], &public(&keyrings[n]), now);
+            founding::sign_profile(&draft, &[&roots[n]]).expect("signed")
+        })
+        .collect();
+    for code in codes {
+        let data = folder.join(code.as_str());
+        fs::create_dir_all(data.join(PROFILES_FOLDER)).expect("made");
+        fs::write(data.join(CHARTER_FILE), &signed).expect("written");
+        for (code, profile) in codes.iter().zip(&profiles) {
+            fs::write(data.join(PROFILES_FOLDER).join(format!("{code}.dsse")), profile).expect("written");
+        }
+    }
+    document_id(CHARTER_TYPE, &charter.encode_to_vec())
+}
+
+fn office() -> Office {
+    Office {
+        id: "central".to_owned(),
+        name: "Central Authority".to_owned(),
+        time_zone: "UTC".to_owned(),
+        procedures: vec!["PRES".to_owned()],
+    }
+}
+
+fn public(keys: &Keyring) -> PublicRoleKeys {
+    let (transport, keys): (Vec<PublicKey>, Vec<PublicKey>) =
+        keys.public_keys().iter().cloned().partition(|key| key.role == KeyRole::Transport);
+    PublicRoleKeys { keys, transport: transport.into_iter().flat_map(|key| key.bytes).collect() }
+}
+
+/// A text in English.
+pub(super) fn text(text: &str) -> Value {
+    json!({ "lang": "en", "text": text })
+}
+
+/// The smallest request for preservation that its form allows.
+pub(super) fn contents() -> Value {
+    json!({
+        "reference.case": text("1"), "reference.date": "2026-03-01", "reference.kind": "new",
+        "reference.instrument": "BC", "reference.article": text("29"),
+        "requesting.authority": text("Central Authority of Arvia"), "requesting.role": text("Duty officer"),
+        "requesting.address": text("Arvia City"), "requesting.phone": [text("+00 1 555 0100")],
+        "requesting.email": [text("central@justice.arvia.test")], "requesting.hours": text("24/7"),
+        "requesting.time-zone": "UTC", "requesting.reply-by": ["this-node"],
+        "second.authority": text("Contact Point"), "second.role": text("Duty officer"),
+        "second.phone": [text("+00 1 555 0124")],
+        "requested.authority": text("Central Authority of Belmar"),
+        "investigating.authority": text("Prosecution Office of Arvia"), "proceedings.stage": "investigation",
+        "offence.codes": ["CC-01"], "offence.provisions": [text("Section 118a")],
+        "penalty.life": false, "penalty.most-months": 60,
+        "offence.facts": text("Somebody entered a hospital's network."), "urgency.level": "normal",
+        "data.description": text("Logs"), "data.categories": ["traffic"],
+        "data.relation": text("Commands came from there."), "data.whole-period": true,
+        "custodian.name": text("Harbour Hosting Company"), "necessity": text("They will be deleted."),
+        "follow-up.intended": true, "follow-up.kinds": ["disclosure"], "path.wanted": false,
+        "confidentiality.level": "ordinary", "confidentiality.user-may-be-told": false,
+        "language.original": "en", "signatory.role": text("Head"),
+        "signatory.legal-authority": text("Act on Cooperation"),
+    })
+}

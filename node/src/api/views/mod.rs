@@ -1,0 +1,17 @@
+//! The shapes the API answers with, and how they are read off the node.
+//!
+//! They are for reading only and never come back as input. Every object a client may keep on its own
+//! says its `schema`. Ids are whole, times are texts.
+
+pub(super) mod law;
+pub(super) mod ledger;
+pub(super) mod node;
+pub(super) mod requests;
+pub(super) mod standing;
+
+use comity_core::ids::Time;
+
+/// A time, unless there is none: zero stands for none where rows are stored.
+fn at(ms: u64) -> Option<String> {
+    (ms != 0).then(|| crate::time::rfc3339(Time(ms)))
+}

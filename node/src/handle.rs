@@ -1,0 +1,217 @@
+//! What the rest of the house may ask of a running node: act, and look.
+//!
+//! A handle is small and cloned freely. Acts go through the engine's bounded queue and come back
+//! once they are on disk; looks read the ledger, the index and the desk directly and never wait for
+//! the engine. It decides nothing.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use comity_core::{
+    engine::{Act, Done, Identity, NotDone},
+    event::{Header, open_body},
+    ids::{LedgerIndex, PartyCode, ThreadId, Time},
+    index::{Index, IndexFault},
+    profile::Trust,
+    proto::{self, EventRow, RecordKind, ThreadRow},
+    rules::Rules,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
+
+/// Commands waiting for the engine: an office types slower than this by far.
+pub const COMMANDS_MAX: usize = 256;
+
+/// A command on its way to the engine, with the way back.
+pub struct Command {
+    /// What is to be done.
+    pub act: Act,
+    /// Where the result goes.
+    pub reply: oneshot::Sender<Result<Done, NotDone>>,
+}
+
+/// What is known of a peer now.
+#[derive(Debug, Clone, Default)]
+pub struct PeerStatus {
+    /// Whether a link is up.
+    pub up: bool,
+    /// Where it is, or was tried last.
+    pub address: String,
+    /// Whether the link's keys were exchanged with X25519MLKEM768.
+    pub hybrid: bool,
+    /// Since when the link is as it is.
+    pub since: Time,
+    /// Why it is down: a `net.*` code.
+    pub why: &'static str,
+    /// Deliveries of this peer that were turned away unrecorded.
+    pub misconduct: u64,
+}
+
+/// What changes while a node runs.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Records on disk.
+    pub size: u64,
+    /// Records covered by our newest signed checkpoint.
+    pub signed: u64,
+    /// That checkpoint; empty before the first.
+    pub note: Arc<[u8]>,
+    /// The peers by Party.
+    pub peers: BTreeMap<PartyCode, PeerStatus>,
+    /// Set when nothing more can be recorded: a stable code.
+    pub read_only: Option<&'static str>,
+    /// Strangers turned away.
+    pub strangers: u64,
+    /// Alarms of clocks raised since the start; a feed reader wakes on it.
+    pub notices: u64,
+}
+
+/// The node as its other rooms see it.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) view: Arc<View>,
+}
+
+/// What can be looked at without the engine.
+pub struct View {
+    /// Who this node is.
+    pub us: Identity,
+    /// Who may do what.
+    pub trust: Arc<Trust>,
+    /// The law as data.
+    pub rules: Arc<Rules>,
+    /// The truth.
+    pub ledger: Arc<Ledger>,
+    /// What can be asked quickly about it.
+    pub index: Index<SledPairs>,
+    /// Drafts and what else must last but proves nothing.
+    pub desk: Arc<Desk>,
+    /// Where the node listens.
+    pub listening: Vec<String>,
+    /// When it started.
+    pub started: Time,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where the local API is served.
+    pub api_socket: PathBuf,
+}
+
+/// An event of ours or of a peer with its contents.
+pub struct Opened {
+    /// Where it stands.
+    pub index: LedgerIndex,
+    /// The header.
+    pub header: Header,
+    /// The form's contents; nothing if its request is erased.
+    pub body: Option<proto::Body>,
+}
+
+impl Handle {
+    /// Does an act. Returns once it is on disk, or with the reason why it is not.
+    ///
+    /// # Errors
+    /// With the engine's own reasons, or `engine.busy` / `engine.stopped`.
+    pub async fn act(&self, act: Act) -> Result<Done, NotDone> {
+        let (reply, result) = oneshot::channel();
+        let refused = |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new() };
+        self.commands.try_send(Command { act, reply }).map_err(|fault| match fault {
+            mpsc::error::TrySendError::Full(_) => {
+                refused("engine.busy", "too many commands are waiting; try again in a moment")
+            }
+            mpsc::error::TrySendError::Closed(_) => refused("engine.stopped", "the node is stopping; start it again"),
+        })?;
+        result
+            .await
+            .unwrap_or_else(|_| Err(refused("engine.stopped", "the node stopped before it was done; ask again")))
+    }
+
+    /// What can be looked at.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What changes while the node runs; wait on it for news.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+}
+
+impl View {
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// When it is not there or does not read.
+    pub fn record(&self, index: LedgerIndex) -> Result<StoredRecord, StoreFault> {
+        self.ledger.read(index)
+    }
+
+    /// Where a thread stands and its events in ledger order.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub fn thread(&self, thread: &ThreadId) -> Result<Option<(ThreadRow, Vec<EventRow>)>, IndexFault> {
+        let Some(row) = self.index.thread(thread)? else { return Ok(None) };
+        Ok(Some((row, self.index.events(thread)?)))
+    }
+
+    /// Opens an event record with the secret kept under its request's content key.
+    ///
+    /// # Errors
+    /// When the record is not there, does not read, or is no event.
+    pub fn open(&self, index: LedgerIndex) -> Result<Option<Opened>, StoreFault> {
+        let record = self.record(index)?;
+        let is_event = matches!(record.kind, RecordKind::EventSent | RecordKind::EventReceived);
+        let Some(case) = record.case.filter(|_| is_event) else { return Ok(None) };
+        let Ok(header) = Header::from_wire(&case.header) else { return Ok(None) };
+        let body = record.secret.and_then(|secret| open_body(&record.body, &header.binding(), &secret).ok());
+        Ok(Some(Opened { index, header, body }))
+    }
+}
+
+/// Where alarms lie on the desk.
+const ALARM_PREFIX: &[u8] = b"alarm/";
+/// Alarms looked at when the node starts.
+const ALARMS_MAX: usize = 100_000;
+
+/// An alarm that was raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// When its part of the clock had run.
+    pub at: Time,
+    /// In which thread.
+    pub thread: ThreadId,
+    /// Which rule.
+    pub rule: String,
+    /// 50, 80, 95 or 100.
+    pub percent: u8,
+}
+
+impl Alarm {
+    /// Keys rise by time, so that a range of keys is a stretch of time.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        let tail = format!("{}/{}", self.rule, self.percent);
+        [ALARM_PREFIX, &self.at.0.to_be_bytes(), self.thread.as_bytes(), tail.as_bytes()].concat()
+    }
+
+    fn from_key(key: &[u8]) -> Option<Self> {
+        let (at, rest) = key.strip_prefix(ALARM_PREFIX)?.split_first_chunk::<8>()?;
+        let (thread, tail) = rest.split_first_chunk::<32>()?;
+        let (rule, percent) = std::str::from_utf8(tail).ok()?.rsplit_once('/')?;
+        Some(Self {
+            at: Time(u64::from_be_bytes(*at)),
+            thread: ThreadId::new(*thread),
+            rule: rule.to_owned(),
+            percent: percent.parse().ok()?,
+        })
+    }
+}
+
+/// All alarms kept, oldest first.
+#[must_use]
+pub fn kept_alarms(desk: &Desk) -> Vec<Alarm> {
+    desk.range(ALARM_PREFIX).into_iter().take(ALARMS_MAX).filter_map(|(key, _)| Alarm::from_key(&key)).collect()
+}
