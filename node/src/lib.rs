@@ -1,1 +1,12 @@
+//! Everything Comity touches: disk, network, terminal, time. What it decides lives in `comity-core`.
 
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod handle;
+pub mod keys;
+pub mod net;
+pub mod runtime;
+pub mod store;
+pub mod telemetry;
+pub mod time;

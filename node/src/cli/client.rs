@@ -1,0 +1,113 @@
+//! Asking the node: HTTP over the Unix socket in its data folder.
+//!
+//! One connection for one question, so that nothing has to be kept alive. Answers are JSON values:
+//! this room shows what the API says and has no second opinion about its shapes.
+
+use std::{path::PathBuf, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header::{self, HeaderName},
+};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::fault::{CliFault, Problem};
+
+/// A long list of requests, or a whole thread with its forms, with room to spare.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A full verification of a large ledger is the slowest question there is.
+const ANSWER_WAIT: Duration = Duration::from_secs(600);
+
+/// Where a node answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A node by its socket. Nothing is opened yet.
+    pub(crate) const fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, CliFault> {
+        self.ask(request(Method::GET, path, None, None)?).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliFault> {
+        self.ask(request(Method::POST, path, Some(body), None)?).await
+    }
+
+    /// Asks for something that needs no contents.
+    pub(crate) async fn post_empty(&self, path: &str) -> Result<Value, CliFault> {
+        self.ask(request(Method::POST, path, None, None)?).await
+    }
+
+    /// Puts something in place of what has this entity tag; of nothing, if there is none.
+    pub(crate) async fn put(&self, path: &str, body: &Value, over: Option<&str>) -> Result<Value, CliFault> {
+        let only = over.map_or((header::IF_NONE_MATCH, "*"), |tag| (header::IF_MATCH, tag));
+        self.ask(request(Method::PUT, path, Some(body), Some(only))?).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, CliFault> {
+        self.ask(request(Method::DELETE, path, None, None)?).await
+    }
+
+    async fn ask(&self, request: Question) -> Result<Value, CliFault> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = stream.map_err(|cause| CliFault::NoNode { socket: self.socket.clone(), cause })?;
+        let answered = tokio::time::timeout(ANSWER_WAIT, exchange(stream, request)).await;
+        let (status, bytes) = answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))??;
+        let value = match bytes.as_slice() {
+            [] => Value::Null,
+            bytes => serde_json::from_slice(bytes).map_err(|cause| CliFault::BadAnswer(cause.to_string()))?,
+        };
+        if status.is_success() { Ok(value) } else { Err(problem(status, value)) }
+    }
+}
+
+fn problem(status: StatusCode, body: Value) -> CliFault {
+    CliFault::Problem(Box::new(Problem::read(status.as_u16(), body)))
+}
+
+type Question = Request<Full<Bytes>>;
+
+fn request(
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    only: Option<(HeaderName, &str)>,
+) -> Result<Question, CliFault> {
+    let builder = Request::builder().method(method).uri(path).header(header::HOST, "comity");
+    let builder = builder.header(header::ACCEPT, "application/json");
+    let builder = if body.is_some() { builder.header(header::CONTENT_TYPE, "application/json") } else { builder };
+    let builder = only.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+    let bytes = body.map(ToString::to_string).unwrap_or_default();
+    let bad = |cause: hyper::http::Error| CliFault::BadArgument { what: path.to_owned(), why: cause.to_string() };
+    builder.body(Full::from(bytes)).map_err(bad)
+}
+
+async fn exchange(stream: UnixStream, request: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
+    let lost = |cause: hyper::Error| CliFault::NoAnswer(cause.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    let driver = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(lost);
+    let read = match answer {
+        Ok(answer) => read(answer).await,
+        Err(fault) => Err(fault),
+    };
+    driver.abort();
+    read
+}
+
+async fn read(answer: Response<Incoming>) -> Result<(StatusCode, Vec<u8>), CliFault> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|cause| CliFault::NoAnswer(cause.to_string()))?;
+    Ok((head.status, body.to_bytes().to_vec()))
+}

@@ -1,0 +1,249 @@
+//! `comity demo`: three Parties, three nodes, one request, and the proof of it in two ledgers.
+//!
+//! It founds the network once, runs three processes of this same program, plays the story over their
+//! APIs and waits after each act until the other ledger's receipt is here. It decides nothing: all it
+//! shows is what the nodes say. Run again on an old folder it goes on with the same keys and ledgers.
+
+mod nodes;
+mod outside;
+mod story;
+mod timeline;
+
+use std::path::{Path, PathBuf};
+
+use comity_core::ids::{Digest, NetworkName, PartyCode};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use self::{
+    nodes::{Node, Start, free_addresses, wait_until},
+    story::{ACTS, Act, REQUEST},
+    timeline::Timeline,
+};
+use super::{
+    Context, Done, Verdict,
+    fault::CliFault,
+    found::{self, Network, disk, found},
+    init::exercise_member,
+    ledger::is_whole,
+    request::fresh_id,
+    show::{list, number, short, text},
+};
+use crate::{
+    keys::{Passphrase, Purpose},
+    time,
+};
+
+/// The Parties: code, name, and a real time zone, so that local times can be seen to differ.
+const PARTIES: [(&str, &str, &str); 3] =
+    [("XA", "Arvia", "Europe/Vienna"), ("XB", "Belmar", "America/Montevideo"), ("XC", "Corvia", "Asia/Tokyo")];
+const NETWORK: &str = "demo.comity.test";
+
+/// What the demo can be told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Keep everything in this folder; run again on it, the demo goes on. A temporary one if left out.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// End when the request is carried through, instead of staying up.
+    #[arg(long)]
+    once: bool,
+}
+
+impl Args {
+    /// A folder that nobody named and nobody can look into goes when the demo does.
+    fn is_kept(&self) -> bool {
+        self.dir.is_some() || !self.once
+    }
+}
+
+/// Where things lie in the demo's folder.
+struct Places {
+    root: PathBuf,
+    passphrase: PathBuf,
+    network: PathBuf,
+    logs: PathBuf,
+    outside: PathBuf,
+}
+
+/// The command.
+pub(crate) async fn demo(args: &Args, context: &Context) -> Done {
+    let places = places(args)?;
+    let timeline = Timeline::new(context.out);
+    timeline.opened(&places.root);
+    prepare(&places, &timeline)?;
+    let mut nodes = start_all(&places)?;
+    let told = tell(&mut nodes, &places, &timeline, args).await;
+    for node in nodes {
+        node.stop().await;
+    }
+    let verdict = told?;
+    if !args.is_kept() && verdict == Verdict::Fine {
+        std::fs::remove_dir_all(&places.root).map_err(disk("remove", &places.root))?;
+    }
+    Ok(verdict)
+}
+
+fn places(args: &Args) -> Result<Places, CliFault> {
+    let temporary = || std::env::temp_dir().join(format!("comity-demo-{}", short(&fresh_id())));
+    let root = args.dir.clone().unwrap_or_else(temporary);
+    found::folder(&root)?;
+    let root = root.canonicalize().map_err(disk("find", &root))?;
+    let [network, logs, outside] = ["network", "logs", "outside"].map(|name| root.join(name));
+    found::folder(&logs)?;
+    Ok(Places { passphrase: root.join("passphrase"), root, network, logs, outside })
+}
+
+/// Passphrase and network, each made once.
+fn prepare(places: &Places, timeline: &Timeline) -> Result<(), CliFault> {
+    if !places.passphrase.exists() {
+        let text = Zeroizing::new(format!("{}{}\n", fresh_id(), fresh_id()));
+        found::write(&places.passphrase, text.as_bytes())?;
+    }
+    if found::holds_something(&places.network)? {
+        timeline.goes_on();
+        return Ok(());
+    }
+    let passphrase = Passphrase::obtain(Some(&places.passphrase), Purpose::Create)?;
+    let addresses: [String; 3] = free_addresses()?;
+    let member = |((code, name, zone), address): ((&str, &str, &str), String)| {
+        exercise_member(PartyCode::parse(code).expect("two capitals"), name, zone, address)
+    };
+    let parties = PARTIES.into_iter().zip(addresses).map(member).collect();
+    let network = Network { name: NetworkName::parse(NETWORK).expect("dotted labels"), parties };
+    let founded = found(&network, &places.network, &passphrase, time::now())?;
+    timeline.founded(&network, &founded.fingerprint);
+    Ok(())
+}
+
+fn start_all(places: &Places) -> Result<Vec<Node>, CliFault> {
+    let addresses: [String; 3] = free_addresses()?;
+    let start = |(place, &(code, name, _)): (usize, &(&'static str, &'static str, &str))| {
+        let others = PARTIES.iter().zip(&addresses).filter(|((other, ..), _)| *other != code);
+        Node::start(Start {
+            code,
+            name,
+            data: places.network.join(name.to_ascii_lowercase()),
+            passphrase: &places.passphrase,
+            logs: &places.logs,
+            address: &addresses[place],
+            peers: others.map(|((other, ..), address)| (*other, address.as_str())).collect(),
+        })
+    };
+    PARTIES.iter().enumerate().map(start).collect()
+}
+
+/// The story, the proofs, and then either the end or an invitation.
+async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &Args) -> Done {
+    let peers = nodes.len() - 1;
+    for node in nodes.iter_mut() {
+        node.is_linked(peers).await?;
+    }
+    timeline.linked(nodes);
+    let request = play(nodes, places, timeline).await?;
+    let whole = examine(nodes, &request, timeline).await?;
+    outside::export(&nodes[0], request.first_index, &places.network, &places.outside).await?;
+    timeline.ended(whole, args.is_kept().then_some(&places.outside));
+    if !args.once {
+        timeline.invitation(nodes, &request.id);
+        // However the wait ends, the nodes are stopped next.
+        drop(tokio::signal::ctrl_c().await);
+    }
+    Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// What is remembered of the request played.
+struct Played {
+    id: String,
+    thread: String,
+    first_index: u64,
+}
+
+async fn play(nodes: &[Node], places: &Places, timeline: &Timeline) -> Result<Played, CliFault> {
+    let id = fresh_id();
+    timeline.begins(nodes);
+    let author = &nodes[REQUEST.by];
+    let body = json!({
+        "request_id": id, "procedure": "PRES", "recipients": [nodes[1].code],
+        "authority": REQUEST.authority, "lane": "normal", "fields": (REQUEST.fields)(time::now()),
+    });
+    let first = author.client.post("/v1/requests", &body).await?;
+    let played = Played { id, thread: text(&first, "/thread_id").to_owned(), first_index: number(&first, "/index") };
+    settle(&REQUEST, &first, nodes, &played, places, timeline).await?;
+    for act in &ACTS {
+        let body = json!({
+            "command_id": fresh_id(), "step": act.step, "authority": act.authority,
+            "lane": "normal", "fields": (act.fields)(time::now()),
+        });
+        let path = format!("/v1/requests/{}/steps", played.id);
+        let done = nodes[act.by].client.post(&path, &body).await?;
+        settle(act, &done, nodes, &played, places, timeline).await?;
+    }
+    Ok(played)
+}
+
+/// Waits until the other ledger's receipt is in the author's, and both sides say the same.
+async fn settle(
+    act: &Act,
+    done: &Value,
+    nodes: &[Node],
+    played: &Played,
+    places: &Places,
+    timeline: &Timeline,
+) -> Result<(), CliFault> {
+    let (author, other) = (&nodes[act.by], &nodes[1 - act.by]);
+    let event_id = text(done, "/event_id");
+    timeline.signed(author, act, done);
+    let path = format!("/v1/requests/{}", played.id);
+    let mut thread = Value::Null;
+    wait_until(&format!("the receipt for {}", act.step), &places.logs, async || {
+        thread = author.client.get(&path).await?;
+        Ok(receipt(&thread, event_id).is_some_and(|receipt| text(receipt, "/delivery") == "receipted"))
+    })
+    .await?;
+    let mut theirs = Value::Null;
+    wait_until(&format!("state {} on both sides", act.leads_to), &places.logs, async || {
+        theirs = other.client.get(&path).await?;
+        let state = |thread: &Value| text(thread, "/standing/state") == act.leads_to;
+        Ok(state(&thread) && state(&theirs))
+    })
+    .await?;
+    let receipt = receipt(&thread, event_id).unwrap_or(&Value::Null);
+    timeline.receipted(author, other, receipt, &thread);
+    Ok(())
+}
+
+/// The receipt of the other Party for an event.
+fn receipt<'v>(thread: &'v Value, event_id: &str) -> Option<&'v Value> {
+    let event = list(thread, "/events").iter().find(|event| text(event, "/event_id") == event_id)?;
+    list(event, "/receipts").first()
+}
+
+/// Every ledger is verified; Corvia's has nothing of the request.
+async fn examine(nodes: &[Node], played: &Played, timeline: &Timeline) -> Result<bool, CliFault> {
+    let mut whole = true;
+    for node in nodes {
+        let verified = node.client.post_empty("/v1/ledger/verify").await?;
+        timeline.verified(node, &verified);
+        whole &= is_whole(&verified);
+    }
+    let outsider = &nodes[2];
+    let requests = outsider.client.get("/v1/requests").await?;
+    let feed = outsider.client.get("/v1/events?limit=500").await?;
+    let about = |row: &Value| row.to_string().contains(&played.thread) || row.to_string().contains(&played.id);
+    let learned = !list(&requests, "/requests").is_empty() || list(&feed, "/events").iter().any(about);
+    let size = number(&outsider.client.get("/v1/ledger").await?, "/size");
+    timeline.outsider(outsider, size, learned);
+    Ok(whole && !learned)
+}
+
+/// For the timeline: the fingerprint as people compare it.
+fn spaced(fingerprint: &Digest) -> String {
+    let text = fingerprint.to_string();
+    let groups = text.as_bytes().chunks(8).map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(" ")
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,171 @@
+//! The `comity` command: noun, then verb. Arguments come in, an exit code goes out.
+//!
+//! Commands ask a running node over its local API and decide nothing themselves; offline are `init`,
+//! `explain` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
+//! standard output, talk to standard error, `--json` prints one object with a `schema`.
+//! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
+
+mod client;
+mod demo;
+mod explain;
+mod fault;
+mod fields;
+mod forms;
+mod found;
+mod init;
+mod ledger;
+mod out;
+mod request;
+mod run;
+mod show;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::{client::Client, fault::CliFault, out::Out};
+use crate::config::{Flag, Settings};
+
+/// Something was found that a person should look at.
+const FINDING: u8 = 1;
+/// The command was not used as it is meant, or settings are wrong: trying again changes nothing.
+const WRONG_USE: u8 = 2;
+/// Not ready: trying again may help (EX_TEMPFAIL of sysexits).
+const TRY_AGAIN: u8 = 75;
+
+/// What a command that did its work has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is well.
+    Fine,
+    /// The work was done and something is not as it should be.
+    Finding,
+}
+
+type Done = Result<Verdict, CliFault>;
+
+/// Evidence exchange between States, node to node.
+#[derive(Parser)]
+#[command(name = "comity", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    /// The node's data folder: where comity.toml, its keys, ledger and socket lie.
+    #[arg(long, global = true, env = "COMITY_DATA", default_value = "comity-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Print results as JSON, each object with a `schema`.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 fine, 1 a finding, 2 wrong use, 75 not ready: try again.
+To see everything once: comity demo --once";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Found an exercise network, run three nodes, carry one request through.
+    Demo(demo::Args),
+    /// Found an exercise network: keys, charter, profiles and a data folder for each Party.
+    Init(init::Args),
+    /// Run the node of a data folder until it is stopped.
+    Run(run::Args),
+    /// How the node is: ledger, peers, what is owed, disk, what expires next.
+    Status,
+    /// The other Parties' nodes and whether they are reached.
+    Peers,
+    /// Requests: draft, send, answer, follow.
+    #[command(subcommand)]
+    Request(request::Command),
+    /// The procedures and the forms of their steps.
+    Forms(forms::Args),
+    /// The signed ledger: what it is, and whether it is whole.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// What a code in an error message means and what to do.
+    Explain {
+        /// For example `form.missing-field`.
+        code: String,
+    },
+}
+
+/// What every command may need.
+struct Context {
+    data: PathBuf,
+    out: Out,
+}
+
+impl Context {
+    /// Settings of the data folder: its file, then the environment, then these flags.
+    fn settings(&self, flags: &[Flag]) -> Result<Settings, CliFault> {
+        // `COMITY_DATA` has chosen the file already; read again it would count from the file's folder.
+        let environment = std::env::vars_os().filter(|(name, _)| name.as_os_str() != "COMITY_DATA");
+        Ok(Settings::load(&self.data.join("comity.toml"), environment, flags)?)
+    }
+
+    fn client(&self) -> Result<Client, CliFault> {
+        if !self.data.join("comity.toml").exists() {
+            return Err(CliFault::NoFolder(self.data.clone()));
+        }
+        Ok(Client::new(self.settings(&[])?.api_socket))
+    }
+}
+
+/// Reads the arguments of this process and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(other) => {
+            // Help and version come this way too, on standard output and with code 0.
+            drop(other.print());
+            return ExitCode::from(if other.use_stderr() { WRONG_USE } else { 0 });
+        }
+    };
+    let context = Context { data: cli.data, out: Out { json: cli.json } };
+    match dispatch(cli.command, &context) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Finding) => ExitCode::from(FINDING),
+        Err(fault) => {
+            if context.out.json {
+                context.out.object(&fault.to_json());
+            }
+            context.out.say(&fault);
+            ExitCode::from(fault.exit())
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Done {
+    match command {
+        Command::Explain { code } => explain::explain(&code, context.out),
+        Command::Init(args) => init::init(&args, context),
+        Command::Run(args) => run::run(&args, context),
+        Command::Demo(args) => wait_for(demo::demo(&args, context)),
+        Command::Status => wait_for(status::status(context)),
+        Command::Peers => wait_for(status::peers(context)),
+        Command::Request(command) => wait_for(request::request(command, context)),
+        Command::Forms(args) => wait_for(forms::forms(&args, context)),
+        Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
+    }
+}
+
+/// One thread is enough to ask a node something.
+fn wait_for(work: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let disk = |cause| CliFault::Disk { doing: "wait on", path: PathBuf::from("the system"), cause };
+    runtime.map_err(disk)?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,101 @@
+//! One request on one screen: where it stands, what runs, what happened, who holds it.
+
+use serde_json::Value;
+
+use super::whole_id;
+use crate::cli::{
+    Context, Done, Verdict,
+    client::Client,
+    show::{joined, list, local, number, or_dash, pairs, short, table, text},
+};
+
+pub(super) async fn show(id: &str, full: bool, client: &Client, context: &Context) -> Done {
+    let id = whole_id(id, client).await?;
+    let thread = client.get(&format!("/v1/requests/{id}")).await?;
+    context.out.either(&thread, |thread| {
+        let contents = if full { contents(thread) } else { String::new() };
+        format!("{}\n\n{}{contents}", standing(thread), events(thread))
+    });
+    Ok(Verdict::Fine)
+}
+
+fn standing(thread: &Value) -> String {
+    let turn = match (text(thread, "/standing/turn"), text(thread, "/our_side")) {
+        ("", _) => "nobody's".to_owned(),
+        (turn, ours) if turn == ours => format!("ours ({turn} side)"),
+        (turn, _) => format!("theirs ({turn} side)"),
+    };
+    let mut rows = vec![
+        ("Request", text(thread, "/request_id").to_owned()),
+        ("Procedure", format!("{} between {}", text(thread, "/procedure"), joined(thread, "/members"))),
+        ("State", text(thread, "/standing/state").to_owned()),
+        ("Turn", turn),
+        ("Open to us", or_dash(&joined(thread, "/standing/next_steps")).to_owned()),
+    ];
+    rows.extend(list(thread, "/standing/clocks").iter().map(|clock| ("Clock", self::clock(clock))));
+    pairs(&rows)
+}
+
+/// A running clock: its rule, whose it is, and when it is over.
+pub(crate) fn clock(clock: &Value) -> String {
+    format!(
+        "{} ({} side): until {}, then {}",
+        text(clock, "/rule"),
+        text(clock, "/actor"),
+        local(text(clock, "/due")),
+        or_dash(text(clock, "/on_expiry"))
+    )
+}
+
+fn events(thread: &Value) -> String {
+    let row = |event: &Value| {
+        let own = event["own"] == true;
+        let mark = match (event["void"] == true, event["set_aside"].is_string()) {
+            (true, _) => " (void)",
+            (_, true) => " (set aside)",
+            _ => "",
+        };
+        [
+            number(event, "/index").to_string(),
+            short(text(event, "/event_id")).to_owned(),
+            format!("{}{mark}", text(event, "/step")),
+            format!("{} {}", text(event, "/author"), text(event, "/authority")),
+            local(text(event, "/time")),
+            if own { receipts(event) } else { "received".to_owned() },
+        ]
+    };
+    let rows: Vec<_> = list(thread, "/events").iter().map(row).collect();
+    table(["INDEX", "EVENT", "STEP", "BY", "SIGNED", "HELD BY"], &rows)
+}
+
+fn receipts(event: &Value) -> String {
+    let one = |receipt: &Value| {
+        let party = text(receipt, "/party");
+        match text(receipt, "/delivery") {
+            "receipted" => format!("{party} at {}", number(receipt, "/peer_index")),
+            "refused" => format!("{party} refused: {}", text(receipt, "/code")),
+            other => format!("{party} {other}"),
+        }
+    };
+    list(event, "/receipts").iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn contents(thread: &Value) -> String {
+    let one = |event: &Value| {
+        let fields = event["fields"].as_object().cloned().unwrap_or_default();
+        let line = |(key, value): (&String, &Value)| format!("  {key}: {}", plain(value));
+        let lines: Vec<String> = fields.iter().map(line).collect();
+        format!("\n\n{} {}\n{}", short(text(event, "/event_id")), text(event, "/step"), lines.join("\n"))
+    };
+    list(thread, "/events").iter().map(one).collect()
+}
+
+/// A field's value without its wrapping.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("; "),
+        Value::Object(text) => text.get("text").map_or_else(|| value.to_string(), plain),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,347 @@
+//! The one room that knows every room: it opens them, joins them, and stops them in order.
+//!
+//! [`start`] claims the folder, reads charter and profiles under the pinned fingerprint, opens
+//! ledger, desk and index (which is brought after the ledger, or rebuilt), and joins the network.
+//! Then one task (`turn`) owns the engine and puts its outputs to work; `work` is what runs on
+//! blocking workers. One batch of appends is in flight at a time; what arrives meanwhile makes the
+//! next one (group commit). Nothing is awaited inside the loop that would produce it.
+
+mod alarms;
+mod trust;
+mod turn;
+mod work;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
+
+use comity_core::{
+    engine::{Arrival, Engine, EngineFault, Identity, JobId, Ticket},
+    event::{BodySecret, EventFault, PeerAnswer, Verified},
+    ids::{EventId, LedgerIndex, Origin, PartyCode},
+    index::{Index, IndexFault, RecordView},
+    ledger::{Appended, LedgerFault},
+    outbox::Due,
+    proto::{CasePart, KeyRole, NodePart, RecordKind, Signature},
+    rules::{Rules, SHIPPED},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    config::Settings,
+    handle::{COMMANDS_MAX, Handle, Status, View},
+    keys::Keyring,
+    net::{self, NetFault, NetSettings, Roster},
+    store::{Desk, Folder, Ledger, LedgerKeys, SledPairs, StoreFault},
+    time,
+};
+
+pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault, load as load_trust};
+
+/// Events of the network waiting for the loop: a few windows of a few peers.
+const NET_EVENTS_MAX: usize = 512;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// Charter or profiles.
+    #[error(transparent)]
+    Trust(#[from] TrustFault),
+    /// Folder, ledger, desk or index.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The index does not follow.
+    #[error(transparent)]
+    Index(#[from] IndexFault),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineFault),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetFault),
+    /// The rule files shipped with this build contradict themselves.
+    #[error("rules.bad-file: the node does not start; its rule files are wrong; use another build; {0}")]
+    Rules(String),
+    /// The keys here are not those the own profile names.
+    #[error(
+        "keys.not-in-profile: the node does not start; its {0} keys are not in this Party's profile; publish a profile with them, or restore the right keys folder"
+    )]
+    KeysNotInProfile(&'static str),
+}
+
+impl StartFault {
+    /// The stable code, as in `comity explain CODE`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Trust(fault) => fault.code(),
+            Self::Store(fault) => fault.code(),
+            Self::Index(fault) => fault.code(),
+            Self::Engine(fault) => fault.code(),
+            Self::Net(fault) => fault.code(),
+            Self::Rules(_) => "rules.bad-file",
+            Self::KeysNotInProfile(_) => "keys.not-in-profile",
+        }
+    }
+}
+
+/// What a worker could not read or prove: the ledger itself is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkFault {
+    /// A record does not read, or a file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The tree does not give a proof it must have.
+    #[error(transparent)]
+    Ledger(#[from] LedgerFault),
+}
+
+/// Why a running node stops on its own. What was acknowledged is safe; the next start replays.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFault {
+    /// The state machine cannot go on.
+    #[error(transparent)]
+    Engine(#[from] EngineFault),
+    /// The disk failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The index cannot follow the ledger.
+    #[error(transparent)]
+    Index(#[from] IndexFault),
+    /// A record or proof that must be there is not.
+    #[error(transparent)]
+    Work(#[from] WorkFault),
+    /// A worker panicked; its work is lost and so is what waited for it.
+    #[error("engine.worker-lost: the node stops; a worker ended without a result; start it again and report this")]
+    Worker,
+}
+
+impl RunFault {
+    /// The stable code, as in `comity explain CODE`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(fault) => fault.code(),
+            Self::Store(fault) => fault.code(),
+            Self::Index(fault) => fault.code(),
+            Self::Work(WorkFault::Store(fault)) => fault.code(),
+            Self::Work(WorkFault::Ledger(fault)) => fault.code(),
+            Self::Worker => "engine.worker-lost",
+        }
+    }
+}
+
+/// What a worker brings back.
+enum Back {
+    Sealed(JobId, Option<(Vec<u8>, BodySecret)>),
+    Signed(JobId, Option<Vec<Signature>>),
+    Committed(u64, Vec<Batched>, Result<Vec<Appended>, StoreFault>),
+    Checkpoint(u64, Result<Arc<[u8]>, WorkFault>),
+    Outgoing { peer: PartyCode, due: Due, frame: Result<Option<Vec<u8>>, WorkFault> },
+    Answer(Ticket, Result<Option<Vec<u8>>, WorkFault>),
+    Arrival(Ticket, Box<Arrival>),
+    TurnedAway { ticket: Ticket, peer: PartyCode, fault: EventFault, answer: Option<Vec<u8>> },
+    PeerAnswer(PartyCode, Result<(EventId, Box<Verified<PeerAnswer>>), EventFault>),
+    Nothing,
+    Lost,
+}
+
+/// What stays of a record while the store writes it: enough to bring the index after it.
+struct Batched {
+    job: JobId,
+    kind: RecordKind,
+    node: NodePart,
+    case: CasePart,
+}
+
+/// A running node.
+pub struct Node {
+    handle: Handle,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), RunFault>>,
+    _folder: Folder,
+}
+
+impl Node {
+    /// What may be asked of it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until it stops on its own; it should not.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub async fn ended(&mut self) -> Result<(), RunFault> {
+        (&mut self.task).await.unwrap_or(Err(RunFault::Worker))
+    }
+
+    /// Stops it: what the disk is doing is finished, then the network is left.
+    ///
+    /// # Errors
+    /// When it had failed before.
+    pub async fn stop(mut self) -> Result<(), RunFault> {
+        self.stop.cancel();
+        self.ended().await
+    }
+}
+
+/// Opens all rooms and starts the loop.
+///
+/// # Errors
+/// The first room that does not open; nothing is left running.
+pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFault> {
+    let folder = Folder::claim(&settings.data)?;
+    let now = time::now();
+    let trust = Arc::new(load_trust(&settings.data, settings.charter)?);
+    let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
+    let rules = Arc::new(rules()?);
+    let (ledger, desk) = open_store(&settings.data, &keys)?;
+    let index = open_index(&settings.data, &ledger, &rules)?;
+    let alarmed = alarms::raised_until(&desk, now);
+    let engine = Engine::open(us.clone(), trust.clone(), rules.clone(), &index, alarmed)?;
+    let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
+    let net_settings = NetSettings {
+        listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
+        require_hybrid: settings.require_hybrid,
+        agent: format!("comity/{}", env!("CARGO_PKG_VERSION")),
+    };
+    let net = net::start(net_settings, keys.transport_seed(), roster(settings, &trust)?, events).await?;
+    let listening = net.listen_addresses();
+    info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
+    let read_only = ledger.read_only().map(|damage| damage.code());
+    let (status_in, status) = watch::channel(Status { size: ledger.size(), read_only, ..Status::default() });
+    let view = Arc::new(View {
+        us,
+        trust,
+        rules,
+        ledger: Arc::new(ledger),
+        index: Index::new(index.pairs().clone()),
+        desk: Arc::new(desk),
+        listening,
+        started: now,
+        api_socket: settings.api_socket.clone(),
+        data: settings.data.clone(),
+    });
+    let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
+    let turn = turn::Turn {
+        engine,
+        index,
+        view: view.clone(),
+        keys: Arc::new(keys),
+        net,
+        status: status_in,
+        commands,
+        peers,
+        workers: JoinSet::new(),
+        appends: VecDeque::new(),
+        committing: false,
+        failed_epoch: None,
+        not_recorded: "store.disk-full",
+        replies: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        next_ticket: 0,
+        wake: now,
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(turn.run(stop.clone()));
+    Ok(Node { handle: Handle { commands: commands_in, status, view }, stop, task, _folder: folder })
+}
+
+/// The law as shipped with this build.
+///
+/// # Errors
+/// When the files contradict themselves.
+pub fn rules() -> Result<Rules, StartFault> {
+    Rules::parse(SHIPPED).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        StartFault::Rules(lines.join("; "))
+    })
+}
+
+/// Every key here must be in the own profile, or what it signs is refused everywhere.
+fn check_keys(settings: &Settings, trust: &comity_core::profile::Trust, keys: &Keyring) -> Result<Origin, StartFault> {
+    let now = time::now();
+    let profile = trust.profile(&settings.party, now).ok_or(TrustFault::NoOwnProfile(settings.party.clone()))?;
+    let own = keys.public_keys();
+    for (role, name) in [(KeyRole::Record, "record"), (KeyRole::Checkpoint, "checkpoint"), (KeyRole::Seal, "seal")] {
+        let mut held = own.iter().filter(|key| key.role == role);
+        if !held.all(|key| profile.keys(role, now).any(|known| known == key)) {
+            return Err(StartFault::KeysNotInProfile(name));
+        }
+    }
+    let transport = own.iter().find(|key| key.role == KeyRole::Transport);
+    if !transport.is_some_and(|key| profile.nodes().iter().any(|node| node[..] == key.bytes[..])) {
+        return Err(StartFault::KeysNotInProfile("transport"));
+    }
+    profile.ledgers().last().cloned().ok_or(StartFault::KeysNotInProfile("ledger"))
+}
+
+fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault> {
+    let secrets = keys.secrets();
+    let ledger_keys = LedgerKeys { node: secrets.ledger.clone(), kek: secrets.kek.clone() };
+    let (ledger, opened) = Ledger::open(&data.join("ledger"), ledger_keys, None)?;
+    if opened.torn_bytes > 0 {
+        info!(target: "store", bytes = opened.torn_bytes, "an interrupted batch was cut");
+    }
+    if let Some(damage) = opened.read_only {
+        warn!(target: "store", code = damage.code(), "{damage}");
+    }
+    let (desk, opened) = Desk::open(&data.join("desk"), secrets.desk.clone())?;
+    if let Some(damage) = opened.read_only {
+        warn!(target: "store", code = damage.code(), "the desk can be read only: {damage}");
+    }
+    Ok((ledger, desk))
+}
+
+/// Brings the index after the ledger; one that is ahead of it or does not read is built anew.
+fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledPairs>, StartFault> {
+    let (pairs, _) = SledPairs::open(&data.join("index"))?;
+    let mut index = Index::new(pairs);
+    let follows = matches!(index.applied(), Ok((size, _)) if size <= ledger.size()) && index_agrees(&index, ledger);
+    if !follows {
+        warn!(target: "store", "the index does not agree with the ledger and is built anew");
+        let mut pairs = index.into_pairs();
+        pairs.clear()?;
+        index = Index::new(pairs);
+    }
+    let (from, _) = index.applied()?;
+    for record in ledger.iterate(LedgerIndex(from)) {
+        let record = match record {
+            Err(_) if ledger.read_only().is_some() => break, // what follows the damage is not shown
+            other => other?,
+        };
+        let view =
+            RecordView { index: record.index, kind: record.kind, node: &record.node, case: record.case.as_ref() };
+        index.apply(view, rules)?;
+    }
+    Ok(index)
+}
+
+/// The last record the index claims to follow is the one that stands there.
+fn index_agrees(index: &Index<SledPairs>, ledger: &Ledger) -> bool {
+    let Ok((size, recorded)) = index.applied() else { return false };
+    let Some(last) = size.checked_sub(1) else { return true };
+    let Ok(record) = ledger.read(LedgerIndex(last)) else { return false };
+    recorded.0 == record.node.recorded_ms
+}
+
+/// Every chartered Party with its PeerIds, and where the settings say it is.
+fn roster(settings: &Settings, trust: &comity_core::profile::Trust) -> Result<Roster, NetFault> {
+    let now = time::now();
+    let entry = |party: &PartyCode| {
+        let profile = trust.profile(party, now)?;
+        let addresses = settings.peers.get(party).into_iter().flatten();
+        let addresses = addresses.map(|address| address.as_str().to_owned()).collect();
+        Some((party.clone(), profile.nodes().to_vec(), addresses))
+    };
+    Roster::new(trust.charter().parties().keys().filter_map(entry))
+}

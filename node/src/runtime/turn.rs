@@ -1,0 +1,358 @@
+//! The loop: one turn takes one thing in and puts to work what the engine says must happen.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use comity_core::{
+    engine::{Done, Engine, Input, JobId, NotDone, Output, Ticket},
+    event::PeerAnswer,
+    ids::{PartyCode, Time},
+    index::{Index, RecordView},
+    ledger::Appended,
+    outbox::Due,
+    proto::Lane,
+    record::Record,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{Back, Batched, RunFault, alarms, work};
+use crate::{
+    handle::{Command, PeerStatus, Status, View},
+    keys::Keyring,
+    net::{Net, NetEvent, Reply},
+    store::{SledPairs, StoreFault},
+    time,
+};
+
+/// Workers at once: more than the cores, since some wait for the disk.
+const WORKERS_MAX: usize = 16;
+/// Records of one batch: what one write and one sync carry well (SPEC `[F-3]`).
+const BATCH_RECORDS_MAX: usize = 256;
+/// Bytes of bodies in one batch: four envelopes of the largest size.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Without anything to wait for the loop still looks at the clock this often.
+const IDLE_MS: u64 = 30_000;
+
+/// The loop and what it owns.
+pub(super) struct Turn {
+    pub(super) engine: Engine,
+    pub(super) index: Index<SledPairs>,
+    pub(super) view: Arc<View>,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) net: Net,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) peers: mpsc::Receiver<NetEvent>,
+    pub(super) workers: JoinSet<Back>,
+    pub(super) appends: VecDeque<(JobId, u64, Record)>,
+    pub(super) committing: bool,
+    pub(super) failed_epoch: Option<u64>,
+    pub(super) not_recorded: &'static str,
+    pub(super) replies: BTreeMap<Ticket, oneshot::Sender<Result<Done, NotDone>>>,
+    pub(super) answers: BTreeMap<Ticket, Reply>,
+    pub(super) next_ticket: Ticket,
+    pub(super) wake: Time,
+}
+
+impl Turn {
+    /// Runs until told to stop or until it cannot go on. What is under way then is not lost: it was
+    /// either appended, or never acknowledged.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), RunFault> {
+        let ended = loop {
+            let wake = self.sleep();
+            let room = self.workers.len() < WORKERS_MAX;
+            let turned = tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                Some(back) = self.workers.join_next() => self.on_back(back.unwrap_or(Back::Lost)),
+                Some(command) = self.commands.recv(), if room => self.on_command(command),
+                Some(event) = self.peers.recv(), if room => self.on_peer(event),
+                () = tokio::time::sleep_until(wake) => self.step(Input::Tick),
+            };
+            if let Err(fault) = turned.and_then(|()| self.commit()) {
+                break Err(fault);
+            }
+        };
+        self.close().await;
+        ended
+    }
+
+    /// Lets what the disk is doing finish, then leaves the network.
+    async fn close(mut self) {
+        while self.committing {
+            match self.workers.join_next().await {
+                Some(Ok(Back::Committed(epoch, batch, result))) => {
+                    self.committing = false;
+                    if let Err(fault) = self.on_committed(epoch, batch, result) {
+                        warn!(target: "runtime", code = fault.code(), "last batch not applied; replayed at start");
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if let Err(fault) = self.index.pairs().flush() {
+            warn!(target: "store", code = fault.code(), "index not flushed; replayed at start");
+        }
+        self.net.stop().await;
+    }
+
+    fn sleep(&self) -> Instant {
+        let ms = self.wake.since(time::now()).min(IDLE_MS);
+        Instant::now() + Duration::from_millis(ms)
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), RunFault> {
+        let now = time::now();
+        self.wake = now.plus_ms(IDLE_MS);
+        let outputs = self.engine.step(now, crate::store::random(), input, &self.index)?;
+        outputs.into_iter().for_each(|output| self.put(output));
+        Ok(())
+    }
+
+    /// Puts one output to work.
+    fn put(&mut self, output: Output) {
+        let (view, keys) = (Arc::clone(&self.view), Arc::clone(&self.keys));
+        match output {
+            Output::Seal { job, plaintext, binding, recipients, entropy } => {
+                self.spawn(move || work::seal(job, &plaintext, &binding, &recipients, &entropy));
+            }
+            Output::Sign { job, message } => self.spawn(move || work::sign(job, &message, &keys)),
+            Output::Append { job, epoch, record } => {
+                self.appends.push_back((job, epoch, *record));
+            }
+            // A damaged ledger signs nothing: what it cannot show whole it must not vouch for.
+            Output::SignCheckpoint(_) if self.status.borrow().read_only.is_some() => {}
+            Output::SignCheckpoint(size) => {
+                let now = time::now();
+                self.spawn(move || work::checkpoint(size, &view, &keys, now));
+            }
+            Output::Deliver(peer, due) => {
+                let (note, size) = self.newest();
+                self.spawn(move || work::delivery(peer, due, &view, &note, size));
+            }
+            Output::Answer(ticket, event, reply) => {
+                let (note, size) = self.newest();
+                self.spawn(move || work::answer(ticket, &event, &reply, &view, &note, size));
+            }
+            Output::Reply(ticket, result) => {
+                if let Some(waiting) = self.replies.remove(&ticket) {
+                    drop(waiting.send(result)); // a client that went away asks again by its command id
+                }
+            }
+            Output::Notify(notice) => {
+                let status = self.status.clone();
+                self.spawn(move || {
+                    alarms::keep(&view, &notice, &status);
+                    Back::Nothing
+                });
+            }
+            Output::WakeAt(at) => self.wake = self.wake.min(at),
+        }
+    }
+
+    fn newest(&self) -> (Arc<[u8]>, u64) {
+        let status = self.status.borrow();
+        (Arc::clone(&status.note), status.signed)
+    }
+
+    fn spawn(&mut self, work: impl FnOnce() -> Back + Send + 'static) {
+        self.workers.spawn_blocking(work);
+    }
+
+    /// Starts the next batch when none is in flight. Records under an epoch that failed fail too,
+    /// so that slip numbers keep no gap.
+    fn commit(&mut self) -> Result<(), RunFault> {
+        while !self.committing
+            && let Some((_, epoch, _)) = self.appends.front()
+        {
+            if self.failed_epoch.is_some_and(|failed| *epoch <= failed) {
+                if let Some((job, _, _)) = self.appends.pop_front() {
+                    let code = self.not_recorded;
+                    self.step(Input::NotAppended(job, code))?;
+                }
+                continue;
+            }
+            let (epoch, batch, records) = self.next_batch();
+            let view = Arc::clone(&self.view);
+            self.committing = true;
+            self.spawn(move || work::append(epoch, batch, records, &view));
+        }
+        Ok(())
+    }
+
+    fn next_batch(&mut self) -> (u64, Vec<Batched>, Vec<Record>) {
+        let (mut batch, mut records, mut bytes, mut last) = (Vec::new(), Vec::new(), 0, 0);
+        while let Some((job, epoch, record)) = self.appends.pop_front() {
+            bytes += record.body.len();
+            batch.push(Batched { job, kind: record.kind, node: record.node.clone(), case: record.case.clone() });
+            records.push(record);
+            last = epoch;
+            if records.len() >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+        (last, batch, records)
+    }
+
+    fn on_command(&mut self, command: Command) -> Result<(), RunFault> {
+        let ticket = self.ticket();
+        self.replies.insert(ticket, command.reply);
+        self.step(Input::Command(ticket, Box::new(command.act)))
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    fn on_peer(&mut self, event: NetEvent) -> Result<(), RunFault> {
+        match event {
+            NetEvent::Up { party, address, hybrid, .. } => {
+                info!(target: "net", peer = %party, hybrid, "peer up");
+                self.peer(&party, |peer| {
+                    *peer = PeerStatus { up: true, address, hybrid, since: time::now(), why: "", ..peer.clone() }
+                });
+                self.step(Input::Up(party))
+            }
+            NetEvent::Down { party, why } => {
+                info!(target: "net", peer = %party, why, "peer down");
+                self.peer(&party, |peer| *peer = PeerStatus { up: false, since: time::now(), why, ..peer.clone() });
+                self.step(Input::Down(party))
+            }
+            NetEvent::Delivery { party, frame, reply } => {
+                let ticket = self.ticket();
+                self.answers.insert(ticket, reply);
+                let (view, keys, now) = (Arc::clone(&self.view), Arc::clone(&self.keys), time::now());
+                self.spawn(move || work::read_delivery(ticket, party, &frame, &view, &keys, now));
+                Ok(())
+            }
+            NetEvent::Answer { party, frame } => {
+                let (view, now) = (Arc::clone(&self.view), time::now());
+                self.spawn(move || work::read_answer(party, &frame, &view, now));
+                Ok(())
+            }
+            NetEvent::Unanswered { party } => {
+                debug!(target: "net", peer = %party, "delivery left unanswered");
+                Ok(())
+            }
+            NetEvent::Misconduct { party, code } => {
+                self.misconduct(&party, code);
+                Ok(())
+            }
+            NetEvent::Stranger { .. } => {
+                self.status.send_modify(|status| status.strangers += 1);
+                Ok(())
+            }
+            NetEvent::DialFailed { party, address, code, attempt, next_ms } => {
+                debug!(target: "net", peer = %party, code, attempt, next_ms, "dial failed");
+                self.peer(&party, |peer| (peer.address, peer.why) = (address, code));
+                Ok(())
+            }
+        }
+    }
+
+    fn peer(&self, party: &PartyCode, change: impl FnOnce(&mut PeerStatus)) {
+        self.status.send_modify(|status| change(status.peers.entry(party.clone()).or_default()));
+    }
+
+    fn misconduct(&self, party: &PartyCode, code: &'static str) {
+        warn!(target: "net", peer = %party, code, "misconduct");
+        self.peer(party, |peer| peer.misconduct += 1);
+    }
+
+    fn on_back(&mut self, back: Back) -> Result<(), RunFault> {
+        match back {
+            Back::Sealed(job, sealed) => self.step(Input::Sealed(job, sealed)),
+            Back::Signed(job, signatures) => self.step(Input::Signed(job, signatures)),
+            Back::Committed(epoch, batch, result) => {
+                self.committing = false;
+                self.on_committed(epoch, batch, result)
+            }
+            Back::Checkpoint(size, note) => {
+                let note = note?;
+                self.status.send_modify(|status| (status.signed, status.note) = (size, note));
+                self.step(Input::CheckpointSigned(size))
+            }
+            Back::Outgoing { peer, due, frame } => self.on_outgoing(peer, due, frame?),
+            Back::Answer(ticket, frame) => {
+                if let (Some(reply), Some(frame)) = (self.answers.remove(&ticket), frame?) {
+                    let _ = reply.send(frame); // a link that closed: the peer delivers again and is answered the same
+                }
+                Ok(())
+            }
+            Back::Arrival(ticket, arrival) => self.step(Input::Arrived(ticket, arrival)),
+            Back::TurnedAway { ticket, peer, fault, answer } => {
+                self.misconduct(&peer, fault.code());
+                if let (Some(reply), Some(answer)) = (self.answers.remove(&ticket), answer) {
+                    let _ = reply.send(answer); // as above
+                }
+                Ok(())
+            }
+            Back::PeerAnswer(peer, Ok((event, answer))) => {
+                if let PeerAnswer::Retry { code, .. } = answer.get() {
+                    debug!(target: "net", peer = %peer, event = event.short(), code, "peer asks to retry");
+                }
+                self.step(Input::Answered(peer, event, answer))
+            }
+            Back::PeerAnswer(peer, Err(fault)) => {
+                self.misconduct(&peer, fault.code());
+                Ok(())
+            }
+            Back::Nothing => Ok(()),
+            Back::Lost => Err(RunFault::Worker),
+        }
+    }
+
+    fn on_outgoing(&mut self, peer: PartyCode, due: Due, frame: Option<Vec<u8>>) -> Result<(), RunFault> {
+        let Some(frame) = frame else { return Ok(()) }; // erased meanwhile: nothing left to deliver
+        let urgent = due.slip.lane == Lane::Emergency;
+        let sent = if urgent { self.net.send_urgent(&peer, frame) } else { self.net.send(&peer, frame) };
+        if sent.is_ok() {
+            return Ok(());
+        }
+        self.step(Input::LinkBusy(peer, due.event))
+    }
+
+    /// A batch is on disk: the index follows record by record, and the engine learns of each.
+    fn on_committed(
+        &mut self,
+        epoch: u64,
+        batch: Vec<Batched>,
+        result: Result<Vec<Appended>, StoreFault>,
+    ) -> Result<(), RunFault> {
+        match result {
+            Ok(tokens) => {
+                for (batched, appended) in batch.into_iter().zip(tokens) {
+                    self.follow(&batched, &appended)?;
+                    self.status.send_modify(|status| status.size = appended.size());
+                    self.step(Input::Appended(batched.job, appended))?;
+                }
+                Ok(())
+            }
+            Err(fault) if fault.is_fatal() => {
+                self.status.send_modify(|status| status.read_only = Some(fault.code()));
+                Err(fault.into())
+            }
+            Err(fault) => {
+                warn!(target: "store", code = fault.code(), "batch not recorded");
+                (self.failed_epoch, self.not_recorded) = (Some(epoch), fault.code());
+                batch.into_iter().try_for_each(|batched| self.step(Input::NotAppended(batched.job, fault.code())))
+            }
+        }
+    }
+
+    fn follow(&mut self, batched: &Batched, appended: &Appended) -> Result<(), RunFault> {
+        let Batched { kind, node, case, .. } = batched;
+        let view = RecordView { index: appended.index(), kind: *kind, node, case: Some(case) };
+        Ok(self.index.apply(view, &self.view.rules)?)
+    }
+}
