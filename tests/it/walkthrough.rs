@@ -1,0 +1,212 @@
+//! Documents under `examples/` run as they are written: each `$ command` of a `console` block is run in
+//! one temporary folder, and its output compared with what stands below it.
+//!
+//! What differs from run to run is masked: `<id>` is hexadecimal digits, `<number>` digits, `<time>` a
+//! time or date, `<text>` anything to the next word written. Spaces count once. A command that
+//! ends in `&` is a node: it is waited for, and ended at the end. A command that only looks is
+//! repeated until its output is the one expected, for what it looks at may be on its way.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::rig::{CODES, free_addresses, pause};
+
+/// A minute for what is on its way.
+const LOOKS_MAX: u32 = 600;
+/// Verbs that change nothing.
+const LOOKING: [&str; 7] = [" show", " list", " status", " inbox", " peers", " verify", " forms"];
+/// The data folders that documents use, in the order of the Parties.
+const FOLDERS: [&str; 3] = ["exercise/arvia", "exercise/belmar", "exercise/corvia"];
+
+#[test]
+fn the_first_request_runs_as_written() {
+    walk("examples/first-request.md");
+}
+
+/// A command and what it should print.
+struct Step {
+    line: usize,
+    command: String,
+    expected: Vec<String>,
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+    addresses: [String; 3],
+    nodes: Vec<Child>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            drop(node.kill());
+            drop(node.wait());
+        }
+    }
+}
+
+fn walk(document: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the node lies in the workspace");
+    let text = fs::read_to_string(root.join(document)).expect("the document reads");
+    let steps = steps(&text);
+    assert!(!steps.is_empty(), "{document} has no commands");
+    let folder = tempfile::Builder::new().prefix("comity-walk-").tempdir().expect("folder");
+    symlink(root.join("examples"), folder.path().join("examples")).expect("linked");
+    symlink(env!("CARGO_BIN_EXE_comity"), folder.path().join("comity")).expect("linked");
+    let mut place = Place { folder, addresses: free_addresses(), nodes: Vec::new() };
+    for step in &steps {
+        let at = format!("{document}:{}: {}", step.line, step.command);
+        match step.command.strip_suffix('&') {
+            Some(node) => place.start(node.trim(), &at),
+            None => place.check(step, &at),
+        }
+    }
+}
+
+impl Place {
+    /// The document's own shell: the program is found by its name, and COMITY_… of this test do not reach it.
+    fn shell(&self, command: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(command).current_dir(self.folder.path()).env("TZ", "UTC").env("HOME", self.folder.path());
+        let path = std::env::var("PATH").unwrap_or_default();
+        shell.env("PATH", format!("{}:{path}", self.folder.path().display()));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COMITY_")) {
+            shell.env_remove(name);
+        }
+        shell
+    }
+
+    /// A node, on ports that are free now instead of the fixed ones of its settings.
+    fn start(&mut self, command: &str, at: &str) {
+        let own = FOLDERS.iter().position(|folder| command.contains(folder)).expect("a folder of the exercise");
+        // `exec`, so that ending the child ends the node and not only its shell.
+        let mut shell = self.shell(&format!("exec {command}"));
+        shell.env("COMITY_LISTEN", &self.addresses[own]);
+        for (code, address) in CODES.iter().zip(&self.addresses).enumerate().filter(|(n, _)| *n != own).map(|(_, p)| p)
+        {
+            shell.env(format!("COMITY_PEERS__{code}__ADDRESSES"), address);
+        }
+        let mut node = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut said = BufReader::new(node.stderr.take().expect("piped"));
+        let mut line = String::new();
+        let mut all = String::new();
+        while !line.starts_with("ready: ") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).expect("reads"), 0, "{at}: it ended before it was ready:\n{all}");
+            all += &line;
+        }
+        // The rest of its log must be read, or the node would wait for a reader.
+        let rest = std::thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
+        drop(rest);
+        self.nodes.push(node);
+    }
+
+    fn check(&self, step: &Step, at: &str) {
+        let looks = LOOKING.iter().any(|verb| step.command.contains(verb));
+        let mut printed = String::new();
+        for _ in 0..if looks { LOOKS_MAX } else { 1 } {
+            let output = self.shell(&step.command).stdin(Stdio::null()).output().expect("runs");
+            printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+            if agree(&step.expected, &printed) {
+                return;
+            }
+            pause(Duration::from_millis(100));
+        }
+        panic!("{at}\n--- the document says\n{}\n--- it printed\n{printed}", step.expected.join("\n"));
+    }
+}
+
+/// The commands of all `console` blocks. A command goes on in the next line after `\`.
+fn steps(text: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut inside = false;
+    let mut goes_on = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        if text.starts_with("```") {
+            inside = text == "```console";
+            continue;
+        }
+        let command = text.strip_prefix("$ ").or(goes_on.then_some(text));
+        match (inside, command) {
+            (true, Some(command)) => {
+                let part = command.trim_end_matches('\\');
+                match steps.last_mut().filter(|_| goes_on) {
+                    Some(step) => step.command += part.trim_start(),
+                    None => steps.push(Step { line, command: part.to_owned(), expected: Vec::new() }),
+                }
+                goes_on = command.ends_with('\\');
+            }
+            (true, None) => steps.last_mut().expect("output follows a command").expected.push(text.to_owned()),
+            (false, _) => {}
+        }
+    }
+    steps
+}
+
+fn agree(expected: &[String], printed: &str) -> bool {
+    let lines = |lines: Vec<&str>| {
+        let lines = lines.into_iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    };
+    let expected = lines(expected.iter().map(String::as_str).collect());
+    let printed = lines(printed.lines().collect());
+    expected.len() == printed.len() && expected.iter().zip(&printed).all(|(pattern, line)| fits(pattern, line))
+}
+
+/// Whether a line is as the pattern says.
+fn fits(pattern: &str, line: &str) -> bool {
+    let Some((before, rest)) = pattern.split_once('<') else { return pattern == line };
+    let Some((mask, rest)) = rest.split_once('>') else { return pattern == line };
+    let allowed: fn(char) -> bool = match mask {
+        "id" => |c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase(),
+        "number" => |c| c.is_ascii_digit(),
+        "time" => |c| c.is_ascii_digit() || "-:+. TZ".contains(c),
+        "text" => |_| true,
+        _ => return pattern == line,
+    };
+    let Some(line) = line.strip_prefix(before) else { return false };
+    let most = line.find(|c| !allowed(c)).unwrap_or(line.len());
+    // The longest first: what follows decides how much the mask covers.
+    let ends = (1..=most).rev().filter(|end| line.is_char_boundary(*end));
+    ends.into_iter().any(|end| fits(rest, &line[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, line: &str, expected: bool) {
+        assert_eq!(fits(pattern, line), expected, "{pattern} / {line}");
+    }
+
+    #[test]
+    fn masks_cover_what_they_name_and_nothing_else() {
+        check("plain", "plain", true);
+        check("plain", "plan", false);
+        check("event <id>, index 0", "event 3f9a01c2, index 0", true);
+        check("event <id>, index 0", "event 3f9a01c2, index 1", false);
+        check("event <id>", "event XYZ", false);
+        check("event <id>", "event ", false);
+        check("<number> records", "12 records", true);
+        check("until <time> UTC", "until 2026-11-23 22:11:57 +00:00 UTC", true);
+        check("in <text> now", "in /tmp/a b now", true);
+        check("<id> <text>", "0a anything", true);
+        check("a < b", "a < b", true);
+    }
+
+    #[test]
+    fn commands_are_found_with_their_output() {
+        let text =
+            "# T\n\n```console\n$ a b \\\n    c\nout 1\n\nout 2\n$ d &\n```\n$ not this\n```sh\n$ nor this\n```\n";
+        let found = steps(text);
+        let commands: Vec<_> = found.iter().map(|step| step.command.as_str()).collect();
+        assert_eq!(commands, ["a b c", "d &"]);
+        assert_eq!(found[0].expected, ["out 1", "", "out 2"]);
+    }
+}
