@@ -164,3 +164,41 @@ pub fn event_named_by(delivery: &[u8]) -> Option<EventId> {
     let envelope: proto::Envelope = strict(&delivery.envelope, ENVELOPE_MAX).ok()?;
     Some(event_id(&envelope.header))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::{PublicKey, sha256},
+        event::{
+            BodyRef, seal_body,
+            tests::{NOW, TRUST, body, delivery_of, header, signed},
+            unwrap_body,
+        },
+        founding::tests::{code, keys},
+        proto::{Algorithm, KeyRole},
+    };
+
+    /// An event for Belmar and Corvia whose body is sealed to these; as Belmar opens it. SPEC `[B-4]`.
+    fn check(sealed_to: &[&str], expected: Result<(), &str>) {
+        let mut header = header();
+        let seal_key = |party: &&str| TRUST.seal_key(&code(party), NOW).cloned();
+        let recipients: Vec<PublicKey> = sealed_to.iter().filter_map(seal_key).collect();
+        let (sealed, secret) =
+            seal_body(&body().encode_to_vec(), &header.binding(), &recipients, &[9; 32]).expect("sealed");
+        header.body = BodyRef { digest: sha256(&[&sealed]), size: sealed.len() as u64 };
+        let delivery = delivery_of(&signed(header, sealed, &keys("XA")), &secret, "XB").encode_to_vec();
+        let own = keys("XB").seal;
+        let id = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &own).expect("key").id();
+        let unwrap = |body: &[u8], binding: &Digest| unwrap_body(body, binding, &id, &own);
+        let arrival = read_delivery(&delivery, &code("XA"), &code("XB"), &TRUST, NOW, unwrap).expect("authentic");
+        assert_eq!(arrival.opened.map(|_| ()).map_err(|fault| fault.code()), expected, "{sealed_to:?}");
+    }
+
+    #[test]
+    fn a_body_is_sealed_to_its_recipients_and_nobody_besides() {
+        check(&["XB", "XC"], Ok(()));
+        check(&["XB"], Err("event.bad-header"));
+        check(&["XB", "XC", "XA"], Err("event.bad-header"));
+    }
+}
