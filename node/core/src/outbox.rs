@@ -23,8 +23,11 @@ const RETRY_MS_MIN: u64 = 250;
 const RETRY_MS_MAX: u64 = 30_000;
 /// A delivery unanswered for this long on a live link is tried again.
 const ANSWER_MS_MAX: u64 = 60_000;
-/// Events of one peer that wait for another try; beyond it the window itself stands still.
-const LATER_MAX: usize = WINDOW;
+/// Places of the window that only emergencies may take.
+const URGENT_ONLY: usize = 8;
+/// Events of one peer that wait for another try. They hold no place of the window; beyond this many
+/// only emergencies are taken up.
+const LATER_MAX: usize = 1_024;
 
 const LANES: [Lane; 2] = [Lane::Emergency, Lane::Normal];
 
@@ -105,7 +108,12 @@ impl Outbox {
         line.expire(now);
         let mut due = line.again(now);
         for (lane, cursor) in LANES.into_iter().zip(0..) {
-            let room = WINDOW.saturating_sub(line.flights.len() + line.later.len() + due.len());
+            let places = match lane {
+                Lane::Emergency => WINDOW,
+                Lane::Normal | Lane::Unspecified if line.later.len() >= LATER_MAX => 0,
+                Lane::Normal | Lane::Unspecified => WINDOW - URGENT_ONLY,
+            };
+            let room = places.saturating_sub(line.flights.len() + due.len());
             for (number, owed) in index.owed(peer, lane, line.cursors[cursor], room)? {
                 if owed.index >= signed {
                     break;

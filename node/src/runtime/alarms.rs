@@ -12,9 +12,12 @@ use crate::{
     store::Desk,
 };
 
-/// Up to when alarms were raised; `now` on a desk that has none.
-pub(super) fn raised_until(desk: &Desk, now: Time) -> Time {
-    kept_alarms(desk).last().map_or(now, |alarm| alarm.at)
+/// Workers keep alarms side by side, so a crash may lose an older one than the newest kept.
+const AGAIN_MS: u64 = 3_600_000;
+
+/// From when on alarms are raised again: a little before the newest kept; from the start without any.
+pub(super) fn raised_until(desk: &Desk) -> Time {
+    kept_alarms(desk).last().map_or(Time(0), |alarm| Time(alarm.at.0.saturating_sub(AGAIN_MS)))
 }
 
 /// Keeps an alarm and wakes whoever waits for news.

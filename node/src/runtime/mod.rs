@@ -142,7 +142,7 @@ impl RunFault {
 enum Back {
     Sealed(JobId, Option<(Vec<u8>, BodySecret)>),
     Signed(JobId, Option<Vec<Signature>>),
-    Committed(u64, Vec<Batched>, Result<Vec<Appended>, StoreFault>),
+    Committed(Vec<Batched>, Result<Vec<Appended>, StoreFault>),
     Checkpoint(u64, Result<Arc<[u8]>, WorkFault>),
     Outgoing { peer: PartyCode, due: Due, frame: Result<Option<Vec<u8>>, WorkFault> },
     Answer(Ticket, Result<Option<Vec<u8>>, WorkFault>),
@@ -206,7 +206,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let rules = Arc::new(rules()?);
     let (ledger, desk) = open_store(&settings.data, &keys)?;
     let index = open_index(&settings.data, &ledger, &rules)?;
-    let alarmed = alarms::raised_until(&desk, now);
+    let alarmed = alarms::raised_until(&desk);
     let engine = Engine::open(us.clone(), trust.clone(), rules.clone(), &index, alarmed)?;
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
@@ -244,8 +244,6 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         workers: JoinSet::new(),
         appends: VecDeque::new(),
         committing: false,
-        failed_epoch: None,
-        not_recorded: "store.disk-full",
         replies: BTreeMap::new(),
         answers: BTreeMap::new(),
         next_ticket: 0,

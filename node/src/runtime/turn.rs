@@ -6,6 +6,7 @@ use std::{
 };
 
 use comity_core::{
+    carry,
     engine::{Done, Engine, Input, JobId, NotDone, Output, Ticket},
     event::PeerAnswer,
     ids::{PartyCode, Time},
@@ -15,6 +16,7 @@ use comity_core::{
     proto::Lane,
     record::Record,
 };
+use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -23,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Back, Batched, RunFault, alarms, work};
+use super::{Back, Batched, RunFault, WorkFault, alarms, work};
 use crate::{
     handle::{Command, PeerStatus, Status, View},
     keys::Keyring,
@@ -38,6 +40,10 @@ const WORKERS_MAX: usize = 16;
 const BATCH_RECORDS_MAX: usize = 256;
 /// Bytes of bodies in one batch: four envelopes of the largest size.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// What a frame holds beside its parts, generously.
+const FRAME_REST: usize = 1 << 10;
+/// A read-only node waits for a person.
+const READ_ONLY_RETRY_MS: u32 = 30_000;
 /// Without anything to wait for the loop still looks at the clock this often.
 const IDLE_MS: u64 = 30_000;
 
@@ -52,10 +58,8 @@ pub(super) struct Turn {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) peers: mpsc::Receiver<NetEvent>,
     pub(super) workers: JoinSet<Back>,
-    pub(super) appends: VecDeque<(JobId, u64, Record)>,
+    pub(super) appends: VecDeque<(JobId, Record)>,
     pub(super) committing: bool,
-    pub(super) failed_epoch: Option<u64>,
-    pub(super) not_recorded: &'static str,
     pub(super) replies: BTreeMap<Ticket, oneshot::Sender<Result<Done, NotDone>>>,
     pub(super) answers: BTreeMap<Ticket, Reply>,
     pub(super) next_ticket: Ticket,
@@ -77,8 +81,9 @@ impl Turn {
                 Some(event) = self.peers.recv(), if room => self.on_peer(event),
                 () = tokio::time::sleep_until(wake) => self.step(Input::Tick),
             };
-            if let Err(fault) = turned.and_then(|()| self.commit()) {
-                break Err(fault);
+            match turned {
+                Ok(()) => self.commit(),
+                Err(fault) => break Err(fault),
             }
         };
         self.close().await;
@@ -89,9 +94,9 @@ impl Turn {
     async fn close(mut self) {
         while self.committing {
             match self.workers.join_next().await {
-                Some(Ok(Back::Committed(epoch, batch, result))) => {
+                Some(Ok(Back::Committed(batch, result))) => {
                     self.committing = false;
-                    if let Err(fault) = self.on_committed(epoch, batch, result) {
+                    if let Err(fault) = self.on_committed(batch, result) {
                         warn!(target: "runtime", code = fault.code(), "last batch not applied; replayed at start");
                     }
                 }
@@ -126,9 +131,7 @@ impl Turn {
                 self.spawn(move || work::seal(job, &plaintext, &binding, &recipients, &entropy));
             }
             Output::Sign { job, message } => self.spawn(move || work::sign(job, &message, &keys)),
-            Output::Append { job, epoch, record } => {
-                self.appends.push_back((job, epoch, *record));
-            }
+            Output::Append { job, record } => self.appends.push_back((job, *record)),
             // A damaged ledger signs nothing: what it cannot show whole it must not vouch for.
             Output::SignCheckpoint(_) if self.status.borrow().read_only.is_some() => {}
             Output::SignCheckpoint(size) => {
@@ -168,39 +171,30 @@ impl Turn {
         self.workers.spawn_blocking(work);
     }
 
-    /// Starts the next batch when none is in flight. Records under an epoch that failed fail too,
-    /// so that slip numbers keep no gap.
-    fn commit(&mut self) -> Result<(), RunFault> {
-        while !self.committing
-            && let Some((_, epoch, _)) = self.appends.front()
-        {
-            if self.failed_epoch.is_some_and(|failed| *epoch <= failed) {
-                if let Some((job, _, _)) = self.appends.pop_front() {
-                    let code = self.not_recorded;
-                    self.step(Input::NotAppended(job, code))?;
-                }
-                continue;
-            }
-            let (epoch, batch, records) = self.next_batch();
-            let view = Arc::clone(&self.view);
-            self.committing = true;
-            self.spawn(move || work::append(epoch, batch, records, &view));
+    /// Starts the next batch when none is in flight.
+    fn commit(&mut self) {
+        if self.committing || self.appends.is_empty() {
+            return;
         }
-        Ok(())
+        let (batch, records) = self.next_batch();
+        let view = Arc::clone(&self.view);
+        self.committing = true;
+        self.spawn(move || work::append(batch, records, &view));
     }
 
-    fn next_batch(&mut self) -> (u64, Vec<Batched>, Vec<Record>) {
-        let (mut batch, mut records, mut bytes, mut last) = (Vec::new(), Vec::new(), 0, 0);
-        while let Some((job, epoch, record)) = self.appends.pop_front() {
-            bytes += record.body.len();
-            batch.push(Batched { job, kind: record.kind, node: record.node.clone(), case: record.case.clone() });
-            records.push(record);
-            last = epoch;
-            if records.len() >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX {
+    fn next_batch(&mut self) -> (Vec<Batched>, Vec<Record>) {
+        let (mut batch, mut records, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some((_, next)) = self.appends.front() {
+            bytes += next.body.len() + next.node.encoded_len() + next.case.encoded_len() + FRAME_REST;
+            if !records.is_empty() && (records.len() >= BATCH_RECORDS_MAX || bytes > BATCH_BYTES_MAX) {
                 break;
             }
+            if let Some((job, record)) = self.appends.pop_front() {
+                batch.push(Batched { job, kind: record.kind, node: record.node.clone(), case: record.case.clone() });
+                records.push(record);
+            }
         }
-        (last, batch, records)
+        (batch, records)
     }
 
     fn on_command(&mut self, command: Command) -> Result<(), RunFault> {
@@ -231,6 +225,12 @@ impl Turn {
             NetEvent::Delivery { party, frame, reply } => {
                 let ticket = self.ticket();
                 self.answers.insert(ticket, reply);
+                let read_only = self.status.borrow().read_only;
+                if let Some(code) = read_only {
+                    let event = carry::event_named_by(&frame);
+                    let answer = event.map(|event| carry::retry(&event, code, READ_ONLY_RETRY_MS));
+                    return self.on_back(Back::Answer(ticket, Ok(answer)));
+                }
                 let (view, keys, now) = (Arc::clone(&self.view), Arc::clone(&self.keys), time::now());
                 self.spawn(move || work::read_delivery(ticket, party, &frame, &view, &keys, now));
                 Ok(())
@@ -273,18 +273,26 @@ impl Turn {
         match back {
             Back::Sealed(job, sealed) => self.step(Input::Sealed(job, sealed)),
             Back::Signed(job, signatures) => self.step(Input::Signed(job, signatures)),
-            Back::Committed(epoch, batch, result) => {
+            Back::Committed(batch, result) => {
                 self.committing = false;
-                self.on_committed(epoch, batch, result)
+                self.on_committed(batch, result)
             }
             Back::Checkpoint(size, note) => {
-                let note = note?;
+                let note = match note {
+                    Ok(note) => note,
+                    Err(WorkFault::Store(fault)) if !fault.is_fatal() => {
+                        warn!(target: "store", code = fault.code(), "checkpoint not kept; tried again");
+                        return self.step(Input::CheckpointFailed);
+                    }
+                    Err(fault) => return Err(fault.into()),
+                };
                 self.status.send_modify(|status| (status.signed, status.note) = (size, note));
                 self.step(Input::CheckpointSigned(size))
             }
-            Back::Outgoing { peer, due, frame } => self.on_outgoing(peer, due, frame?),
+            Back::Outgoing { peer, due, frame } => self.on_outgoing(peer, due, frame),
             Back::Answer(ticket, frame) => {
-                if let (Some(reply), Some(frame)) = (self.answers.remove(&ticket), frame?) {
+                let frame = readable(frame)?;
+                if let (Some(reply), Some(frame)) = (self.answers.remove(&ticket), frame) {
                     let _ = reply.send(frame); // a link that closed: the peer delivers again and is answered the same
                 }
                 Ok(())
@@ -312,8 +320,17 @@ impl Turn {
         }
     }
 
-    fn on_outgoing(&mut self, peer: PartyCode, due: Due, frame: Option<Vec<u8>>) -> Result<(), RunFault> {
-        let Some(frame) = frame else { return Ok(()) }; // erased meanwhile: nothing left to deliver
+    fn on_outgoing(
+        &mut self,
+        peer: PartyCode,
+        due: Due,
+        frame: Result<Option<Vec<u8>>, WorkFault>,
+    ) -> Result<(), RunFault> {
+        let unreadable = frame.is_err();
+        let Some(frame) = readable(frame)? else {
+            // Erased meanwhile: nothing left to deliver. Unreadable: looked at again later.
+            return if unreadable { self.step(Input::LinkBusy(peer, due.event)) } else { Ok(()) };
+        };
         let urgent = due.slip.lane == Lane::Emergency;
         let sent = if urgent { self.net.send_urgent(&peer, frame) } else { self.net.send(&peer, frame) };
         if sent.is_ok() {
@@ -323,12 +340,7 @@ impl Turn {
     }
 
     /// A batch is on disk: the index follows record by record, and the engine learns of each.
-    fn on_committed(
-        &mut self,
-        epoch: u64,
-        batch: Vec<Batched>,
-        result: Result<Vec<Appended>, StoreFault>,
-    ) -> Result<(), RunFault> {
+    fn on_committed(&mut self, batch: Vec<Batched>, result: Result<Vec<Appended>, StoreFault>) -> Result<(), RunFault> {
         match result {
             Ok(tokens) => {
                 for (batched, appended) in batch.into_iter().zip(tokens) {
@@ -344,8 +356,10 @@ impl Turn {
             }
             Err(fault) => {
                 warn!(target: "store", code = fault.code(), "batch not recorded");
-                (self.failed_epoch, self.not_recorded) = (Some(epoch), fault.code());
-                batch.into_iter().try_for_each(|batched| self.step(Input::NotAppended(batched.job, fault.code())))
+                // Whatever waits behind it fails too: the slip numbers given out are taken back together.
+                let waiting = self.appends.drain(..).map(|(job, _)| job);
+                let jobs = batch.into_iter().map(|batched| batched.job).chain(waiting).collect();
+                self.step(Input::NotAppended(jobs, fault.code()))
             }
         }
     }
@@ -354,5 +368,17 @@ impl Turn {
         let Batched { kind, node, case, .. } = batched;
         let view = RecordView { index: appended.index(), kind: *kind, node, case: Some(case) };
         Ok(self.index.apply(view, &self.view.rules)?)
+    }
+}
+
+/// One record that does not read must not stop the node: it is said in the log, and its peer waits.
+fn readable(frame: Result<Option<Vec<u8>>, WorkFault>) -> Result<Option<Vec<u8>>, RunFault> {
+    match frame {
+        Ok(frame) => Ok(frame),
+        Err(WorkFault::Store(fault)) if !fault.is_fatal() => {
+            warn!(target: "store", code = fault.code(), "a record did not read");
+            Ok(None)
+        }
+        Err(fault) => Err(fault.into()),
     }
 }

@@ -53,11 +53,11 @@ pub(super) fn checkpoint(size: u64, view: &View, keys: &Keyring, now: Time) -> B
     Back::Checkpoint(size, signed())
 }
 
-pub(super) fn append(epoch: u64, batch: Vec<Batched>, records: Vec<Record>, view: &View) -> Back {
+pub(super) fn append(batch: Vec<Batched>, records: Vec<Record>, view: &View) -> Back {
     let full = disk_room(&view.data).is_some_and(|(free, _)| free < RESERVE_BYTES);
     let appended = if full { Err(StoreFault::DiskFull) } else { view.ledger.append(records) };
     let committed = appended.and_then(Pending::wait);
-    Back::Committed(epoch, batch, committed.map(|committed| committed.appended().collect()))
+    Back::Committed(batch, committed.map(|committed| committed.appended().collect()))
 }
 
 /// A stored record with its proof under the newest checkpoint, made into bytes by `frame`.

@@ -6,7 +6,7 @@
 //! signed record and ends the debt; a missing parent is only a request to try again.
 //! Serves SPEC `[D-4]` to `[D-6]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Arrival, Engine, EngineFault, Job, Output, Reply, Step, Ticket, Waiting};
 use crate::{
@@ -24,6 +24,10 @@ use crate::{
 const PARENT_RETRY_MS: u32 = 250;
 /// The house is full: give it time to drain.
 const BUSY_RETRY_MS: u32 = 1_000;
+
+/// Events of one author in one thread: ten times what a large case has, and little enough that
+/// judging one more against all of them stays quick.
+const AUTHOR_EVENTS_MAX: usize = 1_000;
 
 /// A refusal under way.
 pub(super) struct Refuse {
@@ -131,6 +135,15 @@ impl Engine {
             return Ok(Some(Judgement::Refuse("event.void-parent")));
         }
         let charter = self.trust.charter();
+        if header.recipients.len() != 1 {
+            return Ok(Some(Judgement::Refuse("event.not-two-sided")));
+        }
+        if rows.is_empty() && !step.index.threads_of(&header.request)?.is_empty() {
+            return Ok(Some(Judgement::Refuse("event.request-taken")));
+        }
+        if rows.iter().filter(|row| row.author == header.author.as_str()).count() >= AUTHOR_EVENTS_MAX {
+            return Ok(Some(Judgement::Refuse("event.too-many")));
+        }
         if rows.is_empty() && !header.members().iter().all(|member| charter.parties().contains_key(member)) {
             return Ok(Some(Judgement::Refuse("event.unknown-member")));
         }
@@ -153,7 +166,7 @@ impl Engine {
         let seen = ancestors(&header.parents, rows);
         let before = delivery.proven.index().0;
         for row in rows.iter().filter(|row| !row.void) {
-            let descends = seen.contains(&row.event_id);
+            let descends = seen.contains(&row.event_id[..]);
             if row.author == header.author.as_str() && !(descends && row.peer_index < before) {
                 return Ok(true);
             }
@@ -245,14 +258,16 @@ fn retry(ticket: Ticket, event: EventId, code: &'static str, after_ms: u32) -> O
 }
 
 /// All events of the thread from which these descend, themselves included.
-fn ancestors(parents: &[EventId], rows: &[EventRow]) -> BTreeSet<Vec<u8>> {
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<Vec<u8>> = parents.iter().map(|id| id.as_bytes().to_vec()).collect();
+fn ancestors<'r>(parents: &'r [EventId], rows: &'r [EventRow]) -> BTreeSet<&'r [u8]> {
+    let by_id: BTreeMap<&[u8], &EventRow> = rows.iter().map(|row| (&row.event_id[..], row)).collect();
+    let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut open: Vec<&[u8]> = parents.iter().map(|id| &id.as_bytes()[..]).collect();
     while let Some(id) = open.pop() {
-        if let Some(row) = rows.iter().find(|row| row.event_id == id) {
-            open.extend(row.parents.iter().filter(|parent| !seen.contains(*parent)).cloned());
+        if seen.insert(id)
+            && let Some(row) = by_id.get(id)
+        {
+            open.extend(row.parents.iter().map(|parent| &parent[..]));
         }
-        seen.insert(id);
     }
     seen
 }

@@ -13,6 +13,8 @@ use crate::{
     record::{About, SignedRefusal, receipt, refusal},
 };
 
+/// A note that could not be kept is signed again after this: a full disk wants a person.
+const SIGN_AGAIN_MS: u64 = 5_000;
 /// Threads whose clocks are read at once when the engine opens.
 const ALARM_PAGE: usize = 1024;
 
@@ -90,7 +92,7 @@ impl Engine {
 
     /// Asks for a checkpoint when the ledger has outgrown the last one and none is being signed.
     pub(super) fn sign_checkpoint<P>(&mut self, step: &mut Step<'_, P>) {
-        if self.size > self.signed && !self.signing {
+        if self.size > self.signed && !self.signing && step.now >= self.sign_after {
             self.signing = true;
             step.out.push(Output::SignCheckpoint(self.size));
         }
@@ -111,21 +113,43 @@ impl Engine {
         self.pump_all(step)
     }
 
+    /// The note could not be kept: what waits for it waits on.
+    pub(super) fn on_checkpoint_failed(&mut self, now: Time) {
+        self.signing = false;
+        self.sign_after = now.plus_ms(SIGN_AGAIN_MS);
+    }
+
     pub(super) fn on_tick<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
         self.pump_all(step)?;
         while let Some((at, thread)) = self.alarms.first().copied().filter(|(at, _)| *at <= step.now) {
             self.alarms.remove(&(at, thread));
-            self.raise_alarms(step, &thread)?;
+            self.raise_alarms(step, &thread, self.alarmed)?;
             self.watch_clocks(step.index, &thread, step.now)?;
         }
         self.alarmed = self.alarmed.max(step.now);
         Ok(())
     }
 
-    fn raise_alarms<P: Pairs>(&self, step: &mut Step<'_, P>, thread: &ThreadId) -> Result<(), EngineFault> {
+    /// A thread's clocks may have changed: marks that lie in the past already are raised now (whoever
+    /// keeps alarms keeps each once), and the next one is watched for.
+    pub(super) fn clocks_changed<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        thread: &ThreadId,
+    ) -> Result<(), EngineFault> {
+        self.raise_alarms(step, thread, Time(0))?;
+        self.watch_clocks(step.index, thread, step.now)
+    }
+
+    fn raise_alarms<P: Pairs>(
+        &self,
+        step: &mut Step<'_, P>,
+        thread: &ThreadId,
+        since: Time,
+    ) -> Result<(), EngineFault> {
         let rows = step.index.events(thread)?;
         let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
-        for (rule, alert) in case.alarms(&self.rules, self.alarmed, step.now) {
+        for (rule, alert) in case.alarms(&self.rules, since, step.now) {
             let notice = Notice::Clock { thread: *thread, rule, percent: alert.percent, at: alert.at };
             step.out.push(Output::Notify(notice));
         }
@@ -165,7 +189,9 @@ impl Engine {
 
     pub(super) fn wake<P>(&self, step: &mut Step<'_, P>) {
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        step.out.extend(self.outbox.wake_at().into_iter().chain(alarm).min().map(Output::WakeAt));
+        let sign = (self.size > self.signed && !self.signing).then_some(self.sign_after);
+        let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign);
+        step.out.extend(wakes.min().map(Output::WakeAt));
     }
 }
 

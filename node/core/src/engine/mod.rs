@@ -87,11 +87,13 @@ pub enum Input {
     Signed(JobId, Option<Vec<Signature>>),
     /// A record is on disk and the index follows it.
     Appended(JobId, Appended),
-    /// A record could not be appended now (disk full, read-only): nothing of it was written. With the
-    /// stable code of the reason.
-    NotAppended(JobId, &'static str),
+    /// All records put out and not yet on disk could not be appended (disk full, read-only): nothing of
+    /// them was written. With the stable code of the reason.
+    NotAppended(Vec<JobId>, &'static str),
     /// A checkpoint of this size is signed.
     CheckpointSigned(u64),
+    /// A checkpoint could not be kept now.
+    CheckpointFailed,
     /// The link could not take a delivery now.
     LinkBusy(PartyCode, EventId),
     /// A peer is reachable.
@@ -137,8 +139,6 @@ pub enum Output {
     Append {
         /// Comes back in `Appended` or `NotAppended`.
         job: JobId,
-        /// Rises when an append failed: what was put out before under a lower epoch must fail too.
-        epoch: u64,
         /// The record.
         record: Box<Record>,
     },
@@ -266,11 +266,11 @@ pub struct Engine {
     busy: BTreeMap<ThreadId, VecDeque<Waiting>>,
     commands: BTreeSet<[u8; 16]>,
     numbers: BTreeMap<(PartyCode, i32), u64>,
-    epoch: u64,
     last_recorded: Time,
     size: u64,
     signed: u64,
     signing: bool,
+    sign_after: Time,
     answers: BTreeMap<LedgerIndex, Vec<(Ticket, EventId, RecordKind)>>,
     alarms: BTreeSet<(Time, ThreadId)>,
     alarm_of: BTreeMap<ThreadId, Time>,
@@ -317,11 +317,11 @@ impl Engine {
             busy: BTreeMap::new(),
             commands: BTreeSet::new(),
             numbers: BTreeMap::new(),
-            epoch: 0,
             last_recorded,
             size,
             signed: 0,
             signing: false,
+            sign_after: Time(0),
             answers: BTreeMap::new(),
             alarms: BTreeSet::new(),
             alarm_of: BTreeMap::new(),
@@ -351,7 +351,8 @@ impl Engine {
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
             Input::Signed(job, signatures) => self.on_signed(&mut step, job, signatures)?,
             Input::Appended(job, appended) => self.on_appended(&mut step, job, &appended)?,
-            Input::NotAppended(job, code) => self.on_not_appended(&mut step, job, code)?,
+            Input::NotAppended(jobs, code) => self.on_not_appended(&mut step, jobs, code)?,
+            Input::CheckpointFailed => self.on_checkpoint_failed(now),
             Input::CheckpointSigned(size) => self.on_checkpoint_signed(&mut step, size)?,
             Input::LinkBusy(peer, event) => self.outbox.retry(&peer, &event, 0, now),
             Input::Up(peer) => self.on_up(&mut step, &peer)?,
@@ -382,7 +383,7 @@ impl Engine {
 
     fn append<P>(&mut self, step: &mut Step<'_, P>, job: Job, record: Record) {
         let job = self.job(job);
-        step.out.push(Output::Append { job, epoch: self.epoch, record: Box::new(record) });
+        step.out.push(Output::Append { job, record: Box::new(record) });
     }
 
     /// The time of record: never earlier than the record before (the index orders equals).
@@ -461,7 +462,7 @@ impl Engine {
             Job::Own(own) => self.own_appended(step, *own, index)?,
             Job::Receive { ticket, event, thread } => {
                 self.owe_answer(index, ticket, event, RecordKind::EventReceived);
-                self.watch_clocks(step.index, &thread, step.now)?;
+                self.clocks_changed(step, &thread)?;
                 self.release(step, &thread)?;
             }
             Job::Refuse(refuse) => {
@@ -476,15 +477,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Not recorded: numbers given out since are taken back, and whoever waits is told to try again.
+    /// Not recorded: all numbers given out since the last record on disk are taken back at once, and
+    /// whoever waits is told to try again. No number is given out before this returns.
     fn on_not_appended<P: Pairs>(
         &mut self,
         step: &mut Step<'_, P>,
-        id: JobId,
+        jobs: Vec<JobId>,
         code: &'static str,
     ) -> Result<(), EngineFault> {
-        self.epoch += 1;
         self.numbers.clear();
+        jobs.into_iter().try_for_each(|job| self.give_up(step, job, code))
+    }
+
+    fn give_up<P: Pairs>(&mut self, step: &mut Step<'_, P>, id: JobId, code: &'static str) -> Result<(), EngineFault> {
         match self.take_job(id)? {
             Job::Own(own) => self.own_failed(step, *own, code)?,
             Job::Receive { ticket, event, thread } => {

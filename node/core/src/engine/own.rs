@@ -103,11 +103,18 @@ impl Engine {
             [] if act.recipients.is_empty() || act.recipients.contains(&self.us.party) => {
                 Err(not_done("request.unknown", "no such request here, and a new one must name the other Party"))
             }
+            [] if act.recipients.len() != 1 => {
+                Err(not_done("request.not-two-sided", "a request of this procedure goes to one Party"))
+            }
             [] => Ok(opening(&act.recipients)),
             [thread, ..] => {
                 let row = step.index.thread(thread)?.ok_or(IndexFault::Damaged)?;
                 let members = row.members.iter().map(|code| PartyCode::parse(code)).collect::<Result<_, _>>();
-                let members = members.map_err(|_| IndexFault::Damaged)?;
+                let members: BTreeSet<PartyCode> = members.map_err(|_| IndexFault::Damaged)?;
+                let named: BTreeSet<PartyCode> = act.recipients.iter().chain([&self.us.party]).cloned().collect();
+                if !act.recipients.is_empty() && named != members {
+                    return Ok(Err(not_done("request.id-taken", "this request id stands for a request to others")));
+                }
                 Ok(Place { thread: *thread, members, rows: step.index.events(thread)? })
             }
         })
@@ -271,7 +278,7 @@ impl Engine {
         let thread = own.header.thread;
         let done = Done { event: event_id(&own.header.to_wire()), thread, index };
         step.out.push(Output::Reply(own.ticket, Ok(done)));
-        self.watch_clocks(step.index, &thread, step.now)?;
+        self.clocks_changed(step, &thread)?;
         self.release(step, &thread)
     }
 

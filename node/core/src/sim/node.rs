@@ -38,7 +38,7 @@ pub(super) struct World {
 struct Disk {
     synced: Vec<Record>,
     written: VecDeque<(JobId, Record)>,
-    queued: VecDeque<(JobId, u64, Record)>,
+    queued: VecDeque<(JobId, Record)>,
 }
 
 pub(super) struct SimNode {
@@ -56,7 +56,6 @@ pub(super) struct SimNode {
     tree: Tree,
     note: Vec<u8>,
     signed: u64,
-    failed_epoch: Option<u64>,
     alarmed: Time,
     inbox: VecDeque<Input>,
     out: Vec<(PartyCode, Frame)>,
@@ -85,7 +84,6 @@ impl SimNode {
             tree: Tree::new(),
             note: Vec::new(),
             signed: 0,
-            failed_epoch: None,
             alarmed: now,
             inbox: VecDeque::new(),
             out: Vec::new(),
@@ -173,7 +171,7 @@ impl SimNode {
             Output::Sign { job, message } => {
                 self.inbox.push_back(Input::Signed(job, self.keys.record.sign_pair(&message).ok()));
             }
-            Output::Append { job, epoch, record } => self.disk.queued.push_back((job, epoch, *record)),
+            Output::Append { job, record } => self.disk.queued.push_back((job, *record)),
             Output::SignCheckpoint(size) => {
                 let root = self.tree.root_at(size).expect("a size on disk");
                 let checkpoint = Checkpoint { origin: self.us.origin.clone(), size, root };
@@ -209,17 +207,19 @@ impl SimNode {
         frame(&stored).expect("the record is of the kind it is used as")
     }
 
-    /// The disk writes some of what is queued, without syncing it.
+    /// The disk writes some of what is queued, without syncing it; a full one refuses all of it, once
+    /// nothing is in flight any more.
     pub(super) fn write(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some((job, epoch, record)) = self.disk.queued.pop_front() else { return };
-            if self.disk_full || self.failed_epoch.is_some_and(|failed| epoch <= failed) {
-                self.failed_epoch = self.failed_epoch.max(Some(epoch));
-                self.inbox.push_back(Input::NotAppended(job, "store.disk-full"));
-            } else {
-                self.disk.written.push_back((job, record));
+        if self.disk_full {
+            if self.disk.written.is_empty() && !self.disk.queued.is_empty() {
+                let jobs = self.disk.queued.drain(..).map(|(job, _)| job).collect();
+                // As in the node: taken in before anything else, so that no number is given out between.
+                self.inbox.push_front(Input::NotAppended(jobs, "store.disk-full"));
             }
+            return;
         }
+        let count = count.min(self.disk.queued.len());
+        self.disk.written.extend(self.disk.queued.drain(..count));
     }
 
     /// The disk syncs what was written; the index follows; the engine learns.
@@ -253,7 +253,6 @@ impl SimNode {
         self.inbox.clear();
         self.out.clear();
         self.answering.clear();
-        self.failed_epoch = None;
         self.wake = None;
         (self.note, self.signed) = (Vec::new(), 0);
         for record in survivors {

@@ -228,7 +228,7 @@ fn clocks_raise_their_alarms_once() {
             crate::engine::Notice::Clock { percent, .. } => *percent,
         })
         .collect();
-    assert_eq!(percents.len() % 4, 0, "every clock raises 50, 80, 95 and 100: {percents:?}");
+    assert_eq!(percents.len() % 4, 0, "every clock raises 50, 80, 95 and 100, once: {percents:?}");
     assert!(percents.starts_with(&[50, 80, 95, 100]), "{percents:?}");
 }
 
@@ -237,6 +237,7 @@ fn clocks_raise_their_alarms_once() {
 #[test]
 fn a_clock_far_behind_stops_own_events_only() {
     let mut sim = quiet();
+    sim.now = sim.now.plus_ms(3_600_000); // well after the founding
     let request = open(&mut sim);
     let right = sim.now;
     sim.now = Time(right.0 - 180_000);
@@ -253,4 +254,40 @@ fn a_clock_far_behind_stops_own_events_only() {
     let received = sim.nodes[0].ledger().last().expect("a record");
     assert_eq!(received.kind, RecordKind::EventReceived);
     sim.check_always();
+}
+
+/// A mark that lies in the past when its event arrives is raised at once, not never.
+#[test]
+fn a_mark_already_past_is_raised_on_arrival() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    act(&mut sim, 1, request, "acknowledge").expect("taken up");
+    let (_, frames) = act_only(&mut sim, 1, request, "preserve").expect("preserved");
+    sim.now = sim.now.plus_ms(80 * 24 * 3_600_000);
+    hand_over(&mut sim, 1, &frames);
+    let _ = work(&mut sim, 0);
+    assert!(!sim.nodes[0].notices.is_empty(), "more than half of the clock has run");
+}
+
+/// A request id stands for one request to one Party: it is never sealed to somebody else.
+#[test]
+fn a_request_id_is_not_used_for_somebody_else() {
+    let mut sim = Sim::new(1, 3);
+    sim.faults = false;
+    let request = RequestId::new([7; 16]);
+    let opening = sim.act(0, request, "request");
+    sim.nodes[0].command(opening.clone());
+    let _ = work(&mut sim, 0);
+    let mut check = |recipients: &[&str], id: [u8; 16], expected: &str| {
+        let recipients = recipients.iter().map(|party| founded::code(party)).collect();
+        let command_id = sim.chance.bytes();
+        let act = Act { command_id, recipients, request: RequestId::new(id), ..opening.clone() };
+        sim.nodes[0].command(act);
+        let _ = work(&mut sim, 0);
+        let (_, result) = sim.nodes[0].replies.pop().expect("a reply");
+        assert_eq!(result.expect_err("not done").code, expected);
+    };
+    check(&["XC"], [7; 16], "request.id-taken");
+    check(&["XB", "XC"], [8; 16], "request.not-two-sided");
+    check(&[], [8; 16], "request.unknown");
 }
