@@ -4,6 +4,7 @@
 mod crash;
 mod demo;
 mod disk;
+mod index;
 mod mistakes;
 mod rig;
 mod tidy;
