@@ -30,16 +30,12 @@ use crate::{
     handle::{Command, PeerStatus, Status, View},
     keys::Keyring,
     net::{Net, NetEvent, Reply},
-    store::{SledPairs, StoreFault},
+    store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
     time,
 };
 
 /// Workers at once: more than the cores, since some wait for the disk.
 const WORKERS_MAX: usize = 16;
-/// Records of one batch: what one write and one sync carry well (SPEC `[F-3]`).
-const BATCH_RECORDS_MAX: usize = 256;
-/// Bytes of bodies in one batch: four envelopes of the largest size.
-const BATCH_BYTES_MAX: usize = 4 << 20;
 /// What a frame holds beside its parts, generously.
 const FRAME_REST: usize = 1 << 10;
 /// A read-only node waits for a person.

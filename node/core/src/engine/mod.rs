@@ -396,13 +396,9 @@ impl Engine {
         Moment { trust, recorded: self.record_time(step.now), salt: step.fresh() }
     }
 
-    /// Marks a thread busy; false if it is already, or the house is full.
-    fn occupy(&mut self, thread: ThreadId) -> bool {
-        let free = !self.busy.contains_key(&thread);
-        if free {
-            self.busy.insert(thread, VecDeque::new());
-        }
-        free
+    /// Marks a thread busy; whoever asks has seen that it is free.
+    fn occupy(&mut self, thread: ThreadId) {
+        self.busy.entry(thread).or_default();
     }
 
     /// Puts something behind a busy thread, or gives it back when there is no room.
