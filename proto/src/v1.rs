@@ -805,6 +805,253 @@ impl Lane {
         }
     }
 }
+/// What was put under seal together: the plaintext of a vault object of its own. Named by its digest in
+/// the custody statement that seals it and in the event that hands it over; both are signed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Manifest {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// the request it answers
+    #[prost(bytes = "vec", tag = "2")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    /// Party that put the items under seal
+    #[prost(string, tag = "3")]
+    pub giver: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub sealed_ms: u64,
+    /// source, seizure, acquisition: the form <procedure>/seal
+    #[prost(message, optional, tag = "6")]
+    pub record: ::core::option::Option<Body>,
+    /// ascending by path, no path twice
+    #[prost(message, repeated, tag = "7")]
+    pub items: ::prost::alloc::vec::Vec<Item>,
+    /// ascending by path: what was found and carries no bytes here
+    #[prost(message, repeated, tag = "8")]
+    pub unsealed: ::prost::alloc::vec::Vec<Unsealed>,
+}
+/// One piece of evidence.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Item {
+    /// 16 random bytes
+    #[prost(bytes = "vec", tag = "1")]
+    pub item_id: ::prost::alloc::vec::Vec<u8>,
+    /// names from the folder down, as the file system had them
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// bytes of plaintext
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// of the plaintext: for courts
+    #[prost(bytes = "vec", tag = "4")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+    /// BLAKE3 of the sealed object: for transfer and storage
+    #[prost(bytes = "vec", tag = "5")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// what the file system said
+    #[prost(sint64, tag = "6")]
+    pub modified_ms: i64,
+    /// as its first bytes show; empty if they show nothing
+    #[prost(string, tag = "7")]
+    pub media_type: ::prost::alloc::string::String,
+    /// it changed while it was read: what was read is what is sealed
+    #[prost(bool, tag = "8")]
+    pub changed: bool,
+    /// items it was made from, ascending
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub derived_from: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unsealed {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(enumeration = "UnsealedKind", tag = "2")]
+    pub kind: i32,
+    /// of a symbolic link
+    #[prost(bytes = "vec", tag = "3")]
+    pub target: ::prost::alloc::vec::Vec<u8>,
+}
+/// One link of the chain of custody that is no act of the thread. Kept in the ledger of the Party that
+/// signs it. Payload type application/vnd.comity.custody.v1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Custody {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub authority: ::prost::alloc::string::String,
+    /// the signer's ledger origin
+    #[prost(string, tag = "4")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "5")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "CustodyAct", tag = "6")]
+    pub act: i32,
+    #[prost(uint64, tag = "7")]
+    pub time_ms: u64,
+    /// SHA-256 of the manifest
+    #[prost(bytes = "vec", tag = "8")]
+    pub manifest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "9")]
+    pub items: u64,
+    /// of plaintext, all items together
+    #[prost(uint64, tag = "10")]
+    pub bytes: u64,
+    /// release, verify: the event that handed over; else empty
+    #[prost(bytes = "vec", tag = "11")]
+    pub delivery: ::prost::alloc::vec::Vec<u8>,
+    /// release: the event that accepted the terms; else empty
+    #[prost(bytes = "vec", tag = "12")]
+    pub acceptance: ::prost::alloc::vec::Vec<u8>,
+    /// record id of this Party's custody statement before about this manifest; empty if first
+    #[prost(bytes = "vec", tag = "13")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
+}
+/// Taker to giver on /comity/evidence/1. A stream carries any number of asks; each is answered in turn.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ask {
+    /// the event that handed over
+    #[prost(bytes = "vec", tag = "1")]
+    pub delivery: ::prost::alloc::vec::Vec<u8>,
+    #[prost(oneof = "ask::What", tags = "2, 3")]
+    pub what: ::core::option::Option<ask::What>,
+}
+/// Nested message and enum types in `Ask`.
+pub mod ask {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        #[prost(message, tag = "2")]
+        Groups(super::Groups),
+        #[prost(message, tag = "3")]
+        Keys(super::KeyPage),
+    }
+}
+/// Everything of one object from a group of 16 KiB on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Groups {
+    #[prost(bytes = "vec", tag = "1")]
+    pub item_id: ::prost::alloc::vec::Vec<u8>,
+    /// counted from 0
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+}
+/// The keys of items in the manifest's order. The manifest's own key needs no page: see \[T-4\].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPage {
+    /// counted from 0
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    /// the manifest's own key instead
+    #[prost(bool, tag = "2")]
+    pub manifest: bool,
+}
+/// Giver to taker, once for each ask.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Grant {
+    #[prost(oneof = "grant::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<grant::Outcome>,
+}
+/// Nested message and enum types in `Grant`.
+pub mod grant {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// bytes of the object; its groups follow, verifiable
+        #[prost(uint64, tag = "1")]
+        Size(u64),
+        /// SealedBody of ItemKeys
+        #[prost(bytes, tag = "2")]
+        Keys(::prost::alloc::vec::Vec<u8>),
+        #[prost(message, tag = "3")]
+        Denied(super::Retry),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ItemKeys {
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<ItemKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemKey {
+    #[prost(bytes = "vec", tag = "1")]
+    pub item_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UnsealedKind {
+    Unspecified = 0,
+    /// never followed; its target is recorded
+    SymbolicLink = 1,
+    /// the system did not let it be read
+    Unreadable = 2,
+    /// pipe, socket or device
+    Special = 3,
+    EmptyFolder = 4,
+}
+impl UnsealedKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNSEALED_KIND_UNSPECIFIED",
+            Self::SymbolicLink => "UNSEALED_KIND_SYMBOLIC_LINK",
+            Self::Unreadable => "UNSEALED_KIND_UNREADABLE",
+            Self::Special => "UNSEALED_KIND_SPECIAL",
+            Self::EmptyFolder => "UNSEALED_KIND_EMPTY_FOLDER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNSEALED_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "UNSEALED_KIND_SYMBOLIC_LINK" => Some(Self::SymbolicLink),
+            "UNSEALED_KIND_UNREADABLE" => Some(Self::Unreadable),
+            "UNSEALED_KIND_SPECIAL" => Some(Self::Special),
+            "UNSEALED_KIND_EMPTY_FOLDER" => Some(Self::EmptyFolder),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CustodyAct {
+    Unspecified = 0,
+    /// items were put under seal
+    Seal = 1,
+    /// their keys were released to the taker, who had accepted the terms
+    Release = 2,
+    /// all that arrived was read again: both digests of every item hold
+    Verify = 3,
+}
+impl CustodyAct {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CUSTODY_ACT_UNSPECIFIED",
+            Self::Seal => "CUSTODY_ACT_SEAL",
+            Self::Release => "CUSTODY_ACT_RELEASE",
+            Self::Verify => "CUSTODY_ACT_VERIFY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CUSTODY_ACT_UNSPECIFIED" => Some(Self::Unspecified),
+            "CUSTODY_ACT_SEAL" => Some(Self::Seal),
+            "CUSTODY_ACT_RELEASE" => Some(Self::Release),
+            "CUSTODY_ACT_VERIFY" => Some(Self::Verify),
+            _ => None,
+        }
+    }
+}
 /// The payload of one record frame in a ledger segment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Frame {
