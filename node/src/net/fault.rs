@@ -55,11 +55,12 @@ impl NetFault {
     }
 }
 
-/// Why a frame was not taken. What is owed stays owed: the caller keeps it and tries again.
+/// Why a frame was not taken or an evidence stream not opened. What is owed stays owed: the caller
+/// keeps it and tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFault {
     /// No link to this Party; an `Up` event will say when there is.
-    #[error("net.not-connected: the frame is not taken; there is no link to this Party; wait until it is up")]
+    #[error("net.not-connected: nothing is sent; there is no link to this Party; wait until it is up")]
     NotConnected,
     /// The window is full; an `Answer` or `Unanswered` event frees a place.
     #[error("net.window-full: the frame is not taken; too much is unanswered; wait for an answer")]
@@ -67,6 +68,17 @@ pub enum SendFault {
     /// Longer than its limit; it can never be sent.
     #[error("net.too-large: the frame is not taken; it is empty or exceeds its limit; send an attachment instead")]
     TooLarge,
+    /// As many evidence streams to this Party are open as may be.
+    #[error("net.streams-full: no evidence stream is opened; too many to this Party are open; end one first")]
+    StreamsFull,
+    /// The peer is connected but does not speak the evidence protocol.
+    #[error(
+        "net.no-evidence: no evidence stream is opened; the peer does not speak /comity/evidence/1; upgrade one side"
+    )]
+    NoEvidence,
+    /// The peer did not answer in time.
+    #[error("net.no-answer: no evidence stream is opened; the peer did not answer in time; try again later")]
+    NoAnswer,
 }
 
 impl SendFault {
@@ -77,6 +89,9 @@ impl SendFault {
             Self::NotConnected => "net.not-connected",
             Self::Full => "net.window-full",
             Self::TooLarge => "net.too-large",
+            Self::StreamsFull => "net.streams-full",
+            Self::NoEvidence => "net.no-evidence",
+            Self::NoAnswer => "net.no-answer",
         }
     }
 }
@@ -212,7 +227,14 @@ mod tests {
             LinkEnd::WrongPeer,
             LinkEnd::TooMany,
         ];
-        let sends = [SendFault::NotConnected, SendFault::Full, SendFault::TooLarge];
+        let sends = [
+            SendFault::NotConnected,
+            SendFault::Full,
+            SendFault::TooLarge,
+            SendFault::StreamsFull,
+            SendFault::NoEvidence,
+            SendFault::NoAnswer,
+        ];
         let text = String::new;
         let faults = [
             NetFault::KeyLogSet,

@@ -1,35 +1,63 @@
-//! The gate: which PeerIds may stay connected, and the deliver streams of those that do.
+//! The gate: which PeerIds may stay connected, and the streams of those that do.
 //!
 //! A connection whose PeerId the roster does not name, or that answers at another Party's address,
 //! is refused right after its handshake, before any stream exists. (A lobby for strangers, who may
 //! then speak the roster protocol and nothing else, takes its place here in `admit`.) For the
-//! others the gate opens and accepts streams and hands them to the loop with the connection they
-//! belong to. `libp2p-stream` would do nearly this, but picks any connection of a peer, drops
-//! inbound streams when its one-place channel is full, and keeps a sender for every connection
-//! that ever was.
+//! others the gate opens and accepts the streams of each [`Protocol`] on the connection it is told,
+//! and hands them to the loop with the connection they belong to; only an evidence stream of ours
+//! goes straight to whoever asked for it. `libp2p-stream` would do nearly this, but picks any
+//! connection of a peer, drops inbound streams when its one-place channel is full, and keeps a
+//! sender for every connection that ever was.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    future::{Ready, ready},
+    iter, slice,
     task::{Context, Poll},
 };
 
 use comity_core::ids::PartyCode;
 use libp2p::{
-    Multiaddr, PeerId, Stream, StreamProtocol,
-    core::{Endpoint, transport::PortUse, upgrade::ReadyUpgrade},
+    Multiaddr, PeerId, Stream,
+    core::{
+        Endpoint,
+        transport::PortUse,
+        upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
+    },
     swarm::{
         ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, SubstreamProtocol, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandlerInEvent, THandlerOutEvent, ToSwarm,
         handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
+use tokio_util::sync::CancellationToken;
 
-use super::roster::Roster;
+use super::{
+    SendFault,
+    evidence::{EVIDENCE_MAX, Opening},
+    roster::Roster,
+};
 
-/// The protocol of deliveries and their answers.
-pub(super) const DELIVER: StreamProtocol = StreamProtocol::new("/comity/deliver/1");
+/// What a stream is for. Its name is what the two sides agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Deliveries and their answers.
+    Deliver,
+    /// Evidence.
+    Evidence,
+}
 
-/// Something about the deliver streams of one connection.
+impl AsRef<str> for Protocol {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Deliver => "/comity/deliver/1",
+            Self::Evidence => "/comity/evidence/1",
+        }
+    }
+}
+
+/// Something about the streams of one connection.
 #[derive(Debug)]
 pub(super) struct Passage {
     pub(super) connection: ConnectionId,
@@ -39,12 +67,14 @@ pub(super) struct Passage {
 /// What came through.
 #[derive(Debug)]
 pub(super) enum What {
-    /// The stream we asked for.
+    /// The deliver stream we asked for.
     Opened(Stream),
-    /// The stream we asked for could not be opened.
+    /// The deliver stream we asked for could not be opened.
     Unopened,
-    /// A stream the peer opened.
+    /// A deliver stream the peer opened.
     Accepted(Stream),
+    /// An evidence stream the peer opened, and what cuts it with its connection.
+    Evidence(Stream, CancellationToken),
 }
 
 /// Why the gate did not let a connection through.
@@ -52,19 +82,27 @@ pub(super) enum What {
 #[error("this peer is not admitted")]
 pub(super) struct Unadmitted;
 
-/// Admission and deliver streams.
-#[derive(Default)]
+/// Admission and streams.
 pub(super) struct Gate {
+    /// What a connection may be used for.
+    offer: &'static [Protocol],
     roster: Roster,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
-    /// Requests to open a stream; at most one per connection.
-    asked: VecDeque<(PeerId, ConnectionId)>,
+    /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
+    /// evidence streams per Party.
+    asked: VecDeque<(PeerId, ConnectionId, Ask)>,
     /// Streams on their way to the loop, which takes them before anything new is polled.
     passed: VecDeque<Passage>,
 }
 
 impl Gate {
+    /// A gate nobody passes until it has a roster.
+    pub(super) fn new(offer: &'static [Protocol]) -> Self {
+        let (roster, expected) = (Roster::default(), BTreeMap::new());
+        Self { offer, roster, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+    }
+
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
     pub(super) fn set_roster(&mut self, roster: Roster) {
         self.roster = roster;
@@ -80,22 +118,22 @@ impl Gate {
         self.expected.insert(connection, party);
     }
 
-    /// Asks for a deliver stream on a connection.
-    pub(super) fn open(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.asked.push_back((peer, connection));
+    /// Asks for a stream on a connection.
+    pub(super) fn open(&mut self, peer: PeerId, connection: ConnectionId, ask: Ask) {
+        self.asked.push_back((peer, connection, ask));
     }
 
-    fn admit(&mut self, connection: ConnectionId, peer: &PeerId) -> Result<Deliver, ConnectionDenied> {
+    fn admit(&mut self, connection: ConnectionId, peer: &PeerId) -> Result<Door, ConnectionDenied> {
         let expected = self.expected.remove(&connection);
         match self.roster.party(peer) {
-            Some(party) if expected.is_none_or(|expected| expected == *party) => Ok(Deliver::default()),
+            Some(party) if expected.is_none_or(|expected| expected == *party) => Ok(Door::new(self.offer)),
             _ => Err(ConnectionDenied::new(Unadmitted)),
         }
     }
 }
 
 impl NetworkBehaviour for Gate {
-    type ConnectionHandler = Deliver;
+    type ConnectionHandler = Door;
     type ToSwarm = Passage;
 
     fn handle_established_inbound_connection(
@@ -104,7 +142,7 @@ impl NetworkBehaviour for Gate {
         peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
-    ) -> Result<Deliver, ConnectionDenied> {
+    ) -> Result<Door, ConnectionDenied> {
         self.admit(connection, &peer)
     }
 
@@ -115,7 +153,7 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
-    ) -> Result<Deliver, ConnectionDenied> {
+    ) -> Result<Door, ConnectionDenied> {
         self.admit(connection, &peer)
     }
 
@@ -134,71 +172,169 @@ impl NetworkBehaviour for Gate {
             return Poll::Ready(ToSwarm::GenerateEvent(passage));
         }
         match self.asked.pop_front() {
-            Some((peer_id, connection)) => {
+            Some((peer_id, connection, event)) => {
                 let handler = NotifyHandler::One(connection);
-                Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event: Open })
+                Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event })
             }
             None => Poll::Pending,
         }
     }
 }
 
-/// Tells one connection to open its deliver stream.
+/// Tells one connection to open a stream. It travels with the stream through negotiation, so any
+/// number may be under way at once.
 #[derive(Debug)]
-pub(super) struct Open;
-
-/// The deliver streams of one connection.
-#[derive(Default)]
-pub(super) struct Deliver {
-    wanted: bool,
-    passed: VecDeque<What>,
+pub(super) enum Ask {
+    /// The deliver stream.
+    Deliver,
+    /// An evidence stream, for whoever waits for it.
+    Evidence(Opening),
 }
 
-/// Streams waiting to be handed over on one connection. A peer needs one; a second may cross the
-/// end of the first.
+impl Ask {
+    fn offer(&self) -> Offer {
+        match self {
+            Self::Deliver => Offer(&[Protocol::Deliver]),
+            Self::Evidence(_) => Offer(&[Protocol::Evidence]),
+        }
+    }
+
+    fn opened(self, stream: Stream, cut: &CancellationToken) -> Option<What> {
+        match self {
+            Self::Deliver => return Some(What::Opened(stream)),
+            Self::Evidence(opening) => opening.opened(stream, cut.clone()),
+        }
+        None
+    }
+
+    fn failed(self, why: &StreamUpgradeError<Infallible>) -> Option<What> {
+        match (self, why) {
+            (Self::Deliver, _) => return Some(What::Unopened),
+            (Self::Evidence(opening), StreamUpgradeError::NegotiationFailed) => opening.failed(SendFault::NoEvidence),
+            (Self::Evidence(opening), StreamUpgradeError::Timeout) => opening.failed(SendFault::NoAnswer),
+            (Self::Evidence(opening), _) => opening.failed(SendFault::NotConnected),
+        }
+        None
+    }
+}
+
+/// The protocols a stream may be for. Agreeing on one is all there is to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer(&'static [Protocol]);
+
+impl UpgradeInfo for Offer {
+    type Info = Protocol;
+    type InfoIter = iter::Copied<slice::Iter<'static, Protocol>>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.0.iter().copied()
+    }
+}
+
+impl<S: Send + 'static> InboundUpgrade<S> for Offer {
+    type Output = (Protocol, S);
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Output, Infallible>>;
+
+    fn upgrade_inbound(self, stream: S, agreed: Protocol) -> Self::Future {
+        ready(Ok((agreed, stream)))
+    }
+}
+
+impl<S: Send + 'static> OutboundUpgrade<S> for Offer {
+    type Output = (Protocol, S);
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Output, Infallible>>;
+
+    fn upgrade_outbound(self, stream: S, agreed: Protocol) -> Self::Future {
+        ready(Ok((agreed, stream)))
+    }
+}
+
+/// The streams of one connection.
+pub(super) struct Door {
+    offer: &'static [Protocol],
+    asked: VecDeque<Ask>,
+    passed: VecDeque<What>,
+    /// Cuts the evidence streams of this connection when it ends, however it ends.
+    cut: CancellationToken,
+}
+
+impl Door {
+    fn new(offer: &'static [Protocol]) -> Self {
+        Self { offer, asked: VecDeque::new(), passed: VecDeque::new(), cut: CancellationToken::new() }
+    }
+
+    /// Beyond the limit an inbound stream is dropped, which resets it: the peer is not playing fair.
+    /// Evidence has places of its own, so that it never crowds out a deliver stream.
+    fn accept(&mut self, protocol: Protocol, stream: Stream) {
+        let evidence = self.passed.iter().filter(|what| matches!(what, What::Evidence(..))).count();
+        let others = self.passed.len() - evidence;
+        match protocol {
+            Protocol::Deliver if others < WAITING_MAX => self.passed.push_back(What::Accepted(stream)),
+            Protocol::Evidence if evidence < EVIDENCE_MAX => {
+                self.passed.push_back(What::Evidence(stream, self.cut.clone()));
+            }
+            Protocol::Deliver | Protocol::Evidence => {}
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.cut.cancel();
+    }
+}
+
+/// Deliver streams waiting to be handed over on one connection. A peer needs one; a second may
+/// cross the end of the first.
 const WAITING_MAX: usize = 4;
 
-impl ConnectionHandler for Deliver {
-    type FromBehaviour = Open;
+impl ConnectionHandler for Door {
+    type FromBehaviour = Ask;
     type ToBehaviour = What;
-    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundProtocol = Offer;
+    type OutboundProtocol = Offer;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = ();
+    type OutboundOpenInfo = Ask;
 
-    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
-        SubstreamProtocol::new(ReadyUpgrade::new(DELIVER), ())
+    fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
+        SubstreamProtocol::new(Offer(self.offer), ())
     }
 
-    fn on_behaviour_event(&mut self, Open: Open) {
-        self.wanted = true;
+    fn on_behaviour_event(&mut self, ask: Ask) {
+        self.asked.push_back(ask);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), What>> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Offer, Ask, What>> {
         if let Some(what) = self.passed.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(what));
         }
-        if std::mem::take(&mut self.wanted) {
-            let protocol = self.listen_protocol();
+        if let Some(ask) = self.asked.pop_front() {
+            let protocol = SubstreamProtocol::new(ask.offer(), ask);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>) {
+    /// Called once the connection is given up, before anything waits for a line that may be dead.
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Option<What>> {
+        self.cut.cancel();
+        Poll::Ready(None)
+    }
+
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Offer, Offer, (), Ask>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. })
-                if self.passed.len() < WAITING_MAX =>
-            {
-                self.passed.push_back(What::Accepted(protocol));
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: (agreed, stream), .. }) => {
+                self.accept(agreed, stream);
             }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
-                self.passed.push_back(What::Opened(protocol));
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: (_, stream), info }) => {
+                self.passed.extend(info.opened(stream, &self.cut));
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { .. }) => self.passed.push_back(What::Unopened),
-            // An inbound stream beyond the limit is dropped, which resets it: the peer is not playing
-            // fair. Protocol lists and address changes mean nothing here.
-            _ => {}
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                self.passed.extend(info.failed(&error));
+            }
+            _ => {} // protocol lists and address changes mean nothing here
         }
     }
 }

@@ -18,17 +18,25 @@ use libp2p::{
         ConnectedPoint,
         muxing::StreamMuxerBox,
         transport::{Boxed, timeout::TransportTimeout},
-        upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _, Version},
+        upgrade::Version,
     },
     dns, identify,
     identity::Keypair,
     ping,
     swarm::{Config, NetworkBehaviour},
-    tcp, yamux,
+    tcp,
 };
 use multistream_select::{Negotiated, dialer_select_proto, listener_select_proto};
 
-use super::{LinkEnd, gate::Gate, roster::bare, tls::Tls};
+use super::{
+    LinkEnd,
+    evidence::EVIDENCE_MAX,
+    gate::{Gate, Protocol},
+    muxer::Muxer,
+    roster::bare,
+    tls::Tls,
+    whole::Gulps,
+};
 
 /// The behaviours of a node. Their order is the order in which they may refuse a connection.
 #[derive(NetworkBehaviour)]
@@ -54,8 +62,15 @@ impl Pulse {
     pub(super) const STEADY: Self = Self { every: Duration::from_secs(6), silence: Duration::from_secs(18) };
 }
 
-/// Builds the swarm for an identity.
-pub(super) fn lay(identity: &Keypair, tls: Tls, agent: String, pulse: Pulse, handshakes: Handshakes) -> Swarm<Ground> {
+/// Builds the swarm for an identity that offers these protocols.
+pub(super) fn lay(
+    identity: &Keypair,
+    tls: Tls,
+    offer: &'static [Protocol],
+    agent: String,
+    pulse: Pulse,
+    handshakes: Handshakes,
+) -> Swarm<Ground> {
     let about = identify::Config::new("/comity/1".to_owned(), identity.public())
         .with_agent_version(agent)
         .with_hide_listen_addrs(true)
@@ -65,7 +80,7 @@ pub(super) fn lay(identity: &Keypair, tls: Tls, agent: String, pulse: Pulse, han
         .with_max_established_per_peer(Some(PER_PEER_MAX));
     let ground = Ground {
         limits: connection_limits::Behaviour::new(limits),
-        gate: Gate::default(),
+        gate: Gate::new(offer),
         identify: identify::Behaviour::new(about),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(pulse.every).with_timeout(pulse.silence)),
     };
@@ -112,21 +127,13 @@ where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let dialing = end.is_dialer();
-    let socket = agree(socket, "/tls/1.0.0", dialing).await?;
+    let socket = Gulps::new(agree(socket, "/tls/1.0.0", dialing).await?);
     let shaken = tls.shake(socket, dialing).await.inspect_err(|end_code| {
         tracing::debug!(target: "net", code = end_code.code(), address = %end.get_remote_address(), "handshake");
     })?;
     let stream = agree(shaken.stream, "/yamux/1.0.0", dialing).await?;
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(STREAMS_MAX);
-    let muxer = if dialing {
-        config.upgrade_outbound(stream, "/yamux/1.0.0").await
-    } else {
-        config.upgrade_inbound(stream, "/yamux/1.0.0").await
-    };
-    let muxer = muxer.map_err(|_| LinkEnd::Handshake)?;
     handshakes.note(shaken.peer, end.get_remote_address(), shaken.hybrid);
-    Ok((shaken.peer, StreamMuxerBox::new(muxer)))
+    Ok((shaken.peer, StreamMuxerBox::new(Muxer::new(stream, dialing))))
 }
 
 async fn agree<C>(io: C, protocol: &'static str, dialing: bool) -> Result<Negotiated<C>, LinkEnd>
@@ -182,10 +189,9 @@ const PENDING_MAX: u32 = 64;
 /// Open connections of one admitted peer, the ones being closed included: more than a flapping
 /// line leaves behind, few enough that a hostile one gains nothing.
 const PER_PEER_MAX: u32 = 16;
-/// Streams on one connection: deliver, ping and identify each way, and room for later protocols.
-const STREAMS_MAX: usize = 32;
-/// Inbound streams being negotiated on one connection.
-const NEGOTIATING_MAX: usize = 8;
+/// Inbound streams being negotiated on one connection: all its evidence streams at once, and
+/// deliver, ping and identify. More wait in the multiplexer.
+const NEGOTIATING_MAX: usize = EVIDENCE_MAX + 8;
 /// A connection without a deliver stream closes after this long.
 const IDLE: Duration = Duration::from_secs(10);
 /// Notes of handshakes kept: more than can be between handshake and establishment at once.

@@ -1,22 +1,26 @@
 //! The network: carries frames between nodes whose transport keys the roster names.
 //!
 //! It decides who may connect, over what kind of TLS, when to dial and how much may be in flight.
-//! It never looks into a frame, keeps nothing on disk, and never promises delivery: whoever owes
-//! something keeps owing it until an answer says otherwise, and sends it again after `Down` and
-//! `Up`. This is the only room that names libp2p. Serves design 3 (admission) and 4 (protocols).
+//! It never looks into a frame or an evidence stream, keeps nothing on disk, and never promises
+//! delivery: whoever owes something keeps owing it until an answer says otherwise, and sends it
+//! again after `Down` and `Up`. This is the only room that names libp2p. Serves design 3 (admission) and 4 (protocols).
 //!
 //! Start with [`start`] and [`NetEvent`]; then `run` (the loop), `link` (the two tasks of a link),
-//! `gate` (admission), `tls` (the handshake), `frame` (the bytes on the wire).
+//! `evidence` (streams that are handed out), `gate` (admission), `tls` (the handshake), `muxer` and
+//! `whole` (many streams over one connection, at full rate), `frame` (the bytes on the wire).
 
+mod evidence;
 mod fault;
 mod frame;
 mod gate;
 mod ground;
 mod link;
+mod muxer;
 mod peer;
 mod roster;
 mod run;
 mod tls;
+mod whole;
 mod window;
 
 use std::sync::{Arc, PoisonError};
@@ -29,12 +33,14 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::{
+    evidence::{EVIDENCE_MAX, Evidence, EvidenceStream},
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
     roster::{Roster, peer_id_of},
     window::{WINDOW, WINDOW_BYTES},
 };
 use self::{
+    gate::Protocol,
     ground::{Handshakes, Pulse},
     run::{Order, Run, Shared},
     tls::Tls,
@@ -92,6 +98,14 @@ pub enum NetEvent {
     Unanswered {
         /// Who.
         party: PartyCode,
+    },
+    /// A Party opened an evidence stream; at most [`EVIDENCE_MAX`] of them are open at once. It may
+    /// come before `Up`, and it ends with its connection, whatever `Down` says.
+    Evidence {
+        /// Who.
+        party: PartyCode,
+        /// The stream; dropped, it is reset.
+        stream: EvidenceStream,
     },
     /// A Party broke the protocol of the link, which is closed.
     Misconduct {
@@ -157,7 +171,7 @@ async fn begin(
 ) -> Result<Net, NetFault> {
     let identity = roster::identity(transport);
     let handshakes = Handshakes::default();
-    let swarm = ground::lay(&identity, tls, settings.agent, pulse, handshakes.clone());
+    let swarm = ground::lay(&identity, tls, &PROTOCOLS, settings.agent, pulse, handshakes.clone());
     let shared = Arc::new(Shared::default());
     let mut run = Run::new(swarm, handshakes, events, Arc::clone(&shared), pulse.silence);
     run.set_roster(roster);
@@ -208,6 +222,20 @@ impl Net {
         self.shared.roads.send(party, frame, true)
     }
 
+    /// Opens an evidence stream, as [`Evidence::open`].
+    ///
+    /// # Errors
+    /// As [`Evidence::open`].
+    pub async fn evidence(&self, party: &PartyCode) -> Result<EvidenceStream, SendFault> {
+        self.evidence_opener().open(party).await
+    }
+
+    /// A handle for tasks that open evidence streams on their own.
+    #[must_use]
+    pub fn evidence_opener(&self) -> Evidence {
+        Evidence(self.orders.clone())
+    }
+
     /// Closes all connections and returns when the ports are free. No event follows.
     pub async fn stop(self) {
         drop(self.stop);
@@ -219,6 +247,8 @@ impl Net {
     }
 }
 
+/// What a node offers on each admitted connection.
+const PROTOCOLS: [Protocol; 2] = [Protocol::Deliver, Protocol::Evidence];
 /// Orders waiting for the loop, each answered within a turn of it; a caller beyond them waits.
 const ORDERS_MAX: usize = 8;
 

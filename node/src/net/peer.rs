@@ -7,12 +7,15 @@
 //! within [`TWINS`] does the first stay; and of such a pair only the side with the smaller PeerId
 //! closes one, so that the two sides can never close one each.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
-use super::{LinkEnd, window::Window};
+use super::{LinkEnd, evidence::EVIDENCE_MAX, window::Window};
 
 /// A Party's state.
 #[derive(Debug)]
@@ -24,6 +27,9 @@ pub(super) struct Peer {
     pub(super) recipients: BTreeMap<PeerId, Recipient>,
     /// Deliveries of this Party we have not answered, over all its streams, old and new.
     pub(super) inbound: Window,
+    /// Places for evidence streams we open, and for those the Party opens, over all connections.
+    pub(super) evidence_out: Arc<Semaphore>,
+    pub(super) evidence_in: Arc<Semaphore>,
     links: Vec<Link>,
     used: Option<ConnectionId>,
     attempt: u32,
@@ -75,6 +81,8 @@ impl Peer {
             author: Author::Idle,
             recipients: BTreeMap::new(),
             inbound: Window::new(),
+            evidence_out: Arc::new(Semaphore::new(EVIDENCE_MAX)),
+            evidence_in: Arc::new(Semaphore::new(EVIDENCE_MAX)),
             links: Vec::new(),
             used: None,
             attempt: 0,
@@ -85,6 +93,11 @@ impl Peer {
     /// The connection our stream belongs on.
     pub(super) fn used(&self) -> Option<&Link> {
         self.used.and_then(|id| self.link(id))
+    }
+
+    /// The same, if our stream is up on it: then the peer has let us in.
+    pub(super) fn up(&self) -> Option<&Link> {
+        self.used().filter(|link| matches!(self.author, Author::Running(id, _) if id == link.id))
     }
 
     pub(super) fn link(&self, id: ConnectionId) -> Option<&Link> {

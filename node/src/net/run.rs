@@ -5,6 +5,7 @@
 //! them over directly). Start with [`Run::run`]; every arm is one `on_…`.
 
 mod dial;
+mod evidence;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,8 +30,8 @@ use tokio_util::{compat::FuturesAsyncReadCompatExt as _, sync::CancellationToken
 
 use self::dial::{dial_end, entropy};
 use super::{
-    LinkEnd, NetEvent, NetFault,
-    gate::{Passage, What},
+    EvidenceStream, LinkEnd, NetEvent, NetFault, SendFault,
+    gate::{Ask, Passage, What},
     ground::{Ground, GroundEvent, Handshakes},
     link::{self, Ended, Facts, Roads, Side},
     peer::{Author, Link, Peer, Recipient},
@@ -48,6 +49,8 @@ pub(super) struct Shared {
 pub(super) enum Order {
     /// Admit and dial by this roster; the sender is told when it is in force.
     Roster(Roster, oneshot::Sender<()>),
+    /// Open an evidence stream to this Party.
+    Evidence(PartyCode, oneshot::Sender<Result<EvidenceStream, SendFault>>),
 }
 
 pub(super) struct Run {
@@ -156,6 +159,7 @@ impl Run {
                 // Whoever asked may have gone.
                 let _ = done.send(());
             }
+            Order::Evidence(party, answer) => self.on_wanted(&party, answer),
         }
     }
 
@@ -300,7 +304,7 @@ impl Run {
         }
         if let (Author::Idle, Some((peer_id, id))) = (&peer.author, used) {
             peer.author = Author::Opening(id);
-            self.swarm.behaviour_mut().gate.open(peer_id, id);
+            self.swarm.behaviour_mut().gate.open(peer_id, id, Ask::Deliver);
         }
     }
 
@@ -309,6 +313,7 @@ impl Run {
         let opening = |peer: &Peer| matches!(peer.author, Author::Opening(id) if id == connection);
         match what {
             What::Accepted(stream) => self.on_accepted(party, connection, stream),
+            What::Evidence(stream, cut) => self.on_evidence(party, stream, cut),
             What::Opened(stream) => {
                 // A stream that comes after we changed our mind is dropped.
                 if self.peers.get(&party).is_some_and(opening) {
@@ -429,7 +434,7 @@ fn stop_author(peer: &mut Peer, id: ConnectionId, why: LinkEnd) {
 }
 
 /// Events of the loop waiting for a slow caller. Beyond it they are only logged: none of them
-/// carries an obligation.
+/// carries an obligation, and an evidence stream among them is reset.
 const TELLING_MAX: usize = 256;
 /// How long the system may take to confirm a listening address.
 const LISTEN: Duration = Duration::from_secs(5);

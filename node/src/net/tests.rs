@@ -21,8 +21,10 @@ use tokio::{
 };
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
+mod evidence;
+
 use super::{
-    gate::{Passage, What},
+    gate::{Ask, Passage, What},
     ground::{Ground, GroundEvent},
     *,
 };
@@ -345,9 +347,9 @@ async fn carry(
 }
 
 /// A peer with an admitted key and code of its own.
-fn rogue(who: (&str, u8), tls: Tls, admits: Roster, dials: &str) -> Swarm<Ground> {
+fn rogue(who: (&str, u8), tls: Tls, offer: &'static [Protocol], admits: Roster, dials: &str) -> Swarm<Ground> {
     let identity = roster::identity(&seed(who));
-    let mut swarm = ground::lay(&identity, tls, "rogue".to_owned(), Pulse::STEADY, Handshakes::default());
+    let mut swarm = ground::lay(&identity, tls, offer, "rogue".to_owned(), Pulse::STEADY, Handshakes::default());
     swarm.behaviour_mut().gate.set_roster(admits);
     let dial = DialOpts::unknown_peer_id().address(dials.parse().expect("address")).allocate_new_port().build();
     swarm.dial(dial).expect("dials");
@@ -360,13 +362,13 @@ async fn an_oversize_frame_closes_the_link_and_nothing_else() {
     let mut corvia = Node::of(CORVIA, roster(&[(ARVIA, &[arvia.address()])])).await;
     tokio::join!(arvia.up(CORVIA), corvia.up(ARVIA));
     let tls = Tls::new(&roster::identity(&seed(BELMAR)), true).expect("certified");
-    let mut belmar = rogue(BELMAR, tls, roster(&[(ARVIA, &[])]), &arvia.address());
+    let mut belmar = rogue(BELMAR, tls, &[Protocol::Deliver], roster(&[(ARVIA, &[])]), &arvia.address());
     let rude = tokio::spawn(async move {
         let mut kept = Vec::new();
         loop {
             match belmar.select_next_some().await {
                 SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                    belmar.behaviour_mut().gate.open(peer_id, connection_id);
+                    belmar.behaviour_mut().gate.open(peer_id, connection_id, Ask::Deliver);
                 }
                 SwarmEvent::Behaviour(GroundEvent::Gate(Passage { what: What::Accepted(stream), .. })) => {
                     kept.push(stream.compat());
@@ -407,7 +409,7 @@ async fn an_enforcing_node_refuses_classical_peers_both_ways() {
     assert_eq!(arvia.dial_failed().await, "net.not-hybrid");
 
     let mut corvia = Node::of(CORVIA, roster(&[(BELMAR, &[])])).await;
-    let mut caller = rogue(BELMAR, old(), roster(&[(CORVIA, &[])]), &corvia.address());
+    let mut caller = rogue(BELMAR, old(), &[Protocol::Deliver], roster(&[(CORVIA, &[])]), &corvia.address());
     soon("the refusal", async {
         loop {
             match caller.select_next_some().await {

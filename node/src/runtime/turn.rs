@@ -240,6 +240,8 @@ impl Turn {
                 debug!(target: "net", peer = %party, "delivery left unanswered");
                 Ok(())
             }
+            // Nobody serves evidence yet: dropped, the stream is reset.
+            NetEvent::Evidence { .. } => Ok(()),
             NetEvent::Misconduct { party, code } => {
                 self.misconduct(&party, code);
                 Ok(())

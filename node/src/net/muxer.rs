@@ -1,0 +1,148 @@
+//! The multiplexer: many streams over one authenticated connection, `/yamux/1.0.0` on the wire.
+//!
+//! The stock wrapper hides what decides how fast and how large a connection may be: it cuts frames
+//! at 16 KiB, lets the windows of one connection grow to 1 GiB, and polls everything twice. This one
+//! states its bounds below and is otherwise thin. Only [`Muxer::poll`] drives the connection; the
+//! swarm calls it before it asks for streams. Serves SPEC `[D-8]`.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use yamux::{Config, Connection, ConnectionError, Mode};
+
+use super::{evidence::EVIDENCE_MAX, whole::Joined};
+
+/// One connection's streams.
+pub(super) struct Muxer<C> {
+    yamux: Connection<Joined<C>>,
+    /// Streams the peer opened, until the swarm has room to negotiate them.
+    waiting: VecDeque<Substream>,
+    /// Who waits for the next of them.
+    waker: Option<Waker>,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
+    /// Begins on a connection both sides agreed to multiplex.
+    pub(super) fn new(connection: C, dialing: bool) -> Self {
+        let mode = if dialing { Mode::Client } else { Mode::Server };
+        let yamux = Connection::new(Joined::new(connection), config(), mode);
+        Self { yamux, waiting: VecDeque::new(), waker: None }
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config
+        .set_max_num_streams(STREAMS_MAX)
+        .set_max_connection_receive_window(Some(WINDOWS_MAX))
+        .set_split_send_size(FRAME_MAX);
+    config
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
+    type Substream = Substream;
+    type Error = io::Error;
+
+    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Substream>> {
+        match self.waiting.pop_front() {
+            Some(stream) => Poll::Ready(Ok(stream)),
+            None => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Substream>> {
+        self.yamux.poll_new_outbound(cx).map_ok(Substream::new).map_err(fault)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.yamux.poll_close(cx).map_err(fault)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        let stream = match ready!(self.yamux.poll_next_inbound(cx)) {
+            Some(stream) => Substream::new(stream.map_err(fault)?),
+            None => return Poll::Ready(Err(fault(ConnectionError::Closed))),
+        };
+        // Beyond the bound a stream is dropped, which resets it.
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(stream);
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        // One stream a turn, so that a flood of them leaves the others their turns.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn fault(error: ConnectionError) -> io::Error {
+    match error {
+        ConnectionError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+/// One stream. Where yamux shows a reset as the end of the stream, this shows an error, unless we
+/// had closed our own side before: then the two cannot be told apart.
+#[derive(Debug)]
+pub(super) struct Substream {
+    stream: yamux::Stream,
+    closed: bool,
+}
+
+impl Substream {
+    fn new(stream: yamux::Stream) -> Self {
+        Self { stream, closed: false }
+    }
+}
+
+impl AsyncRead for Substream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if read == 0 && !buf.is_empty() && self.stream.is_closed() && !self.closed {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl AsyncWrite for Substream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_close(cx))?;
+        self.closed = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Bytes of one data frame at most. Each costs two wake-ups and a system call on either side; at
+/// 64 KiB these no longer show, and an urgent frame waits under a millisecond behind one at 1 Gbit/s.
+const FRAME_MAX: usize = 64 << 10;
+/// Streams on one connection. yamux ends a connection that goes beyond, whoever does: so twice the
+/// evidence streams each way (a reset one may still be there when its successor comes), and 16 for
+/// deliver, ping and identify each way, old and new.
+pub(super) const STREAMS_MAX: usize = 4 * EVIDENCE_MAX + 16;
+/// Bytes one connection may hold that nobody has read yet, over all its streams. Each has 256 KiB by
+/// the yamux specification, 12 MiB in all; the other 16 MiB let the streams in use grow to what a
+/// line of 1 Gbit/s with 100 ms needs. It is credit, not memory: an idle peer holds none of it.
+const WINDOWS_MAX: usize = STREAMS_MAX * (256 << 10) + (16 << 20);
+/// Inbound streams waiting for negotiation: a peer that comes opens all its evidence streams at once,
+/// and deliver, ping and identify.
+const WAITING_MAX: usize = EVIDENCE_MAX + 8;
