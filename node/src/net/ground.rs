@@ -35,7 +35,6 @@ use super::{
     muxer::Muxer,
     roster::bare,
     tls::Tls,
-    whole::Gulps,
 };
 
 /// The behaviours of a node. Their order is the order in which they may refuse a connection.
@@ -127,7 +126,7 @@ where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let dialing = end.is_dialer();
-    let socket = Gulps::new(agree(socket, "/tls/1.0.0", dialing).await?);
+    let socket = agree(socket, "/tls/1.0.0", dialing).await?;
     let shaken = tls.shake(socket, dialing).await.inspect_err(|end_code| {
         tracing::debug!(target: "net", code = end_code.code(), address = %end.get_remote_address(), "handshake");
     })?;

@@ -3,11 +3,12 @@
 //! It decides who may connect, over what kind of TLS, when to dial and how much may be in flight.
 //! It never looks into a frame or an evidence stream, keeps nothing on disk, and never promises
 //! delivery: whoever owes something keeps owing it until an answer says otherwise, and sends it
-//! again after `Down` and `Up`. This is the only room that names libp2p. Serves design 3 (admission) and 4 (protocols).
+//! again after `Down` and `Up`. This is the only room that names libp2p. Serves design 3 (admission)
+//! and 4 (protocols).
 //!
 //! Start with [`start`] and [`NetEvent`]; then `run` (the loop), `link` (the two tasks of a link),
-//! `evidence` (streams that are handed out), `gate` (admission), `tls` (the handshake), `muxer` and
-//! `whole` (many streams over one connection, at full rate), `frame` (the bytes on the wire).
+//! `evidence` (streams that are handed out), `gate` (admission), `tls` (the handshake), `muxer`
+//! (many streams over one connection), `frame` (the bytes on the wire).
 
 mod evidence;
 mod fault;
@@ -20,7 +21,6 @@ mod peer;
 mod roster;
 mod run;
 mod tls;
-mod whole;
 mod window;
 
 use std::sync::{Arc, PoisonError};

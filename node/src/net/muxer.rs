@@ -16,11 +16,11 @@ use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use yamux::{Config, Connection, ConnectionError, Mode};
 
-use super::{evidence::EVIDENCE_MAX, whole::Joined};
+use super::evidence::EVIDENCE_MAX;
 
 /// One connection's streams.
 pub(super) struct Muxer<C> {
-    yamux: Connection<Joined<C>>,
+    yamux: Connection<C>,
     /// Streams the peer opened, until the swarm has room to negotiate them.
     waiting: VecDeque<Substream>,
     /// Who waits for the next of them.
@@ -31,7 +31,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     /// Begins on a connection both sides agreed to multiplex.
     pub(super) fn new(connection: C, dialing: bool) -> Self {
         let mode = if dialing { Mode::Client } else { Mode::Server };
-        let yamux = Connection::new(Joined::new(connection), config(), mode);
+        let yamux = Connection::new(connection, config(), mode);
         Self { yamux, waiting: VecDeque::new(), waker: None }
     }
 }
@@ -132,8 +132,9 @@ impl AsyncWrite for Substream {
     }
 }
 
-/// Bytes of one data frame at most. Each costs two wake-ups and a system call on either side; at
-/// 64 KiB these no longer show, and an urgent frame waits under a millisecond behind one at 1 Gbit/s.
+/// Bytes of one data frame at most, four whole TLS records. Each frame costs wake-ups and system calls
+/// on both sides: against the usual 16 KiB this saves a sixth of the processor time, and larger ones
+/// save little more, while an urgent frame waits behind one for 0.5 ms at 1 Gbit/s.
 const FRAME_MAX: usize = 64 << 10;
 /// Streams on one connection. yamux ends a connection that goes beyond, whoever does: so twice the
 /// evidence streams each way (a reset one may still be there when its successor comes), and 16 for
@@ -146,3 +147,70 @@ const WINDOWS_MAX: usize = STREAMS_MAX * (256 << 10) + (16 << 20);
 /// Inbound streams waiting for negotiation: a peer that comes opens all its evidence streams at once,
 /// and deliver, ping and identify.
 const WAITING_MAX: usize = EVIDENCE_MAX + 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+    use libp2p::core::muxing::StreamMuxerExt as _;
+    use std::future::poll_fn;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
+
+    fn pair() -> (Muxer<Compat<DuplexStream>>, Muxer<Compat<DuplexStream>>) {
+        let (near, far) = duplex(1 << 20);
+        (Muxer::new(near.compat(), true), Muxer::new(far.compat(), false))
+    }
+
+    /// Drives a connection until its other end is gone.
+    async fn drive(mut muxer: Muxer<Compat<DuplexStream>>) {
+        while poll_fn(|cx| muxer.poll_unpin(cx)).await.is_ok() {}
+    }
+
+    #[tokio::test]
+    async fn streams_nobody_takes_are_reset_beyond_the_bound() {
+        let (mut near, mut far) = pair();
+        let mut streams = Vec::new();
+        for _ in 0..=WAITING_MAX {
+            let mut stream = poll_fn(|cx| near.poll_outbound_unpin(cx)).await.expect("opened");
+            stream.write_all(b"a stream begins with its first byte").await.expect("written");
+            streams.push(stream);
+        }
+        let near = tokio::spawn(drive(near));
+        let mut beyond = streams.pop().expect("one too many");
+        let mut byte = [0];
+        let reset = tokio::select! {
+            read = beyond.read(&mut byte) => read.expect_err("no end, and no byte"),
+            _ = poll_fn(|cx| far.poll_unpin(cx)) => panic!("the connection stands"),
+        };
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        for _ in 0..WAITING_MAX {
+            poll_fn(|cx| far.poll_inbound_unpin(cx)).await.expect("the others wait");
+        }
+        near.abort();
+    }
+
+    #[tokio::test]
+    async fn an_end_is_an_end_and_a_reset_an_error() {
+        let (mut near, mut far) = pair();
+        let mut open = async || {
+            let mut stream = poll_fn(|cx| near.poll_outbound_unpin(cx)).await.expect("opened");
+            stream.write_all(b"x").await.expect("written");
+            let accepted = poll_fn(|cx| {
+                let _ = near.poll_unpin(cx);
+                let _ = far.poll_unpin(cx);
+                far.poll_inbound_unpin(cx)
+            });
+            (stream, accepted.await.expect("accepted"))
+        };
+        let ((mut ended, mut to_end), (dropped, mut to_reset)) = (open().await, open().await);
+        let drivers = [tokio::spawn(drive(near)), tokio::spawn(drive(far))];
+        ended.close().await.expect("closed");
+        drop(dropped);
+        let mut got = Vec::new();
+        assert_eq!(to_end.read_to_end(&mut got).await.expect("an end"), 1);
+        let reset = to_reset.read_to_end(&mut got).await.expect_err("no end");
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        drivers.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}

@@ -83,7 +83,8 @@ const NODE_ROOTS: [&str; 2] = ["lib", "main"];
 const NODE_FLOOR: [&str; 1] = ["time"];
 
 /// Packages with a wall around them.
-const NODE_WALLS: [(&str, &str); 3] = [("sled", "store"), ("libp2p", "net"), ("libp2p_stream", "net")];
+const NODE_WALLS: [(&str, &str); 4] =
+    [("sled", "store"), ("libp2p", "net"), ("libp2p_stream", "net"), ("yamux", "net")];
 
 /// Types whose `now()` reads the system clock.
 const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "Timestamp", "Zoned"];

@@ -9,7 +9,7 @@
 #[path = "bench-net/plain.rs"]
 mod plain;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity::net::{EvidenceStream, Net, NetEvent, NetSettings, Roster};
 use comity_core::{
@@ -22,6 +22,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc,
+    time::Instant,
 };
 
 type Loose = Box<dyn std::error::Error + Send + Sync>;
