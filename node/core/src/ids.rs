@@ -86,6 +86,10 @@ bytes_id!(
     ThreadId, 32, "thread id"
 );
 bytes_id!(
+    /// One piece of evidence: 128 random bits drawn by the node that seals it.
+    ItemId, 16, "item id"
+);
+bytes_id!(
     /// SHA-256 of something: a document, a body, a set of signatures.
     Digest, 32, "digest"
 );

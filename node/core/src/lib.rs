@@ -22,6 +22,7 @@ pub mod founding;
 pub mod ids;
 pub mod index;
 pub mod ledger;
+pub mod manifest;
 pub mod outbox;
 pub mod procedure;
 pub mod profile;

@@ -65,6 +65,14 @@ pub const ANSWER_MAX: usize = 64 << 10;
 pub const PROOF_MAX: usize = 24 << 10;
 /// A charter for 200 Parties with witnesses and 20 instruments is under 2 MiB.
 pub const DOCUMENT_MAX: usize = 4 << 20;
+/// A manifest of the most items it may list, with long paths: it is read whole, so memory bounds it.
+pub const MANIFEST_MAX: usize = 32 << 20;
+/// A custody statement is ids, counts and digests.
+pub const CUSTODY_MAX: usize = 4 << 10;
+/// An ask names one object or one page of keys.
+pub const ASK_MAX: usize = 256;
+/// A grant holds at most one page of sealed keys.
+pub const GRANT_MAX: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {
