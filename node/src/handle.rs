@@ -7,10 +7,12 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use comity_core::{
-    engine::{Act, Done, Identity, NotDone},
+    case::Case,
+    engine::{Act, Custody, Done, Identity, NotDone},
     event::{Header, open_body},
-    ids::{LedgerIndex, PartyCode, ThreadId, Time},
+    ids::{AuthorityId, EventId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
+    procedure::{Delivery, DeliveryState},
     profile::Trust,
     proto::{self, EventRow, RecordKind, ThreadRow},
     rules::Rules,
@@ -25,9 +27,36 @@ pub const COMMANDS_MAX: usize = 256;
 /// A command on its way to the engine, with the way back.
 pub struct Command {
     /// What is to be done.
-    pub act: Act,
+    pub wish: Wish,
     /// Where the result goes.
     pub reply: oneshot::Sender<Result<Done, NotDone>>,
+}
+
+/// What the engine may be asked to sign.
+pub enum Wish {
+    /// An act in a thread.
+    Act(Box<Act>),
+    /// A custody statement about evidence held here.
+    Custody(Box<Custody>),
+}
+
+/// A hand-over of evidence as its thread has it.
+#[derive(Debug, Clone)]
+pub struct HandOver {
+    /// The request.
+    pub request: RequestId,
+    /// Its procedure.
+    pub procedure: ProcedureCode,
+    /// The Party that hands over.
+    pub giver: PartyCode,
+    /// The authority of the giver that signed it.
+    pub giver_authority: AuthorityId,
+    /// The Party that takes.
+    pub taker: PartyCode,
+    /// The authority of the taker that accepted the terms, once it has.
+    pub taker_authority: Option<AuthorityId>,
+    /// What is handed over, and how far that is.
+    pub delivery: Delivery,
 }
 
 /// What is known of a peer now.
@@ -114,9 +143,21 @@ impl Handle {
     /// # Errors
     /// With the engine's own reasons, or `engine.busy` / `engine.stopped`.
     pub async fn act(&self, act: Act) -> Result<Done, NotDone> {
+        self.wish(Wish::Act(Box::new(act))).await
+    }
+
+    /// Signs a custody statement. Returns once it is on disk, or with the reason why it is not.
+    ///
+    /// # Errors
+    /// As [`Self::act`].
+    pub async fn state(&self, custody: Custody) -> Result<Done, NotDone> {
+        self.wish(Wish::Custody(Box::new(custody))).await
+    }
+
+    async fn wish(&self, wish: Wish) -> Result<Done, NotDone> {
         let (reply, result) = oneshot::channel();
         let refused = |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new() };
-        self.commands.try_send(Command { act, reply }).map_err(|fault| match fault {
+        self.commands.try_send(Command { wish, reply }).map_err(|fault| match fault {
             mpsc::error::TrySendError::Full(_) => {
                 refused("engine.busy", "too many commands are waiting; try again in a moment")
             }
@@ -156,6 +197,56 @@ impl View {
     pub fn thread(&self, thread: &ThreadId) -> Result<Option<(ThreadRow, Vec<EventRow>)>, IndexFault> {
         let Some(row) = self.index.thread(thread)? else { return Ok(None) };
         Ok(Some((row, self.index.events(thread)?)))
+    }
+
+    /// All hand-overs of a request, in the order of its thread.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub fn hand_overs(&self, request: &RequestId, now: Time) -> Result<Vec<HandOver>, IndexFault> {
+        let mut found = Vec::new();
+        for thread in self.index.threads_of(request)? {
+            found.extend(self.hand_overs_in(&thread, now)?);
+        }
+        Ok(found)
+    }
+
+    /// The hand-over an event made, if it made one that still stands in its thread.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub fn hand_over(&self, event: &EventId, now: Time) -> Result<Option<HandOver>, IndexFault> {
+        let Some(seen) = self.index.seen(event)? else { return Ok(None) };
+        let Ok(thread) = ThreadId::from_slice(&seen.thread_id) else { return Ok(None) };
+        Ok(self.hand_overs_in(&thread, now)?.into_iter().find(|found| found.delivery.event == *event))
+    }
+
+    fn hand_overs_in(&self, thread: &ThreadId, now: Time) -> Result<Vec<HandOver>, IndexFault> {
+        let Some((row, events)) = self.thread(thread)? else { return Ok(Vec::new()) };
+        let damaged = |_| IndexFault::Damaged;
+        let case = Case::of(&events).map_err(damaged)?;
+        let standing = case.standing(&self.rules, now).map_err(|_| IndexFault::Damaged)?;
+        let deliveries = standing.iter().flat_map(|standing| standing.deliveries().iter().cloned());
+        let signer = |id: &EventId| events.iter().find(|row| row.event_id == id.as_bytes());
+        let read = |delivery: Delivery| {
+            let by = signer(&delivery.event).ok_or(IndexFault::Damaged)?;
+            let accepted = match &delivery.state {
+                DeliveryState::TermsAccepted { acceptance } => signer(acceptance),
+                DeliveryState::InCustody { event, .. } => signer(event),
+                DeliveryState::Offered | DeliveryState::Disputed { .. } | DeliveryState::Replaced { .. } => None,
+            };
+            let taker = row.members.iter().find(|member| **member != by.author).ok_or(IndexFault::Damaged)?;
+            Ok(HandOver {
+                request: RequestId::from_slice(&row.request_id).map_err(damaged)?,
+                procedure: ProcedureCode::parse(&row.procedure).map_err(damaged)?,
+                giver: PartyCode::parse(&by.author).map_err(damaged)?,
+                giver_authority: AuthorityId::parse(&by.authority).map_err(damaged)?,
+                taker: PartyCode::parse(taker).map_err(damaged)?,
+                taker_authority: accepted.map(|row| AuthorityId::parse(&row.authority)).transpose().map_err(damaged)?,
+                delivery,
+            })
+        };
+        deliveries.map(read).collect()
     }
 
     /// Opens an event record with the secret kept under its request's content key.

@@ -1025,7 +1025,7 @@ pub enum CustodyAct {
     Seal = 1,
     /// their keys were released to the taker, who had accepted the terms
     Release = 2,
-    /// all that arrived was read again: both digests of every item hold
+    /// all that arrived was read whole: both digests of every item hold
     Verify = 3,
 }
 impl CustodyAct {
@@ -1103,12 +1103,15 @@ pub struct NodePart {
     /// refusal kinds: why
     #[prost(string, tag = "9")]
     pub code: ::prost::alloc::string::String,
-    /// own events: the client-made id of the command that caused it
+    /// own events and custody: the client-made id of the command that caused it
     #[prost(bytes = "vec", tag = "10")]
     pub command_id: ::prost::alloc::vec::Vec<u8>,
     /// received: where it stands in the author's ledger; answers: in the peer's
     #[prost(uint64, tag = "11")]
     pub peer_index: u64,
+    /// custody: SHA-256 of the manifest it is about
+    #[prost(bytes = "vec", tag = "12")]
+    pub manifest: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SlipRow {

@@ -302,6 +302,34 @@ pub fn verify_pair<'k>(
     Ok([classical.0, quantum.0])
 }
 
+/// AES-256-GCM under one key for many pieces, in place: the key's schedule is made once.
+pub struct ChunkCipher(aead::LessSafeKey);
+
+impl ChunkCipher {
+    /// A cipher under this key.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        let key = aead::UnboundKey::new(&aead::AES_256_GCM, key).expect("AES-256 keys have 32 bytes");
+        Self(aead::LessSafeKey::new(key))
+    }
+
+    /// Encrypts in place and appends the tag. The nonce must never repeat for this key.
+    pub fn seal(&self, nonce: [u8; 12], binding: &[u8], piece: &mut Vec<u8>) {
+        self.0
+            .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(binding), piece)
+            .expect("AES-GCM seals anything below 64 GiB");
+    }
+
+    /// Opens in place; the plaintext is the beginning of `sealed`.
+    ///
+    /// # Errors
+    /// When key, nonce, binding or ciphertext differ in any bit.
+    pub fn open<'p>(&self, nonce: [u8; 12], binding: &[u8], sealed: &'p mut [u8]) -> Result<&'p mut [u8], CryptoFault> {
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.0.open_in_place(nonce, aead::Aad::from(binding), sealed).map_err(|_| CryptoFault::DoesNotOpen)
+    }
+}
+
 /// A key for AES-256-GCM. Wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DataKey([u8; 32]);
@@ -323,9 +351,7 @@ impl DataKey {
     #[must_use]
     pub fn seal(&self, nonce: [u8; 12], binding: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut out = plaintext.to_vec();
-        self.cipher()
-            .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(binding), &mut out)
-            .expect("AES-GCM seals anything below 64 GiB");
+        ChunkCipher::new(&self.0).seal(nonce, binding, &mut out);
         out
     }
 
@@ -335,18 +361,9 @@ impl DataKey {
     /// When key, nonce, binding or ciphertext differ in any bit.
     pub fn open(&self, nonce: [u8; 12], binding: &[u8], ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoFault> {
         let mut out = Zeroizing::new(ciphertext.to_vec());
-        let len = self
-            .cipher()
-            .open_in_place(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(binding), &mut out)
-            .map_err(|_| CryptoFault::DoesNotOpen)?
-            .len();
+        let len = ChunkCipher::new(&self.0).open(nonce, binding, &mut out)?.len();
         out.truncate(len);
         Ok(out)
-    }
-
-    fn cipher(&self) -> aead::LessSafeKey {
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, &self.0).expect("32 bytes are an AES-256 key");
-        aead::LessSafeKey::new(key)
     }
 }
 

@@ -655,6 +655,18 @@ pub fn unwrap_body_with(
 /// # Errors
 /// When secret, binding or ciphertext do not belong together, or the content is not a body.
 pub fn open_body(sealed: &[u8], binding: &Digest, secret: &[u8; 32]) -> Result<proto::Body, EventFault> {
+    open_sealed(sealed, binding, secret)
+}
+
+/// The same for whatever else is sealed as bodies are: a page of item keys (SPEC `[T-4]`).
+///
+/// # Errors
+/// As [`open_body`].
+pub fn open_sealed<M: prost::Message + Default>(
+    sealed: &[u8],
+    binding: &Digest,
+    secret: &[u8; 32],
+) -> Result<M, EventFault> {
     let sealed: proto::SealedBody = strict(sealed, ENVELOPE_MAX)?;
     let (key, commitment) = body_keys(secret, binding);
     if sealed.commitment != commitment {

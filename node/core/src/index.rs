@@ -13,7 +13,7 @@ use prost::Message;
 use crate::{
     case::Case,
     event::Header,
-    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
+    ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     procedure::whose_turn,
     proto::{
         AnswerRow, AppliedRow, CasePart, EventRow, Lane, NodePart, NumbersRow, OwedRow, RecordKind, SeenRow, SlipRow,
@@ -129,6 +129,9 @@ pub struct RecordView<'a> {
 
 /// Events read of one thread at a time: a bound on memory, far above the 100 of a large case.
 pub const THREAD_EVENTS_MAX: usize = 10_000;
+
+/// Custody statements read of one manifest: it is sealed once, released and verified once a delivery.
+const STATEMENTS_MAX: usize = 1_000;
 
 /// Questions and changes over some pairs.
 #[derive(Debug, Clone, Default)]
@@ -258,6 +261,16 @@ impl<P: Pairs> Index<P> {
         value.map(|id| EventId::from_slice(&id).map_err(|_| IndexFault::Damaged)).transpose()
     }
 
+    /// Our custody statements about a manifest, in ledger order: their record ids.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn custody(&self, manifest: &Digest) -> Result<Vec<Digest>, IndexFault> {
+        let prefix = key(b'm', &[manifest.as_bytes()]);
+        let rows = self.pairs.range(&prefix, &until(&prefix), STATEMENTS_MAX)?;
+        rows.iter().map(|(_, id)| Digest::from_slice(id).map_err(|_| IndexFault::Damaged)).collect()
+    }
+
     /// What a Party answered to an event of ours.
     ///
     /// # Errors
@@ -286,8 +299,8 @@ impl<P: Pairs> Index<P> {
                 self.apply_void(&record, rules, &mut batch)?;
             }
             RecordKind::RefusalGiven => self.apply_refusal_given(&record, &mut batch)?,
+            RecordKind::Custody => Self::apply_custody(&record, &mut batch),
             RecordKind::Unspecified
-            | RecordKind::Custody
             | RecordKind::ErasureIntent
             | RecordKind::Erasure
             | RecordKind::RosterChange
@@ -296,6 +309,14 @@ impl<P: Pairs> Index<P> {
             | RecordKind::Succession => {}
         }
         self.pairs.apply(&batch)
+    }
+
+    fn apply_custody(record: &RecordView<'_>, batch: &mut Vec<Change>) {
+        let node = record.node;
+        batch.push(seen(record, &node.record_id));
+        batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
+        let place = key(b'm', &[&node.manifest, &record.index.0.to_be_bytes()]);
+        batch.push(Change::Put(place, node.record_id.clone()));
     }
 
     fn apply_sent(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {

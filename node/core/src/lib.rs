@@ -23,6 +23,7 @@ pub mod ids;
 pub mod index;
 pub mod ledger;
 pub mod manifest;
+pub mod object;
 pub mod outbox;
 pub mod procedure;
 pub mod profile;

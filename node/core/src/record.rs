@@ -10,6 +10,7 @@ use crate::{
     event::{BodySecret, Delivery, ERASED_TYPE, Event, RECEIPT_TYPE, REFUSAL_TYPE, Slip, slip_bytes},
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
     ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
+    manifest::{CUSTODY_TYPE, Statement},
     profile::Trust,
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
 };
@@ -261,6 +262,29 @@ pub fn refusal(moment: &Moment<'_>, about: &About<'_>, signer: &PartyCode, refus
         ..CasePart::default()
     };
     answer_record(moment, about, record_id, context, &refusal.code, case)
+}
+
+/// A custody statement of our own.
+#[must_use]
+pub fn custody(
+    moment: &Moment<'_>,
+    statement: &Statement,
+    thread: ThreadId,
+    bytes: Vec<u8>,
+    signatures: Vec<Signature>,
+    command_id: [u8; 16],
+) -> Record {
+    let record_id = sha256(&[&pae(CUSTODY_TYPE, &bytes)]);
+    let digest = signatures_digest(&signatures);
+    let context = moment.context(RecordKind::Custody, &statement.party, digest, Vec::new());
+    let node = NodePart {
+        command_id: command_id.to_vec(),
+        manifest: statement.manifest.as_bytes().to_vec(),
+        ..NodePart::default()
+    };
+    let case = CasePart { payload_type: CUSTODY_TYPE.into(), header: bytes, signatures, ..CasePart::default() };
+    let (request, thread) = (Some(statement.request), Some(thread));
+    assemble(moment, Parts { record_id, request, thread, context, node, case })
 }
 
 fn slip_row(slip: &Slip) -> SlipRow {

@@ -69,17 +69,17 @@ pub(super) struct NewRequest {
 pub(super) struct NewStep {
     /// The id of this act: 16 random bytes in hexadecimal; `Idempotency-Key` serves as well.
     #[serde(default)]
-    command_id: Option<String>,
+    pub(super) command_id: Option<String>,
     /// For example `acknowledge`.
-    step: String,
+    pub(super) step: String,
     /// Which of our authorities acts, as the profile names it.
-    authority: String,
+    pub(super) authority: String,
     /// How urgent the delivery is.
     #[serde(default)]
-    lane: LaneName,
+    pub(super) lane: LaneName,
     /// The contents of the form, by field; see `/v1/forms/{procedure}/{step}`.
     #[schema(value_type = Object)]
-    fields: Map<String, Value>,
+    pub(super) fields: Map<String, Value>,
 }
 
 /// An act that is on disk.
@@ -120,7 +120,7 @@ impl NewRequest {
             command_id: command_id(self.command_id.as_deref(), key)?.unwrap_or(*request.as_bytes()),
             request,
             recipients: recipients.collect::<Result<BTreeSet<PartyCode>, _>>()?,
-            body: body(rules, &procedure, &step, &self.fields)?,
+            body: body(rules, &procedure, &step, &self.fields, Map::new())?,
             procedure,
             step,
             authority: parse("authority", &self.authority)?,
@@ -138,12 +138,24 @@ impl NewStep {
         key: Option<[u8; 16]>,
         rules: &Rules,
     ) -> Result<Act, Problem> {
+        self.act_with(request, procedure, key, rules, Map::new())
+    }
+
+    /// The same, with the fields of its form that only the node itself can fill in.
+    pub(super) fn act_with(
+        &self,
+        request: RequestId,
+        procedure: ProcedureCode,
+        key: Option<[u8; 16]>,
+        rules: &Rules,
+        made: Map<String, Value>,
+    ) -> Result<Act, Problem> {
         let step: StepCode = parse("step", &self.step)?;
         Ok(Act {
             command_id: command_id(self.command_id.as_deref(), key)?.ok_or(ApiFault::NoCommandId)?,
             request,
             recipients: BTreeSet::new(),
-            body: body(rules, &procedure, &step, &self.fields)?,
+            body: body(rules, &procedure, &step, &self.fields, made)?,
             procedure,
             step,
             authority: parse("authority", &self.authority)?,
@@ -152,7 +164,7 @@ impl NewStep {
     }
 }
 
-fn command_id(given: Option<&str>, key: Option<[u8; 16]>) -> Result<Option<[u8; 16]>, ApiFault> {
+pub(super) fn command_id(given: Option<&str>, key: Option<[u8; 16]>) -> Result<Option<[u8; 16]>, ApiFault> {
     let given = given.map(|text| parse::<RequestId>("command_id", text)).transpose()?;
     match (given.map(|id| *id.as_bytes()), key) {
         (Some(given), Some(key)) if given != key => Err(ApiFault::TwoCommandIds),
@@ -165,11 +177,22 @@ fn body(
     procedure: &ProcedureCode,
     step: &StepCode,
     contents: &Map<String, Value>,
+    made: Map<String, Value>,
 ) -> Result<proto::Body, Problem> {
     let unknown =
         || Problem::new("form.unknown", "nothing was done; no procedure here has this step; see /v1/procedures");
     let form = rules.form(procedure, step).ok_or_else(unknown)?;
-    fields::read(form, contents).map_err(|errors| Problem::form(&form.id(), errors))
+    let by_node = |key: &&String| form.field(key).is_some_and(|rule| rule.by_node);
+    if let Some(key) = contents.keys().find(by_node) {
+        return Err(ApiFault::MadeByNode(key.clone()).into());
+    }
+    if made.is_empty()
+        && let Some(rule) = form.fields().iter().find(|rule| rule.by_node)
+    {
+        return Err(ApiFault::MadeByNode(rule.key.clone()).into());
+    }
+    let contents: Map<String, Value> = contents.clone().into_iter().chain(made).collect();
+    fields::read(form, &contents).map_err(|errors| Problem::form(&form.id(), errors))
 }
 
 /// Has the engine do an act. What was done before under the same command id is answered again,

@@ -89,6 +89,12 @@ pub enum ApiFault {
     /// A draft does not yet say enough to be sent.
     #[error("api.draft-unfinished: nothing was sent; the draft does not say {0}; fill it in")]
     DraftUnfinished(&'static str),
+    /// A field that only the node can fill in.
+    #[error(
+        "api.made-by-node: nothing was signed; the node fills in {0} itself, from what rests in its vault; \
+         hand over with /v1/requests/{{id}}/deliveries, take custody with /v1/deliveries/{{id}}/custody"
+    )]
+    MadeByNode(String),
     /// The ids of a command differ.
     #[error(
         "api.two-command-ids: nothing was done; command_id and Idempotency-Key are both given and differ; leave one out"
@@ -165,6 +171,7 @@ impl ApiFault {
             Self::DraftExists => "api.draft-exists",
             Self::DraftsFull => "api.drafts-full",
             Self::DraftUnfinished(_) => "api.draft-unfinished",
+            Self::MadeByNode(_) => "api.made-by-node",
             Self::TwoCommandIds => "api.two-command-ids",
             Self::NoCommandId => "api.no-command-id",
             Self::CommandReused => "api.command-reused",

@@ -24,12 +24,18 @@ use super::{
 pub(super) const REQUESTS_MAX: usize = 64;
 /// Readers of the feed that wait for news: fewer than all places, so that they never take all.
 pub(super) const WAITING_MAX: usize = 32;
+/// Items read out at once: each has a thread while its reader takes its time.
+pub(super) const CONTENTS_MAX: usize = 8;
 /// An act waits for a few syncs of the disk; what takes longer has lost its disk.
 const ANSWER_S_MAX: u64 = 30;
 /// The longest a reader of the feed may wait for news: shorter than proxies and firewalls forget.
 pub(super) const WAIT_S_MAX: u64 = 55;
 /// A walk over the whole ledger takes as long as it takes; its own lock keeps it to one.
 const WHOLE_LEDGER: &str = "/v1/ledger/verify";
+/// A file takes as long as its bytes do; the route itself ends one that stalls.
+const UPLOAD: &str = "/v1/lots/{lot_id}/files";
+/// All of a lot goes to the disk.
+const SEAL: &str = "/v1/lots/{lot_id}/seal";
 /// Its readers wait as long as they ask to.
 const FEED: &str = "/v1/events";
 
@@ -52,7 +58,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 /// How long an answer may take; what was begun then goes on, and is answered again by its command id.
 fn patience(route: &str) -> Option<Duration> {
     match route {
-        WHOLE_LEDGER => None,
+        WHOLE_LEDGER | UPLOAD | SEAL => None,
         FEED => Some(Duration::from_secs(WAIT_S_MAX + ANSWER_S_MAX)),
         _ => Some(Duration::from_secs(ANSWER_S_MAX)),
     }

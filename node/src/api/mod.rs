@@ -40,7 +40,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use fault::ApiFault;
 
-use crate::handle::{Handle, Status, View};
+use crate::{
+    evidence::Evidence,
+    handle::{Handle, Status, View},
+};
 use problem::Problem;
 
 /// The largest body: the largest form (512 KiB) in JSON, whose texts may be escaped.
@@ -53,9 +56,14 @@ const CLOSE_S_MAX: u64 = 5;
 ///
 /// # Errors
 /// When the socket is in use, is something else, or cannot be made.
-pub async fn serve(handle: Handle, socket: &Path, stop: CancellationToken) -> Result<JoinHandle<()>, ApiFault> {
+pub async fn serve(
+    handle: Handle,
+    evidence: Evidence,
+    socket: &Path,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, ApiFault> {
     let listening = socket::listen(socket).await?;
-    let app = router(handle, stop.clone());
+    let app = router(handle, evidence, stop.clone());
     tracing::info!(target: "api", "listening");
     Ok(tokio::spawn(async move {
         let graceful = axum::serve(listening.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -72,10 +80,10 @@ pub async fn serve(handle: Handle, socket: &Path, stop: CancellationToken) -> Re
 }
 
 /// All routes with their edge, and the contract they make.
-fn router(handle: Handle, stop: CancellationToken) -> Router {
+fn router(handle: Handle, evidence: Evidence, stop: CancellationToken) -> Router {
     let (routes, contract) = described();
     let contract = contract.to_pretty_json().expect("the contract of these routes becomes JSON");
-    let api = Api::new(handle, stop, contract);
+    let api = Api::new(handle, evidence, stop, contract);
     routes
         .fallback(async || ApiFault::UnknownRoute)
         .method_not_allowed_fallback(async || ApiFault::WrongMethod)
@@ -97,11 +105,13 @@ struct Api(Arc<Room>);
 
 struct Room {
     handle: Handle,
+    evidence: Evidence,
     contract: String,
     stop: CancellationToken,
     requests: Semaphore,
     waiting: Semaphore,
     verifying: Arc<Semaphore>,
+    contents: Arc<Semaphore>,
     drafts: Mutex<()>,
     process: [u8; 4],
     requests_seen: AtomicU64,
@@ -116,16 +126,18 @@ impl Deref for Api {
 }
 
 impl Api {
-    fn new(handle: Handle, stop: CancellationToken, contract: String) -> Self {
+    fn new(handle: Handle, evidence: Evidence, stop: CancellationToken, contract: String) -> Self {
         let mut process = [0; 4];
         getrandom::fill(&mut process).expect("the system gives entropy once it has booted");
         Self(Arc::new(Room {
             handle,
+            evidence,
             contract,
             stop,
             requests: Semaphore::new(guard::REQUESTS_MAX),
             waiting: Semaphore::new(guard::WAITING_MAX),
             verifying: Arc::new(Semaphore::new(1)),
+            contents: Arc::new(Semaphore::new(guard::CONTENTS_MAX)),
             drafts: Mutex::new(()),
             process,
             requests_seen: AtomicU64::new(0),

@@ -25,6 +25,7 @@ use super::problem::{PROBLEM_JSON, ProblemView};
         (name = "node", description = "How the node is, and whom it knows."),
         (name = "requests", description = "Requests and the steps taken in them."),
         (name = "drafts", description = "Requests not yet signed; only this office sees them."),
+        (name = "evidence", description = "What is under seal, handed over, fetched, verified, read."),
         (name = "feed", description = "What happens, in order, at least once."),
         (name = "law", description = "Procedures and their forms."),
         (name = "ledger", description = "The signed record and its proofs."),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fault::ApiFault;
-use crate::store::StoreFault;
+use crate::{evidence::EvidenceFault, store::StoreFault};
 
 /// The media type of problems.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -70,6 +70,15 @@ impl Problem {
     /// A form that is not in order.
     pub(super) fn form(id: &str, errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::new("form.incomplete", &format!("nothing was done; the form {id} is not complete")) }
+    }
+}
+
+impl From<EvidenceFault> for Problem {
+    fn from(fault: EvidenceFault) -> Self {
+        match fault {
+            EvidenceFault::NotDone(refused) => (*refused).into(),
+            other => Self::new(other.code(), &other.to_string()),
+        }
     }
 }
 
@@ -163,6 +172,23 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("store.too-large", StatusCode::PAYLOAD_TOO_LARGE, None),
     ("store.erased", StatusCode::GONE, None),
     ("store.no-such-record", StatusCode::NOT_FOUND, None),
+    ("evidence.unknown-request", StatusCode::NOT_FOUND, None),
+    ("evidence.unknown-lot", StatusCode::NOT_FOUND, None),
+    ("evidence.unknown-manifest", StatusCode::NOT_FOUND, None),
+    ("evidence.unknown-item", StatusCode::NOT_FOUND, None),
+    ("evidence.unknown-delivery", StatusCode::NOT_FOUND, None),
+    ("evidence.too-many-lots", StatusCode::SERVICE_UNAVAILABLE, Some(60)),
+    ("evidence.lot-busy", StatusCode::CONFLICT, Some(1)),
+    ("evidence.broken-upload", StatusCode::BAD_REQUEST, None),
+    ("evidence.bad-path", StatusCode::BAD_REQUEST, None),
+    ("evidence.no-space", StatusCode::INSUFFICIENT_STORAGE, Some(60)),
+    ("evidence.disk-full", StatusCode::INSUFFICIENT_STORAGE, Some(60)),
+    ("evidence.not-in-custody", StatusCode::FORBIDDEN, None),
+    ("evidence.worker-lost", StatusCode::INTERNAL_SERVER_ERROR, None),
+    ("evidence.", StatusCode::CONFLICT, None),
+    ("manifest.", StatusCode::UNPROCESSABLE_ENTITY, None),
+    ("object.", StatusCode::INTERNAL_SERVER_ERROR, None),
+    ("api.made-by-node", StatusCode::UNPROCESSABLE_ENTITY, None),
     ("api.unknown-route", StatusCode::NOT_FOUND, None),
     ("api.unknown-request", StatusCode::NOT_FOUND, None),
     ("api.unknown-draft", StatusCode::NOT_FOUND, None),

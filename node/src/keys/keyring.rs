@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, path::Path};
 
 use comity_core::{
-    crypto::{DataKey, HybridSigner, PublicKey, Seed, hpke_open},
-    ids::KeyId,
+    crypto::{CryptoFault, DataKey, HybridSigner, PublicKey, Seed, hpke_open},
+    event::{BodySecret, EventFault, unwrap_body_with},
+    ids::{Digest, KeyId},
     proto::{Algorithm, KeyRole, Signature},
 };
 use zeroize::Zeroizing;
@@ -138,6 +139,17 @@ impl Keyring {
     ) -> Result<Zeroizing<[u8; 32]>, KeyFault> {
         let seed = self.seals.get(key_id).ok_or(KeyFault::UnknownKey { id: *key_id })?;
         hpke_open(seed, info, aad, encapsulated, wrapped).map_err(|_| KeyFault::DoesNotOpen)
+    }
+
+    /// Opens what was sealed to this node, bound to this digest: the body of an event, or a page of keys.
+    ///
+    /// # Errors
+    /// When there is no wrap for our key, or anything about it differs in any bit.
+    pub fn unwrap(&self, sealed: &[u8], binding: &Digest) -> Result<BodySecret, EventFault> {
+        let key = self.seal_key().ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
+        unwrap_body_with(sealed, binding, &key, |info, aad, encapsulated, wrapped| {
+            self.open_wrap(&key, info, aad, encapsulated, wrapped).map_err(|_| CryptoFault::DoesNotOpen)
+        })
     }
 
     /// The public halves, for the profile: one per role and algorithm, in a fixed order.

@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use super::{Back, Batched, RunFault, WorkFault, alarms, work};
 use crate::{
-    handle::{Command, PeerStatus, Status, View},
+    handle::{Command, PeerStatus, Status, View, Wish},
     keys::Keyring,
     net::{Net, NetEvent, Reply},
     store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
@@ -196,7 +196,10 @@ impl Turn {
     fn on_command(&mut self, command: Command) -> Result<(), RunFault> {
         let ticket = self.ticket();
         self.replies.insert(ticket, command.reply);
-        self.step(Input::Command(ticket, Box::new(command.act)))
+        self.step(match command.wish {
+            Wish::Act(act) => Input::Command(ticket, act),
+            Wish::Custody(custody) => Input::Custody(ticket, custody),
+        })
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use comity_core::{
     carry::{self, Stored},
-    crypto::{CryptoFault, PublicKey},
+    crypto::PublicKey,
     engine::{JobId, Reply, Ticket},
-    event::{EventFault, seal_body, unwrap_body_with},
+    event::{EventFault, seal_body},
     ids::{Digest, EventId, LedgerIndex, PartyCode, Time},
     ledger::{Checkpoint, signatures_digest},
     outbox::Due,
@@ -97,12 +97,7 @@ pub(super) fn read_delivery(
     keys: &Keyring,
     now: Time,
 ) -> Back {
-    let unwrap = |body: &[u8], binding: &Digest| {
-        let key = keys.seal_key().ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
-        unwrap_body_with(body, binding, &key, |info, aad, encapsulated, wrapped| {
-            keys.open_wrap(&key, info, aad, encapsulated, wrapped).map_err(|_| CryptoFault::DoesNotOpen)
-        })
-    };
+    let unwrap = |body: &[u8], binding: &Digest| keys.unwrap(body, binding);
     let read = carry::read_delivery(frame, &peer, &view.us.party, &view.trust, now, unwrap);
     match read {
         Ok(arrival) => Back::Arrival(ticket, Box::new(arrival)),

@@ -8,14 +8,18 @@
 //!
 //! One act of a thread is decided at a time; what arrives meanwhile waits in a short queue, so that
 //! every act is judged against all that the ledger holds of its thread. `own` makes our events,
-//! `arrival` judges those of peers, `exchange` keeps debts and answers moving.
+//! `custody` our statements about evidence, `arrival` judges the events of peers, `exchange` keeps
+//! debts and answers moving.
 //!
 //! What a crash leaves: only what was appended. Jobs, queues and the outbox plan are forgotten;
 //! commands are answered again by their id, deliveries by their event id, debts from the index.
 
 mod arrival;
+mod custody;
 mod exchange;
 mod own;
+
+pub use custody::{Custody, release_command, verify_command};
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -77,6 +81,8 @@ pub struct Act {
 pub enum Input {
     /// An operator's act.
     Command(Ticket, Box<Act>),
+    /// A custody statement of the evidence room.
+    Custody(Ticket, Box<Custody>),
     /// A peer's delivery, checked and opened by a worker.
     Arrived(Ticket, Box<Arrival>),
     /// A peer's answer, checked by a worker.
@@ -253,6 +259,7 @@ enum Job {
     Receive { ticket: Ticket, event: EventId, thread: ThreadId },
     Refuse(Box<arrival::Refuse>),
     Settle { peer: PartyCode, event: EventId },
+    Custody(Box<custody::Stating>),
 }
 
 /// The state machine. One task owns it.
@@ -346,6 +353,7 @@ impl Engine {
         let mut step = Step { now, rng, index, out: Vec::new() };
         match input {
             Input::Command(ticket, act) => self.on_command(&mut step, ticket, act)?,
+            Input::Custody(ticket, wanted) => self.on_custody(&mut step, ticket, &wanted)?,
             Input::Arrived(ticket, arrival) => self.on_arrived(&mut step, ticket, arrival)?,
             Input::Answered(peer, event, answer) => self.on_answered(&mut step, &peer, &event, answer.into_inner())?,
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
@@ -442,6 +450,14 @@ impl Engine {
                 Ok(())
             }
             (Job::Refuse(refuse), None) => self.refusal_failed(step, *refuse),
+            (Job::Custody(stating), Some(signatures)) => {
+                self.custody_signed(step, *stating, signatures);
+                Ok(())
+            }
+            (Job::Custody(stating), None) => {
+                self.custody_failed(step, &stating, "keys.signing-failed");
+                Ok(())
+            }
             (Job::Receive { .. } | Job::Settle { .. }, _) => Err(EngineFault::UnknownJob(id)),
         }
     }
@@ -469,6 +485,7 @@ impl Engine {
                 self.outbox.settled(&peer, &event, true);
                 self.pump(step, &peer)?;
             }
+            Job::Custody(stating) => self.custody_appended(step, &stating, index),
         }
         Ok(())
     }
@@ -495,6 +512,7 @@ impl Engine {
             }
             Job::Refuse(refuse) => self.refusal_failed(step, *refuse)?,
             Job::Settle { peer, event } => self.outbox.settled(&peer, &event, false),
+            Job::Custody(stating) => self.custody_failed(step, &stating, code),
         }
         Ok(())
     }

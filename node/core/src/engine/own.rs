@@ -13,7 +13,7 @@ use crate::{
     case::{self, Case, Wish},
     crypto::{PublicKey, pae},
     event::{BodyRef, BodySecret, EVENT_TYPE, Event, Header, Slip, event_id, thread_id},
-    ids::{Digest, LedgerIndex, PartyCode, ThreadId},
+    ids::{AuthorityId, Digest, LedgerIndex, PartyCode, ProcedureCode, ThreadId, Time},
     index::{IndexFault, Pairs},
     procedure::{Refusal, Side},
     proto::{ActorKind, EventRow, Fact, KeyRole, Lane, Signature},
@@ -53,7 +53,7 @@ impl Engine {
         ticket: Ticket,
         act: Box<Act>,
     ) -> Result<(), EngineFault> {
-        if let Some(done) = self.done_before(step, &act)? {
+        if let Some(done) = Self::done_before(step, &act.command_id)? {
             step.out.push(Output::Reply(ticket, Ok(done)));
             return Ok(());
         }
@@ -85,8 +85,11 @@ impl Engine {
     }
 
     /// A command carried out before gives its first result again.
-    fn done_before<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Option<Done>, EngineFault> {
-        let Some(event) = step.index.command(&act.command_id)? else { return Ok(None) };
+    pub(super) fn done_before<P: Pairs>(
+        step: &Step<'_, P>,
+        command_id: &[u8; 16],
+    ) -> Result<Option<Done>, EngineFault> {
+        let Some(event) = step.index.command(command_id)? else { return Ok(None) };
         let seen = step.index.seen(&event)?.ok_or(IndexFault::Damaged)?;
         let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
         Ok(Some(Done { event, thread, index: LedgerIndex(seen.index) }))
@@ -127,16 +130,10 @@ impl Engine {
         act: &Act,
         place: &Place,
     ) -> Result<(Own, Vec<u8>, Vec<PublicKey>), NotDone> {
-        if step.now.plus_ms(CLOCK_BEHIND_MS_MAX) < self.last_recorded {
-            let detail = "this machine's clock is over two minutes behind the last record; set it right first";
-            return Err(not_done("engine.clock-behind", detail));
-        }
-        if self.commands.contains(&act.command_id) {
-            return Err(not_done("request.in-progress", "this command is being carried out; ask again in a moment"));
-        }
+        self.may_sign_now(&act.command_id, step.now)?;
         let case = Case::of(&place.rows).map_err(|fault| not_done("index.damaged", &fault.to_string()))?;
         let side = case.side_of(&self.us.party);
-        self.check_power(act, side, step.now)?;
+        self.check_power(&act.authority, &act.procedure, side, step.now)?;
         let facts = self.check_form(act)?;
         let refused = |refusal: Refusal| not_done(refusal.code(), &refusal.to_string());
         let parents = case.heads(&self.rules).map_err(refused)?;
@@ -179,16 +176,34 @@ impl Engine {
         Ok((own, plaintext, keys))
     }
 
-    fn check_power(&self, act: &Act, side: Side, now: crate::ids::Time) -> Result<(), NotDone> {
+    /// Whether this command may make a signed record at this moment.
+    pub(super) fn may_sign_now(&self, command_id: &[u8; 16], now: Time) -> Result<(), NotDone> {
+        if now.plus_ms(CLOCK_BEHIND_MS_MAX) < self.last_recorded {
+            let detail = "this machine's clock is over two minutes behind the last record; set it right first";
+            return Err(not_done("engine.clock-behind", detail));
+        }
+        if self.commands.contains(command_id) {
+            return Err(not_done("request.in-progress", "this command is being carried out; ask again in a moment"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_power(
+        &self,
+        authority: &AuthorityId,
+        procedure: &ProcedureCode,
+        side: Side,
+        now: Time,
+    ) -> Result<(), NotDone> {
         let profile = self.trust.profile(&self.us.party, now);
         let profile = profile.ok_or_else(|| not_done("profile.none", "this Party has no current profile"))?;
         if profile.keys(KeyRole::Record, now).next().is_none() {
             return Err(not_done("keys.expired", "no record key of this Party is valid now"));
         }
-        if profile.may(&act.authority, &act.procedure, side, now) {
+        if profile.may(authority, procedure, side, now) {
             return Ok(());
         }
-        let detail = format!("authority {} may not act in {} on this side", act.authority, act.procedure);
+        let detail = format!("authority {authority} may not act in {procedure} on this side");
         Err(not_done("profile.no-power", &detail))
     }
 
@@ -296,7 +311,7 @@ impl Engine {
     }
 }
 
-fn not_done(code: &'static str, detail: &str) -> NotDone {
+pub(super) fn not_done(code: &'static str, detail: &str) -> NotDone {
     NotDone { code, detail: detail.to_owned(), fields: Vec::new() }
 }
 

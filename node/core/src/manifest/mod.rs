@@ -7,10 +7,12 @@
 //! Decides what a manifest may say, above all about names ([`ItemPath`]); it never decides whether
 //! a hand-over is lawful. Serves SPEC `[M-*]`.
 
+mod keys;
 mod path;
 mod statement;
 
-pub use path::ItemPath;
+pub use keys::{KEY_PAGE, KeyPage};
+pub use path::{ItemPath, show_name, unescape};
 pub use statement::{CUSTODY_TYPE, Statement};
 
 use prost::Message as _;

@@ -70,23 +70,26 @@ impl fmt::Display for ItemPath {
             if place > 0 {
                 f.write_char('/')?;
             }
-            for part in name.utf8_chunks() {
-                for shown in part.valid().chars() {
-                    if is_hidden(shown) {
-                        escape(f, shown.encode_utf8(&mut [0; 4]).as_bytes())?
-                    } else {
-                        f.write_char(shown)?
-                    }
-                }
-                escape(f, part.invalid())?;
-            }
+            f.write_str(&show_name(name))?;
         }
         Ok(())
     }
 }
 
-fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+/// One name, or the target of a link, as people can read it; [`unescape`] reads it back.
+#[must_use]
+pub fn show_name(name: &[u8]) -> String {
+    let mut shown = String::with_capacity(name.len());
+    let escape = |shown: &mut String, bytes: &[u8]| {
+        bytes.iter().for_each(|byte| write!(shown, "\\x{byte:02x}").expect("writing to a string does not fail"));
+    };
+    for part in name.utf8_chunks() {
+        for one in part.valid().chars() {
+            if is_hidden(one) { escape(&mut shown, one.encode_utf8(&mut [0; 4]).as_bytes()) } else { shown.push(one) }
+        }
+        escape(&mut shown, part.invalid());
+    }
+    shown
 }
 
 /// Characters that are not seen as what they are (Unicode: general categories Cc, Zl, Zp and the
@@ -98,7 +101,11 @@ fn is_hidden(shown: char) -> bool {
         || matches!(shown, '\u{e0000}'..='\u{e007f}')
 }
 
-fn unescape(text: &str) -> Result<Vec<u8>, &'static str> {
+/// Reads what [`show_name`] writes.
+///
+/// # Errors
+/// When an escape does not read.
+pub fn unescape(text: &str) -> Result<Vec<u8>, &'static str> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((plain, escaped)) = rest.split_once('\\') {

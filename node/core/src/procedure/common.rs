@@ -18,6 +18,8 @@ pub struct Common {
     pub open_questions: BTreeMap<EventId, Side>,
     /// The latest word of the requested side on its progress.
     pub progress: Option<Code>,
+    /// When the requested side last took one of these steps.
+    pub heard: Option<Time>,
 }
 
 /// What a common step does.
@@ -91,6 +93,9 @@ impl Common {
         let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
         if !ROWS.iter().any(|row| row.step == step.code() && row.side == act.side) {
             return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
+        }
+        if act.side == Side::Requested {
+            self.heard = self.heard.max(Some(act.time));
         }
         match step {
             Step::Note => {}

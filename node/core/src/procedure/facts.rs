@@ -24,6 +24,15 @@ impl Act {
         }
     }
 
+    /// A whole number that counts something.
+    pub(super) fn count(&self, key: &str) -> Result<u64, Refusal> {
+        let number = match self.fact(key) {
+            Some(Kind::Integer(number)) => u64::try_from(*number).ok(),
+            Some(Kind::Text(_) | Kind::Code(_) | Kind::Flag(_) | Kind::TimeMs(_) | Kind::Date(_)) | None => None,
+        };
+        number.ok_or_else(|| Refusal::MissingFact(key.to_owned()))
+    }
+
     pub(super) fn code(&self, key: &str) -> Result<Code, Refusal> {
         self.code_if_any(key).ok_or_else(|| Refusal::MissingFact(key.to_owned()))
     }

@@ -7,9 +7,11 @@
 //! Start at [`fold`] and [`permits`]; each family of procedures has a file with a table of steps.
 //! The rule for what happens at once is written down in `node/decisions/concurrent-steps.md`.
 
+pub mod assistance;
 mod common;
 mod drawing;
 mod facts;
+mod ground;
 mod order;
 pub mod preservation;
 mod refusal;
@@ -17,6 +19,7 @@ mod refusal;
 mod tests;
 
 pub use crate::rules::Side;
+pub use assistance::{Delivery, DeliveryState, ManifestRef};
 pub use common::Common;
 pub use drawing::drawing;
 pub use refusal::Refusal;
@@ -77,11 +80,26 @@ impl StepRow {
     }
 }
 
+/// Where a row of a table leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To<K> {
+    /// The kind stays.
+    Stays,
+    /// To this kind.
+    Kind(K),
+    /// To disputed, acknowledged or delivered, as all that was handed over stands.
+    Settled,
+    /// Back to where a suspension began.
+    Resumed,
+}
+
 /// Which table of steps a procedure follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Preservation of stored data.
     Preservation,
+    /// Mutual assistance.
+    Assistance,
 }
 
 impl Family {
@@ -94,6 +112,7 @@ impl Family {
         let procedure = rules.procedure(code).ok_or_else(unknown)?;
         match procedure.family.as_str() {
             "preservation" => Ok((Self::Preservation, procedure)),
+            "assistance" => Ok((Self::Assistance, procedure)),
             _ => Err(unknown()),
         }
     }
@@ -101,6 +120,7 @@ impl Family {
     const fn start(self) -> State {
         match self {
             Self::Preservation => State::Preservation(preservation::State::Draft),
+            Self::Assistance => State::Assistance(assistance::State::Draft),
         }
     }
 
@@ -108,6 +128,7 @@ impl Family {
     fn rank(self, act: &Act) -> u8 {
         match self {
             Self::Preservation => preservation::rank(act),
+            Self::Assistance => assistance::rank(act),
         }
     }
 }
@@ -117,24 +138,29 @@ impl Family {
 pub enum State {
     /// Preservation of stored data.
     Preservation(preservation::State),
+    /// Mutual assistance.
+    Assistance(assistance::State),
 }
 
 impl State {
     fn is_draft(&self) -> bool {
         match self {
             Self::Preservation(state) => *state == preservation::State::Draft,
+            Self::Assistance(state) => *state == assistance::State::Draft,
         }
     }
 
     fn name(&self) -> &'static str {
         match self {
             Self::Preservation(state) => state.kind().name(),
+            Self::Assistance(state) => state.kind().name(),
         }
     }
 
     fn after(&self, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<Self, Refusal> {
         match self {
             Self::Preservation(state) => preservation::after(state, act, rules, procedure).map(Self::Preservation),
+            Self::Assistance(state) => assistance::after(state, act, rules, procedure).map(Self::Assistance),
         }
     }
 }
@@ -177,6 +203,7 @@ impl Standing {
     pub fn is_lapsed(&self) -> bool {
         match &self.state {
             State::Preservation(state) => state.holds_until().is_some_and(|until| self.now >= until),
+            State::Assistance(_) => false,
         }
     }
 
@@ -185,6 +212,16 @@ impl Standing {
     pub fn is_closed(&self) -> bool {
         match &self.state {
             State::Preservation(state) => state.kind().is_final() || self.is_lapsed(),
+            State::Assistance(state) => state.kind().is_final(),
+        }
+    }
+
+    /// What was handed over in it, in order.
+    #[must_use]
+    pub fn deliveries(&self) -> &[Delivery] {
+        match &self.state {
+            State::Preservation(_) => &[],
+            State::Assistance(state) => state.deliveries(),
         }
     }
 }
@@ -241,6 +278,7 @@ pub fn whose_turn(standing: &Standing) -> Option<Side> {
     let turn = match &standing.state {
         State::Preservation(_) if standing.is_lapsed() => None,
         State::Preservation(state) => state.kind().turn(),
+        State::Assistance(state) => state.kind().turn(),
     };
     let asked_by = |side: Side| standing.common.open_questions.values().any(|asker| *asker == side);
     match turn {
@@ -257,6 +295,7 @@ pub fn whose_turn(standing: &Standing) -> Option<Side> {
 pub fn next_steps(standing: &Standing, side: Side) -> Vec<&'static StepRow> {
     let own = match &standing.state {
         State::Preservation(state) => preservation::open_rows(state, side, standing.is_lapsed()),
+        State::Assistance(state) => assistance::open_rows(state, side),
     };
     let shared = if standing.state.is_draft() { Vec::new() } else { common::open_rows(&standing.common, side) };
     own.into_iter().chain(shared).collect()
@@ -268,6 +307,7 @@ pub fn clocks(rules: &Rules, standing: &Standing, calendar: &Calendar) -> Vec<Ru
     let Some(procedure) = rules.procedure(&standing.procedure) else { return Vec::new() };
     match &standing.state {
         State::Preservation(state) => preservation::clocks(state, rules, procedure, calendar),
+        State::Assistance(state) => assistance::clocks(state, &standing.common, rules, procedure, calendar),
     }
 }
 

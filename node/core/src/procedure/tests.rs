@@ -11,36 +11,23 @@ use crate::rules::sample::{full, shipped};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-const HOUR: u64 = 3_600_000;
-const DAY: u64 = 24 * HOUR;
+pub(super) const HOUR: u64 = 3_600_000;
+pub(super) const DAY: u64 = 24 * HOUR;
 /// The moment every sample field says, and an hour later, when the first act is signed.
 const SAMPLE: u64 = 1_700_000_000_000;
-const START: Time = Time(SAMPLE + HOUR);
+pub(super) const START: Time = Time(SAMPLE + HOUR);
 
 fn pres() -> ProcedureCode {
     ProcedureCode::parse("PRES").expect("code")
 }
 
-fn id(number: u8) -> EventId {
+pub(super) fn id(number: u8) -> EventId {
     EventId::new([number; 32])
 }
 
-/// An act whose facts are those of its form, every field filled in.
+/// An act of a preservation, every field of its form filled in as its guard demands.
 fn act(number: u8, side: Side, step: &str, parents: &[u8]) -> Act {
-    let step = StepCode::parse(step).expect("step");
-    let form = shipped().form(&pres(), &step).unwrap_or_else(|| panic!("no form for {step}"));
-    let time = START.plus_ms(u64::from(number) * HOUR);
-    let mut act = Act {
-        id: id(number),
-        step,
-        author: PartyCode::parse(if side == Side::Requesting { "XA" } else { "XB" }).expect("code"),
-        side,
-        parents: parents.iter().map(|number| id(*number)).collect(),
-        time,
-        recorded: time,
-        facts: form.facts(&full(form)),
-        void: false,
-    };
+    let mut act = act_of(&pres(), number, side, step, parents);
     if act.step.as_str() == "preserve" {
         set(&mut act, "measure.until", value::Kind::TimeMs(SAMPLE + 61 * DAY));
     }
@@ -54,7 +41,25 @@ fn act(number: u8, side: Side, step: &str, parents: &[u8]) -> Act {
     act
 }
 
-fn set(act: &mut Act, key: &str, kind: value::Kind) {
+/// An act whose facts are those of its form, every field filled in.
+pub(super) fn act_of(procedure: &ProcedureCode, number: u8, side: Side, step: &str, parents: &[u8]) -> Act {
+    let step = StepCode::parse(step).expect("step");
+    let form = shipped().form(procedure, &step).unwrap_or_else(|| panic!("no form for {step}"));
+    let time = START.plus_ms(u64::from(number) * HOUR);
+    Act {
+        id: id(number),
+        step,
+        author: PartyCode::parse(if side == Side::Requesting { "XA" } else { "XB" }).expect("code"),
+        side,
+        parents: parents.iter().map(|number| id(*number)).collect(),
+        time,
+        recorded: time,
+        facts: form.facts(&full(form)),
+        void: false,
+    }
+}
+
+pub(super) fn set(act: &mut Act, key: &str, kind: value::Kind) {
     let fact = act.facts.iter_mut().find(|fact| fact.key == key).unwrap_or_else(|| panic!("no fact {key}"));
     fact.value = Some(Value { kind: Some(kind) });
 }
@@ -111,7 +116,7 @@ fn thread_to(kind: Kind) -> Vec<Act> {
 }
 
 fn kind_of(standing: &Standing) -> Kind {
-    let State::Preservation(state) = &standing.state;
+    let State::Preservation(state) = &standing.state else { panic!("no preservation") };
     state.kind()
 }
 
@@ -141,25 +146,31 @@ fn every_step_from_every_state_does_what_the_table_says_and_nothing_else() {
 
 #[test]
 fn every_row_has_a_form_and_every_form_a_row() {
-    let rows = TABLE.iter().map(|row| &row.row).chain(common::ROWS);
-    let mut named: BTreeSet<String> = BTreeSet::new();
-    for row in rows {
-        let form = shipped().form(&pres(), &row.code()).unwrap_or_else(|| panic!("no form for {}", row.step));
-        named.insert(form.id());
-    }
-    let forms = shipped().forms().filter(|form| *form.procedure() == pres());
-    assert_eq!(forms.map(crate::rules::Form::id).collect::<BTreeSet<_>>(), named);
+    let check = |procedure: &str, rows: Vec<&StepRow>| {
+        let procedure = ProcedureCode::parse(procedure).expect("code");
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        for row in rows.into_iter().chain(common::ROWS) {
+            let form = shipped().form(&procedure, &row.code()).unwrap_or_else(|| panic!("no form for {}", row.step));
+            named.insert(form.id());
+        }
+        let forms = shipped().forms().filter(|form| *form.procedure() == procedure && !form.is_record());
+        assert_eq!(forms.map(crate::rules::Form::id).collect::<BTreeSet<_>>(), named);
+    };
+    check("PRES", TABLE.iter().map(|row| &row.row).collect());
+    check("MLA-STORED", assistance::TABLE.iter().map(|row| &row.row).collect());
 }
 
 #[test]
-fn the_page_is_printed_from_the_table() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/procedure/preservation.md");
-    let page = drawing(Family::Preservation);
-    if std::env::var_os("COMITY_BLESS").is_some() {
-        std::fs::write(&path, &page).expect("written");
+fn the_pages_are_printed_from_the_tables() {
+    for (family, name) in [(Family::Preservation, "preservation"), (Family::Assistance, "assistance")] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/procedure/{name}.md"));
+        let page = drawing(family);
+        if std::env::var_os("COMITY_BLESS").is_some() {
+            std::fs::write(&path, &page).expect("written");
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == page, "{name}.md differs from the table; run the test with COMITY_BLESS=1");
     }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == page, "preservation.md differs from the table; run the test with COMITY_BLESS=1");
 }
 
 /// Two branches from one act: both orders of arrival give `expected`, and so many acts are set aside.
@@ -468,7 +479,7 @@ proptest! {
             });
             prop_assert_eq!(row.map(|row| row.to.unwrap_or(from.kind())), Some(to.kind()));
         }
-        let State::Preservation(end) = folded(&acts).state;
+        let State::Preservation(end) = folded(&acts).state else { panic!("no preservation") };
         prop_assert_eq!(Some(&end), path.last().map(|(state, _)| state));
     }
 

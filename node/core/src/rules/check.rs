@@ -173,6 +173,7 @@ impl Joining {
         let mut form = Form {
             procedure: head.procedure.clone(),
             step: head.step.clone(),
+            record: head.record,
             version: head.version,
             title: head.title.clone(),
             source: head.source.clone(),

@@ -89,6 +89,9 @@ pub struct FieldRule {
     /// True if it is copied into the record. Not for text.
     #[serde(default)]
     pub fact: bool,
+    /// True if only the node itself can fill it in, from what rests in its vault.
+    #[serde(default)]
+    pub by_node: bool,
     /// Codes: the list they come from.
     pub codes: Option<Code>,
     /// Codes: those of the list that this field takes; all if empty.
@@ -231,6 +234,7 @@ impl FormMistake {
 pub struct Form {
     pub(super) procedure: ProcedureCode,
     pub(super) step: StepCode,
+    pub(super) record: bool,
     pub(super) version: u32,
     pub(super) title: String,
     pub(super) source: String,
@@ -259,6 +263,12 @@ impl Form {
     #[must_use]
     pub const fn step(&self) -> &StepCode {
         &self.step
+    }
+
+    /// True if it is no step of the thread but a record kept beside it, such as that of a manifest.
+    #[must_use]
+    pub const fn is_record(&self) -> bool {
+        self.record
     }
 
     /// The version every body of it must name.

@@ -57,6 +57,9 @@ pub(super) struct FormHead {
     pub(super) procedure: ProcedureCode,
     #[serde(deserialize_with = "parsed")]
     pub(super) step: StepCode,
+    /// True if it is no step of the thread but a record kept beside it.
+    #[serde(default)]
+    pub(super) record: bool,
     pub(super) version: u32,
     pub(super) title: String,
     #[serde(default)]

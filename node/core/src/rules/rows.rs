@@ -1,7 +1,7 @@
 //! The rows rule files are made of. Each can only be read whole: a missing or unknown key, a
 //! missing source or mark, or a word outside its closed set is a mistake.
 
-use crate::ids::{AuthorityId, EventId, PartyCode, ProcedureCode, RequestId, StepCode};
+use crate::ids::{AuthorityId, Digest, EventId, ItemId, PartyCode, ProcedureCode, RequestId, StepCode};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeMap;
@@ -371,6 +371,10 @@ pub enum Pattern {
     Request,
     /// An event of this network.
     Event,
+    /// An item of evidence.
+    Item,
+    /// A SHA-256 or BLAKE3 digest.
+    Digest,
     /// A step of a procedure.
     Step,
     /// A BCP 47 language tag.
@@ -388,6 +392,8 @@ impl Pattern {
             Self::Authority => AuthorityId::parse(text).is_ok(),
             Self::Request => text.parse::<RequestId>().is_ok(),
             Self::Event => text.parse::<EventId>().is_ok(),
+            Self::Item => text.parse::<ItemId>().is_ok(),
+            Self::Digest => text.parse::<Digest>().is_ok(),
             Self::Step => StepCode::parse(text).is_ok(),
             Self::Language => is_language(text),
             Self::TimeZone => is_time_zone(text),

@@ -19,8 +19,8 @@ fn sample(form: &Form, rule: &FieldRule) -> Value {
             || match list.pattern.expect("a list or a pattern") {
                 Pattern::Party => "XC".to_owned(),
                 Pattern::Authority | Pattern::Step => "centre".to_owned(),
-                Pattern::Request => "0".repeat(32),
-                Pattern::Event => "0".repeat(64),
+                Pattern::Request | Pattern::Item => "0".repeat(32),
+                Pattern::Event | Pattern::Digest => "0".repeat(64),
                 Pattern::Language => "en".to_owned(),
                 Pattern::TimeZone => "Europe/Vienna".to_owned(),
             },

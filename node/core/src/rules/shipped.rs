@@ -9,5 +9,6 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("lists.toml", include_str!("../../../rules/lists.toml")),
     ("offences.toml", include_str!("../../../rules/offences.toml")),
     ("outcomes.toml", include_str!("../../../rules/outcomes.toml")),
+    ("procedures/mla-stored.toml", include_str!("../../../rules/procedures/mla-stored.toml")),
     ("procedures/pres.toml", include_str!("../../../rules/procedures/pres.toml")),
 ];

@@ -4,8 +4,10 @@
 #![allow(unused_qualifications, reason = "the description of a route names its parameters' types by path")]
 
 mod contract;
+mod deliveries;
 mod drafts;
 mod events;
+mod evidence;
 mod law;
 mod ledger;
 mod node;
@@ -21,6 +23,8 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(node::routes())
         .merge(requests::routes())
         .merge(drafts::routes())
+        .merge(evidence::routes())
+        .merge(deliveries::routes())
         .merge(events::routes())
         .merge(law::routes())
         .merge(ledger::routes())

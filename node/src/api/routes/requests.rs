@@ -230,7 +230,7 @@ async fn step(
     Ok(created(perform(&api, act).await?))
 }
 
-fn procedure_of(view: &View, request: &RequestId) -> Result<ProcedureCode, Problem> {
+pub(super) fn procedure_of(view: &View, request: &RequestId) -> Result<ProcedureCode, Problem> {
     let threads = view.index.threads_of(request)?;
     let thread = threads.first().ok_or(ApiFault::UnknownRequest)?;
     let row = view.index.thread(thread)?.ok_or(IndexFault::Damaged)?;

@@ -3,7 +3,7 @@
 use super::{Guard, Kind, Measure, Request, Row, State, Step, TABLE};
 use crate::clock::due_at_the_earliest;
 use crate::ids::Time;
-use crate::procedure::{Act, Refusal};
+use crate::procedure::{Act, Refusal, ground};
 use crate::rules::{Procedure, Rules};
 
 /// The state after a step.
@@ -112,7 +112,7 @@ impl Judging<'_> {
     fn check(&self, guard: Guard) -> Result<(), Refusal> {
         let wrong = match guard {
             Guard::None => None,
-            Guard::BasedOnInstrument => self.wrong_instrument()?,
+            Guard::BasedOnInstrument => ground::wrong_instrument(self.act, self.procedure)?,
             Guard::WarnsOnce => self
                 .state
                 .is_insisted()
@@ -124,15 +124,12 @@ impl Judging<'_> {
                 self.lapsed().or_else(|| self.not_later(asked))
             }
             Guard::EndsLater => self.not_later(self.act.time("measure.until")?),
-            Guard::GroundIsOpen => self.wrong_ground()?,
+            Guard::GroundIsOpen => {
+                let offences = self.request()?.offences;
+                ground::wrong_ground(self.act, self.rules, self.procedure, &offences)?
+            }
         };
         wrong.map_or(Ok(()), |why| Err(Refusal::Guard { guard: guard.name(), why }))
-    }
-
-    fn wrong_instrument(&self) -> Result<Option<String>, Refusal> {
-        let instrument = self.act.code("reference.instrument")?;
-        let known = self.procedure.instruments.contains(&instrument);
-        Ok((!known).then(|| format!("{instrument} is no basis for {}. Name another instrument", self.procedure.code)))
     }
 
     fn wrong_measure(&self) -> Result<Option<String>, Refusal> {
@@ -160,21 +157,5 @@ impl Judging<'_> {
     fn not_later(&self, until: Time) -> Option<String> {
         let later = self.state.measure().is_some_and(|measure| until > measure.until);
         (!later).then(|| "the end does not lie after the present one. Name a later end".to_owned())
-    }
-
-    fn wrong_ground(&self) -> Result<Option<String>, Refusal> {
-        let code = self.act.code("ground")?;
-        let Some(usage) = self.procedure.ground(&code) else {
-            return Ok(Some(format!("{code} is no ground in {}. Choose one of its grounds", self.procedure.code)));
-        };
-        if usage.only_with.is_some() && usage.only_with != self.act.code_if_any("ground.reservation") {
-            return Ok(Some(format!("{code} must name the reservation it relies on. Name it")));
-        }
-        let request = self.request()?;
-        let barred = usage.never_for.as_ref().and_then(|range| {
-            let offences = request.offences.iter().filter_map(|code| self.rules.offence(code));
-            offences.clone().find(|row| row.is_established_by(&range.instrument, range.first, range.last))
-        });
-        Ok(barred.map(|row| format!("{code} is closed for {} ({}). Choose another ground", row.code, row.source)))
     }
 }

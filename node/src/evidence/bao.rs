@@ -1,0 +1,117 @@
+//! Verified groups of an object: written by who holds it, checked by who takes it (SPEC `[T-3]`).
+//!
+//! Both sides check against the root: the giver before it sends, so that its own bad disk never makes
+//! a liar of it, the taker before it keeps anything.
+
+use std::io::{self, Read, Write};
+
+use bao_tree::{
+    BaoTree, BlockSize, ChunkNum, ChunkRanges,
+    io::{
+        BaoContentItem, DecodeError, EncodeError,
+        outboard::PostOrderOutboard,
+        sync::{DecodeResponseIter, ReadAt, encode_ranges_validated},
+    },
+};
+use comity_core::{ids::Digest, object::GROUP};
+
+use super::vault::StoredObject;
+
+/// 16 chunks of 1 KiB make a group.
+const BLOCK: BlockSize = BlockSize::from_chunk_log(4);
+const CHUNKS_PER_GROUP: u64 = 16;
+
+/// Groups of an object of this size.
+pub(super) const fn groups(size: u64) -> u64 {
+    size.div_ceil(GROUP as u64)
+}
+
+fn ranges(first: u64) -> ChunkRanges {
+    ChunkRanges::from(ChunkNum(first.saturating_mul(CHUNKS_PER_GROUP))..)
+}
+
+/// Why verified groups did not come through.
+#[derive(Debug)]
+pub(super) enum GroupFault {
+    /// A group or node is not of the tree under this root.
+    Wrong {
+        /// The first byte that is not proved.
+        offset: u64,
+    },
+    /// The stream or the disk failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for GroupFault {
+    fn from(fault: io::Error) -> Self {
+        Self::Io(fault)
+    }
+}
+
+struct Body<'a>(&'a StoredObject);
+
+impl ReadAt for Body<'_> {
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(at, buffer)
+    }
+}
+
+struct Hashes<'a>(&'a StoredObject);
+
+impl ReadAt for Hashes<'_> {
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.outboard_read_at(at, buffer)
+    }
+}
+
+/// Writes the groups from `first` on, each checked before it is written.
+///
+/// # Errors
+/// [`GroupFault::Wrong`] when what rests here is not what the root says.
+pub(super) fn write_groups(object: &StoredObject, first: u64, to: impl Write) -> Result<(), GroupFault> {
+    let tree = BaoTree::new(object.size(), BLOCK);
+    let root = bao_tree::blake3::Hash::from_bytes(*object.root().as_bytes());
+    let hashes = PostOrderOutboard { root, tree, data: Hashes(object) };
+    encode_ranges_validated(Body(object), hashes, &ranges(first), to).map_err(|fault| match fault {
+        EncodeError::LeafHashMismatch(chunk) => GroupFault::Wrong { offset: chunk.to_bytes() },
+        EncodeError::ParentHashMismatch(node) => GroupFault::Wrong { offset: node.chunk_range().start.to_bytes() },
+        EncodeError::Io(fault) => GroupFault::Io(fault),
+        EncodeError::ParentWrite(_) | EncodeError::LeafWrite(_) => {
+            GroupFault::Io(io::Error::from(io::ErrorKind::ConnectionReset))
+        }
+        EncodeError::SizeMismatch => GroupFault::Wrong { offset: 0 },
+    })
+}
+
+/// Reads the groups from `first` on and gives each to `take` once it is proved.
+///
+/// # Errors
+/// [`GroupFault::Wrong`] at the first that is not under the root; whatever `take` says.
+pub(super) fn read_groups<E: From<GroupFault>>(
+    root: &Digest,
+    size: u64,
+    first: u64,
+    from: impl Read,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let root = bao_tree::blake3::Hash::from_bytes(*root.as_bytes());
+    let wanted = ranges(first);
+    for item in DecodeResponseIter::new(root, BaoTree::new(size, BLOCK), from, &wanted) {
+        match item.map_err(unproved)? {
+            BaoContentItem::Leaf(leaf) => take(&leaf.data)?,
+            BaoContentItem::Parent(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn unproved(fault: DecodeError) -> GroupFault {
+    match fault {
+        DecodeError::LeafHashMismatch(chunk) => GroupFault::Wrong { offset: chunk.to_bytes() },
+        DecodeError::ParentHashMismatch(node) => GroupFault::Wrong { offset: node.chunk_range().start.to_bytes() },
+        DecodeError::ParentNotFound(_) | DecodeError::LeafNotFound(_) => {
+            GroupFault::Io(io::Error::from(io::ErrorKind::UnexpectedEof))
+        }
+        DecodeError::Io(fault) => GroupFault::Io(fault),
+    }
+}

@@ -1,0 +1,150 @@
+//! One evidence stream as a worker uses it: blocking reads and writes with an end to patience, and
+//! the frames of asks and grants (SPEC `[T-1]`).
+//!
+//! Hashing and decrypting what streams past is work for a thread of its own; so the stream is driven
+//! from there, and the runtime's threads only move bytes between it and the socket.
+
+use std::{
+    io::{self, BufReader, BufWriter, Read, Write},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
+    runtime::Handle,
+    time::timeout,
+};
+
+/// The other side may do nothing for this long before it is left: longer than a slow disk takes for
+/// one group, and as long as a deliver stream waits for an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Read and written at once: what the multiplexer sends in one frame. Eight streams of a peer are
+/// 1 MiB in both directions.
+const BUFFER: usize = 64 << 10;
+
+/// The reading half, blocking.
+pub(super) struct Source<S> {
+    half: ReadHalf<S>,
+    runtime: Handle,
+}
+
+/// The writing half, blocking.
+pub(super) struct Sink<S> {
+    half: WriteHalf<S>,
+    runtime: Handle,
+}
+
+/// Both halves of a stream, buffered, for a thread that may wait.
+pub(super) struct Pipe<S: AsyncRead + AsyncWrite> {
+    pub(super) from: BufReader<Source<S>>,
+    pub(super) to: BufWriter<Sink<S>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
+    /// Takes a stream; `runtime` drives it.
+    pub(super) fn new(stream: S, runtime: &Handle) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        Self {
+            from: BufReader::with_capacity(BUFFER, Source { half: read, runtime: runtime.clone() }),
+            to: BufWriter::with_capacity(BUFFER, Sink { half: write, runtime: runtime.clone() }),
+        }
+    }
+
+    /// Reads one frame; none when the other side has closed between two.
+    pub(super) fn read_frame(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut head = [0; 4];
+        let first = self.from.read(&mut head)?;
+        if first == 0 {
+            return Ok(None);
+        }
+        self.from.read_exact(&mut head[first..])?;
+        let len = u32::from_be_bytes(head) as usize;
+        if len > max {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is over its limit"));
+        }
+        let mut frame = vec![0; len];
+        self.from.read_exact(&mut frame)?;
+        Ok(Some(frame))
+    }
+
+    /// Writes one frame into the buffer.
+    pub(super) fn write_frame(&mut self, frame: &[u8]) -> io::Result<()> {
+        let len = u32::try_from(frame.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.to.write_all(&len.to_be_bytes())?;
+        self.to.write_all(frame)
+    }
+
+    /// Sends what is buffered.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Read for Source<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.runtime.block_on(timeout(PATIENCE, self.half.read(buffer)))?
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Sink<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.runtime.block_on(timeout(PATIENCE, self.half.write(bytes)))?
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.runtime.block_on(timeout(PATIENCE, self.half.flush()))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker on each side of a stream held in memory.
+    async fn between<T: Send + 'static>(
+        near: impl FnOnce(Pipe<tokio::io::DuplexStream>) -> io::Result<()> + Send + 'static,
+        far: impl FnOnce(Pipe<tokio::io::DuplexStream>) -> T + Send + 'static,
+    ) -> T {
+        let (one, other) = tokio::io::duplex(1 << 10);
+        let runtime = Handle::current();
+        let (here, there) = (Pipe::new(one, &runtime), Pipe::new(other, &runtime));
+        let writer = tokio::task::spawn_blocking(move || near(here));
+        let read = tokio::task::spawn_blocking(move || far(there)).await.expect("no panic");
+        writer.await.expect("no panic").expect("written");
+        read
+    }
+
+    /// SPEC `[T-1]`.
+    #[tokio::test]
+    async fn frames_arrive_whole_and_in_order() {
+        let long = vec![7; 3 << 10];
+        let sent = long.clone();
+        let near = move |mut pipe: Pipe<_>| {
+            pipe.write_frame(b"")?;
+            pipe.write_frame(&sent)?;
+            pipe.flush()
+        };
+        let far = |mut pipe: Pipe<_>| [(); 3].map(|()| pipe.read_frame(4 << 10).expect("reads"));
+        assert_eq!(between(near, far).await, [Some(Vec::new()), Some(long), None]);
+    }
+
+    #[tokio::test]
+    async fn a_frame_over_its_limit_is_not_read() {
+        let near = |mut pipe: Pipe<_>| {
+            pipe.write_frame(&[0; 9])?;
+            pipe.flush()
+        };
+        let read = between(near, |mut pipe: Pipe<_>| pipe.read_frame(8).map_err(|fault| fault.kind())).await;
+        assert_eq!(read, Err(io::ErrorKind::InvalidData));
+    }
+
+    #[tokio::test]
+    async fn a_torn_frame_is_no_frame() {
+        let near = |mut pipe: Pipe<_>| {
+            pipe.to.write_all(&[0, 0, 0, 9, 1])?;
+            pipe.flush()
+        };
+        let read = between(near, |mut pipe: Pipe<_>| pipe.read_frame(16).map_err(|fault| fault.kind())).await;
+        assert_eq!(read, Err(io::ErrorKind::UnexpectedEof));
+    }
+}
