@@ -821,7 +821,7 @@ pub struct Manifest {
     pub authority: ::prost::alloc::string::String,
     #[prost(uint64, tag = "5")]
     pub sealed_ms: u64,
-    /// source, seizure, acquisition: the form <procedure>/seal
+    /// source, seizure, acquisition: the form `<procedure>/seal`
     #[prost(message, optional, tag = "6")]
     pub record: ::core::option::Option<Body>,
     /// ascending by path, no path twice

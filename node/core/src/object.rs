@@ -27,7 +27,8 @@ pub const GROUP: usize = 16 << 10;
 /// Two chaining values.
 const PAIR: u64 = 64;
 
-const SEALED_CHUNK: u64 = (CHUNK + TAG) as u64;
+/// A full chunk with its tag.
+pub const SEALED_CHUNK: u64 = (CHUNK + TAG) as u64;
 const MAGIC: &[u8; 8] = b"comityev";
 const VERSION: u32 = 1;
 
@@ -163,6 +164,15 @@ impl Sealer {
         self.cipher.seal(nonce(self.next), &binding(&self.item, self.next, last), chunk);
         self.next += 1;
     }
+}
+
+/// One chunk, sealed alone: for tests and checks that make a stretch of a huge object.
+#[must_use]
+pub fn seal_chunk(item: &ItemId, key: &ItemKey, index: u64, last: bool, plain: &[u8]) -> Vec<u8> {
+    let mut sealer = Sealer { next: index, ..Sealer::new(*item, key) };
+    let mut chunk = plain.to_vec();
+    sealer.seal(&mut chunk, last);
+    chunk
 }
 
 /// Opens the chunks of one object, in any order.

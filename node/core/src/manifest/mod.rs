@@ -11,6 +11,7 @@ mod keys;
 mod path;
 mod statement;
 
+pub use crate::wire::MANIFEST_MAX;
 pub use keys::{KEY_PAGE, KeyPage};
 pub use path::{ItemPath, show_name, unescape};
 pub use statement::{CUSTODY_TYPE, Statement};
@@ -21,7 +22,7 @@ use crate::{
     crypto::sha256,
     ids::{AuthorityId, Digest, ItemId, Malformed, NetworkName, PartyCode, RequestId, Time},
     proto::{self, UnsealedKind},
-    wire::{MANIFEST_MAX, WireFault, ascending, strict},
+    wire::{WireFault, ascending, strict},
 };
 
 /// Items of one manifest: five times the ten thousand files of an ordinary export. More go into a

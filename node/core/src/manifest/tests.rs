@@ -84,7 +84,7 @@ fn a_manifest_says_what_it_may_and_no_more() {
     assert_eq!(Manifest::from_wire(&longer).map_err(|fault| fault.code()), Err("manifest.malformed"));
 }
 
-fn statement(act: CustodyAct) -> Statement {
+pub(crate) fn statement(act: CustodyAct) -> Statement {
     let event = |byte| Some(EventId::new([byte; 32]));
     let party = PartyCode::parse("XB").expect("code");
     let network = NetworkName::parse("demo.test").expect("name");
@@ -141,5 +141,42 @@ proptest! {
             prop_assert_ne!(&read, &manifest());
             prop_assert_eq!(read.to_wire(), changed);
         }
+    }
+}
+
+fn page(own: bool, first: u64) -> KeyPage {
+    KeyPage { delivery: EventId::new([1; 32]), manifest: digest(2), own, first }
+}
+
+/// SPEC `[T-4]`.
+#[test]
+fn a_page_of_keys_opens_for_its_taker_and_as_itself_only() {
+    use crate::{
+        crypto::{DataKey, PublicKey},
+        event::unwrap_body,
+        founding::tests::keys,
+        proto::{Algorithm, KeyRole},
+    };
+    let seal = |party: &str| {
+        let seed = keys(party).seal;
+        (PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &seed).expect("key"), seed)
+    };
+    let ((taker, seed), (_, other)) = (seal("XA"), seal("XB"));
+    let items = [ItemId::new([3; 16]), ItemId::new([4; 16])];
+    let held = items.map(|item| (item, DataKey::new([item.as_bytes()[0]; 32])));
+    let sealed = page(false, 0).seal(&held, &taker, &[7; 32]).expect("sealed");
+    let open = |page: KeyPage, items: &[ItemId], seed| {
+        let opened = page.open(&sealed, items, |sealed, binding| unwrap_body(sealed, binding, &taker.id(), seed));
+        opened.map(|keys| keys.into_iter().map(|(item, key)| (item, *key.expose())).collect::<Vec<_>>())
+    };
+    assert_eq!(open(page(false, 0), &items, &seed), Ok(vec![(items[0], [3; 32]), (items[1], [4; 32])]));
+    for (wrong, listed, seed) in [
+        (page(true, 0), &items[..], &seed),
+        (page(false, 1), &items, &seed),
+        (page(false, 0), &items[..1], &seed),
+        (page(false, 0), &[items[1], items[0]], &seed),
+        (page(false, 0), &items, &other),
+    ] {
+        assert!(open(wrong, listed, seed).is_err());
     }
 }

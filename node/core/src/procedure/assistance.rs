@@ -367,20 +367,8 @@ impl Guard {
     }
 }
 
-/// One row: from these kinds, this step leads there.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// From where.
-    pub from: &'static [Kind],
-    /// The step.
-    pub step: Step,
-    /// To where.
-    pub to: To<Kind>,
-    /// The guard.
-    pub guard: Guard,
-    /// The same for the outside.
-    pub row: StepRow,
-}
+/// One row of the table.
+pub type Row = super::Row<Kind, Step, To<Kind>, Guard>;
 
 const fn row(from: &'static [Kind], step: Step, side: Side, to: To<Kind>, guard: Guard) -> Row {
     Row { from, step, to, guard, row: StepRow { step: step.code(), side, guard: guard.name() } }

@@ -80,6 +80,36 @@ impl StepRow {
     }
 }
 
+/// One row of a family's table: from these kinds, this step leads there, if its guard holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<K: 'static, S, T, G> {
+    /// From where.
+    pub from: &'static [K],
+    /// The step.
+    pub step: S,
+    /// To where.
+    pub to: T,
+    /// The guard.
+    pub guard: G,
+    /// The same for the outside.
+    pub row: StepRow,
+}
+
+impl<K: PartialEq, S: Copy + PartialEq, T, G> Row<K, S, T, G> {
+    /// The row an act takes from this kind of state, `state` being its name.
+    ///
+    /// # Errors
+    /// When the step is the other side's, or does not fit the state.
+    fn find<'t>(table: &'t [Self], kind: &K, state: &'static str, step: S, act: &Act) -> Result<&'t Self, Refusal> {
+        let mut rows = table.iter().filter(|row| row.step == step);
+        if !rows.clone().any(|row| row.row.side == act.side) {
+            return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
+        }
+        rows.find(|row| row.from.contains(kind) && row.row.side == act.side)
+            .ok_or_else(|| Refusal::WrongState { step: act.step.clone(), state })
+    }
+}
+
 /// Where a row of a table leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To<K> {

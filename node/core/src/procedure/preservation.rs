@@ -251,20 +251,8 @@ impl Guard {
     }
 }
 
-/// One row: from these kinds, this step leads there; `to` is `None` where the kind stays.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// From where.
-    pub from: &'static [Kind],
-    /// The step.
-    pub step: Step,
-    /// To where.
-    pub to: Option<Kind>,
-    /// The guard.
-    pub guard: Guard,
-    /// The same for the outside.
-    pub row: StepRow,
-}
+/// One row of the table; `to` is `None` where the kind stays.
+pub type Row = super::Row<Kind, Step, Option<Kind>, Guard>;
 
 const fn row(from: &'static [Kind], step: Step, side: Side, to: Option<Kind>, guard: Guard) -> Row {
     Row { from, step, to, guard, row: StepRow { step: step.code(), side, guard: guard.name() } }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 
 use super::{
+    evidence_cases,
     material::Material,
     rest,
     shapes::{Bytes, Expect, Input, Key, Sig},
@@ -120,6 +121,11 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::ReadContext { .. }
         | Input::VerifyProof { .. }
         | Input::VerifyCheckpoint { .. } => ledger(m, input),
+        Input::SealObject { .. }
+        | Input::OpenObject { .. }
+        | Input::ObjectRoot { .. }
+        | Input::ReadManifest { .. }
+        | Input::ReadCustody { .. } => evidence_cases::judge(m, input),
         Input::LogFrame { .. }
         | Input::SegmentHead { .. }
         | Input::Running { .. }

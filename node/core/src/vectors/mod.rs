@@ -8,6 +8,7 @@
 // `judge` sorts inputs by kind once; the functions it sorts them to say that nothing else may come.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod evidence_cases;
 mod exchange_cases;
 mod floor_cases;
 mod judge;
@@ -31,7 +32,14 @@ fn folder() -> PathBuf {
 }
 
 fn files(m: &Material) -> Vec<File> {
-    [floor_cases::files(m), trust_cases::files(m), exchange_cases::files(m), ledger_cases::files(m)].concat()
+    [
+        floor_cases::files(m),
+        trust_cases::files(m),
+        exchange_cases::files(m),
+        ledger_cases::files(m),
+        evidence_cases::files(m),
+    ]
+    .concat()
 }
 
 /// The material as kept; made anew first, with every file, when blessing.

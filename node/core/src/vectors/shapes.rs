@@ -136,5 +136,10 @@ pub(super) enum Input {
     SegmentHead { number: u32, size: u64, mark: Bytes },
     Running { before: Bytes, frames: Bytes, size: u64, root: Bytes },
     KeySlot { kek: Bytes, slot: u32, request: Bytes, nonce: Bytes, proof: Bytes, content: Bytes },
+    SealObject { item: Bytes, key: Bytes, size: u64 },
+    OpenObject { item: Bytes, key: Bytes, object: Bytes },
+    ObjectRoot { size: u64 },
+    ReadManifest { bytes: Bytes },
+    ReadCustody { bytes: Bytes },
     OpenPart { key: Bytes, kind: i32, slot: u32, index: u64, part: String, stored: Bytes },
 }

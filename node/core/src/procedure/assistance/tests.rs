@@ -294,8 +294,7 @@ fn play(moves: &[Move]) -> Vec<Act> {
             .filter(|step| !common::ROWS.iter().any(|row| row.step == *step))
             // Ends and disputes come often enough without being chosen as often as anything else.
             .filter(|step| {
-                let rare =
-                    matches!(*step, "withdraw" | "forward" | "cannot-execute" | "refuse" | "dispute" | "suspend");
+                let rare = matches!(*step, "withdraw" | "forward" | "cannot-execute" | "dispute" | "suspend");
                 !rare || choice % 8 == 0
             })
             .collect();
@@ -341,7 +340,7 @@ fn path(acts: &[Act]) -> Vec<(State, Option<&Act>)> {
 fn random_plays_reach_every_kind() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut kinds, mut aside) = (BTreeSet::new(), 0);
-    for _ in 0..400 {
+    for _ in 0..1500 {
         let acts = play(&moves().new_tree(&mut runner).expect("a play").current());
         kinds.extend(path(&acts).into_iter().map(|(state, _)| state.kind()));
         aside += usize::from(!folded(&acts).set_aside.is_empty());

@@ -1,6 +1,6 @@
 //! One step under judgement: is it in the table, does its guard hold, what state follows.
 
-use super::{Guard, Kind, Measure, Request, Row, State, Step, TABLE};
+use super::{Guard, Measure, Request, Row, State, Step, TABLE};
 use crate::clock::due_at_the_earliest;
 use crate::ids::Time;
 use crate::procedure::{Act, Refusal, ground};
@@ -12,18 +12,10 @@ use crate::rules::{Procedure, Rules};
 /// When the table has no such row or its guard does not hold.
 pub fn after(state: &State, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<State, Refusal> {
     let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
-    let row = find(state.kind(), step, act)?;
+    let kind = state.kind();
+    let row = Row::find(TABLE, &kind, kind.name(), step, act)?;
     Judging { state, act, rules, procedure }.check(row.guard)?;
     Judging { state, act, rules, procedure }.take(step)
-}
-
-fn find(kind: Kind, step: Step, act: &Act) -> Result<&'static Row, Refusal> {
-    let mut rows = TABLE.iter().filter(|row| row.step == step);
-    if !rows.clone().any(|row| row.row.side == act.side) {
-        return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
-    }
-    rows.find(|row| row.from.contains(&kind) && row.row.side == act.side)
-        .ok_or_else(|| Refusal::WrongState { step: act.step.clone(), state: kind.name() })
 }
 
 /// One step under judgement.
