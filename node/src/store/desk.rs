@@ -17,13 +17,12 @@ use zeroize::Zeroizing;
 
 use super::{
     Damage, DamageKind, Pending, StoreFault,
-    crash::crash_point,
-    disk::{Disk, UNFINISHED},
     frame::Batch,
     scan::Visit,
     segments::{self, Found, Shape, Shelf, Tail},
     writer::{BATCH_BYTES_MAX, Book, Writer},
 };
+use crate::disk::{Disk, UNFINISHED, crash::crash_point};
 
 /// Twice a full batch: the desk is small, and each generation prepares two of these.
 const SEGMENT: u64 = 8 << 20;

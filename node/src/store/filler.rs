@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     Damage, DamageKind, StoreFault,
-    disk::{Disk, DiskFile},
     frame::{self, Mark, SEGMENT_HEAD},
     segments::{create_segment, segment_path},
 };
+use crate::disk::{Disk, DiskFile};
 
 /// The writer's side.
 pub(super) struct Filler {

@@ -15,14 +15,13 @@ use std::{
 use super::{
     Damage, DamageKind, Pending, StoreFault,
     book::LedgerBook,
-    crash::crash_point,
-    disk::Disk,
     record::{self, Opener, StoredRecord},
     scan::Visit,
     segments::{self, Shape, Shelf},
     slots::Slots,
     writer::Writer,
 };
+use crate::disk::{Disk, crash::crash_point};
 use comity_core::{
     crypto::DataKey,
     ids::{Digest, LedgerIndex, RequestId},
@@ -235,6 +234,15 @@ impl Ledger {
     /// Fatal, when the disk does not confirm it.
     pub fn destroy_keys(&self, request: RequestId) -> Result<(), StoreFault> {
         self.slots.destroy(request)
+    }
+
+    /// The content key of a request, while it exists. None is made here.
+    ///
+    /// # Errors
+    /// When its slot is damaged or does not read.
+    pub fn content_key(&self, request: RequestId) -> Result<Option<DataKey>, StoreFault> {
+        let Some(slot) = self.slots.find(request) else { return Ok(None) };
+        Ok(self.slots.keys(slot)?.map(|keys| keys.content))
     }
 
     /// Keeps a signed checkpoint of this ledger, unless a larger one is kept already. From then on

@@ -10,9 +10,7 @@
 //! [`Folder`] is the lock.
 
 mod book;
-pub mod crash;
 mod desk;
-mod disk;
 mod fault;
 mod filler;
 mod folder;

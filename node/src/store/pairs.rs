@@ -14,7 +14,8 @@ use std::{
 
 use comity_core::index::{Change, IndexFault, Pair, Pairs};
 
-use super::{StoreFault, disk::Disk};
+use super::StoreFault;
+use crate::disk::Disk;
 
 /// Enough for the upper nodes of a year's requests; sled's default of 1 GiB is not for one room.
 const CACHE_BYTES: u64 = 16 << 20;

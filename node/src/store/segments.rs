@@ -13,12 +13,11 @@ use std::{
 
 use super::{
     Damage, DamageKind, StoreFault,
-    crash::crash_point,
-    disk::{Disk, DiskFile},
     filler::Filler,
     frame::{self, Batch, COMMIT_FRAME, FRAME_HEAD, Mark, SEGMENT_HEAD},
     scan::{HOLE, Scan, Visit, segment_files, split_place},
 };
+use crate::disk::{Disk, DiskFile, crash::crash_point};
 
 /// Segments a reader keeps open: a rebuild reads them in order, proofs and exports jump about.
 const OPEN_FILES_MAX: usize = 64;

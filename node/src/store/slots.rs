@@ -18,11 +18,8 @@ use std::{
 use comity_core::{crypto::DataKey, ids::RequestId};
 use zeroize::Zeroizing;
 
-use super::{
-    Damage, StoreFault,
-    crash::crash_point,
-    disk::{Disk, DiskFile},
-};
+use super::{Damage, StoreFault};
+use crate::disk::{Disk, DiskFile, crash::crash_point};
 
 /// A quarter of a sector: a slot never lies across two, so a power cut leaves it old or new.
 const SLOT: usize = 128;
