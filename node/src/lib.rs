@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod disk;
+pub mod evidence;
 pub mod handle;
 pub mod keys;
 pub mod net;

@@ -115,3 +115,63 @@ fn unproved(fault: DecodeError) -> GroupFault {
         DecodeError::Io(fault) => GroupFault::Io(fault),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comity_core::object::{GROUP, TreeBuilder};
+
+    use super::*;
+
+    /// An object, its root, and what a giver sends of it from a group on.
+    fn sent(len: usize, first: u64) -> (Vec<u8>, Digest, Vec<u8>) {
+        let object: Vec<u8> = (0..len).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+        let (mut tree, mut hashes) = (TreeBuilder::default(), Vec::new());
+        tree.update(&object, &mut hashes);
+        let root = tree.finish(&mut hashes);
+        let known = bao_tree::blake3::Hash::from_bytes(*root.as_bytes());
+        let outboard = PostOrderOutboard { root: known, tree: BaoTree::new(len as u64, BLOCK), data: &hashes[..] };
+        let mut stream = Vec::new();
+        encode_ranges_validated(&object[..], outboard, &ranges(first), &mut stream).expect("encoded");
+        (object, root, stream)
+    }
+
+    fn read(root: &Digest, len: usize, first: u64, stream: &[u8]) -> (Vec<u8>, Result<(), GroupFault>) {
+        let mut kept = Vec::new();
+        let read = read_groups(root, len as u64, first, stream, |group| {
+            kept.extend_from_slice(group);
+            Ok::<(), GroupFault>(())
+        });
+        (kept, read)
+    }
+
+    /// SPEC `[T-3]`.
+    #[test]
+    fn groups_come_through_from_any_one_on() {
+        for len in [1, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP + 7] {
+            for first in 0..groups(len as u64) {
+                let (object, root, stream) = sent(len, first);
+                let (kept, read) = read(&root, len, first, &stream);
+                assert!(read.is_ok(), "{len} {first}");
+                assert_eq!(kept, object[usize::try_from(first).expect("small") * GROUP..], "{len} {first}");
+            }
+        }
+    }
+
+    /// SPEC `[T-3]`: nothing that is not proved is ever kept, wherever the wrong byte is.
+    #[test]
+    fn a_wrong_byte_is_noticed_before_its_group_is_kept() {
+        let len = 3 * GROUP + 100;
+        let (object, root, stream) = sent(len, 0);
+        for at in (0..stream.len()).step_by(997).chain([0, 63, 64, stream.len() - 1]) {
+            let mut changed = stream.clone();
+            changed[at] ^= 1;
+            let (kept, read) = read(&root, len, 0, &changed);
+            let Err(GroupFault::Wrong { offset }) = read else { panic!("{at}: {read:?}") };
+            assert!(object.starts_with(&kept) && kept.len() as u64 <= offset + GROUP as u64, "{at}");
+        }
+        let (_, torn) = read(&root, len, 0, &stream[..stream.len() - 1]);
+        assert!(matches!(torn, Err(GroupFault::Io(_))), "{torn:?}");
+        let (_, other) = read(&Digest::new([1; 32]), len, 0, &stream);
+        assert!(matches!(other, Err(GroupFault::Wrong { offset: 0 })), "{other:?}");
+    }
+}

@@ -44,7 +44,9 @@ pub enum EvidenceFault {
     #[error("evidence.bad-path: the file was not taken; its path {0}; name it otherwise")]
     BadPath(&'static str),
     /// The lot has as much as a manifest lists.
-    #[error("evidence.lot-full: the file was not taken; a lot holds 50000 entries; put it under seal and begin another")]
+    #[error(
+        "evidence.lot-full: the file was not taken; a lot holds 50000 entries; put it under seal and begin another"
+    )]
     LotFull,
     /// The bytes did not arrive whole.
     #[error("evidence.broken-upload: the file was not taken; its bytes did not arrive whole; send it again")]
@@ -88,7 +90,9 @@ pub enum EvidenceFault {
         offset: u64,
     },
     /// The giver says another size than what was signed.
-    #[error("evidence.wrong-size: the transfer was cut off; the giver sends item {item} in another size than was signed")]
+    #[error(
+        "evidence.wrong-size: the transfer was cut off; the giver sends item {item} in another size than was signed"
+    )]
     WrongSize {
         /// Which item.
         item: String,

@@ -6,7 +6,7 @@
 //! before its terms are accepted and there is room for all of it. Start with [`Fetch::run`].
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use comity_core::{
     engine::{Custody, verify_command},
     ids::{EventId, ItemId},
-    manifest::{Item, KeyPage, Manifest, manifest_digest},
+    manifest::{Item, KeyPage, Manifest},
     object::object_size,
     procedure::DeliveryState,
     proto::CustodyAct,
@@ -23,11 +23,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    EvidenceFault, Room, SEAL_FORM,
+    EvidenceFault, Held, Room, SEAL_FORM,
     lane::{Lane, Wanted, Work, key_pages},
     pipe::Pipe,
     progress::{Progress, Stage},
-    vault::{Expected, ItemKind},
+    vault::{Expected, ItemKind, Receiver},
 };
 use crate::{handle::HandOver, time};
 
@@ -45,9 +45,20 @@ pub(super) struct Fetch {
     pub(super) delivery: EventId,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: CancellationToken,
+    /// Where each lane stands: kept from one attempt to the next, so that nothing is read again when a
+    /// link breaks.
+    pub(super) receivers: Receivers,
 }
 
+/// One place for each lane's receiver while no lane has it.
+pub(super) type Receivers = Arc<[Mutex<Option<Receiver>>; LANES]>;
+
 impl Fetch {
+    /// A delivery that is to be fetched.
+    pub(super) fn new(room: Arc<Room>, delivery: EventId, progress: Arc<Progress>, stop: CancellationToken) -> Self {
+        Self { room, delivery, progress, stop, receivers: Arc::default() }
+    }
+
     /// Goes on until it is done, stopped, or cannot go on; the stage says which.
     pub(super) async fn run(self) {
         let mut pause = PAUSE_MIN;
@@ -115,11 +126,11 @@ impl Fetch {
                 return Err(EvidenceFault::UnknownDelivery);
             }
         }
-        let missing = self.missing(&manifest)?;
-        self.progress.set(Stage::Working, "", "");
+        self.take_keys(&hand_over, &manifest).await?;
+        let missing = self.missing(&manifest).await?;
         if !missing.is_empty() {
-            self.room.vault.has_room(missing.iter().map(|wanted| wanted.size).sum())?;
-            self.take_keys(&hand_over, &manifest).await?;
+            self.room.vault.has_room(missing.bytes)?;
+            self.progress.set(Stage::Working, "", "");
             self.take_items(&hand_over, missing).await?;
         }
         self.confirm(&hand_over, &manifest).await
@@ -138,11 +149,17 @@ impl Fetch {
             self.progress.set(Stage::Manifest, "", "");
             self.take_manifest(hand_over).await?;
         }
-        let manifest = self.room.manifest(&named.item)?;
+        let (this, hand_over) = (self.clone(), hand_over.clone());
+        self.worker(move || this.check_manifest(&hand_over)).await
+    }
+
+    /// What the manifest says must be what the giver's event says of it.
+    fn check_manifest(&self, hand_over: &HandOver) -> Result<Arc<Manifest>, EvidenceFault> {
+        let named = &hand_over.delivery.manifest;
+        let Held { digest, manifest, .. } = self.room.held(named.item)?;
         let view = self.room.handle.view();
-        let bytes = manifest.to_wire();
         let says = |right: bool, what| if right { Ok(()) } else { Err(EvidenceFault::OtherManifest(what)) };
-        says(manifest_digest(&bytes) == named.digest, "its digest differs")?;
+        says(digest == named.digest, "its digest differs")?;
         says(manifest.network == view.trust.charter().network, "it is of another network")?;
         says(manifest.request == hand_over.request, "it answers another request")?;
         says(manifest.giver == hand_over.giver, "another Party sealed it")?;
@@ -159,29 +176,73 @@ impl Fetch {
         let request = hand_over.request;
         let page = KeyPage { delivery: self.delivery, manifest: named.digest, own: true, first: 0 };
         let size = object_size(named.size).ok_or(EvidenceFault::OtherManifest("its size is none"))?;
-        let wanted =
-            Wanted { item: named.item, path: None, size, root: named.root, sha256: named.digest };
+        let wanted = Wanted { item: named.item, path: None, size, root: named.root, sha256: named.digest };
         let work = self.work(VecDeque::from([wanted]));
         self.on_stream(hand_over, move |mut lane| {
             let keys = lane.keys(&page, &[named.item])?;
             let (item, key) = keys.into_iter().next().ok_or(EvidenceFault::BadGrant)?;
-            let expected = Expected { item, key, size, root: named.root, kind: ItemKind::Manifest };
-            this.room.vault.expect(request, &[expected])?;
-            lane.run(0, &work)?;
+            if this.room.vault.row(&item).is_none() {
+                let expected = Expected { item, key, size, root: named.root, kind: ItemKind::Manifest };
+                this.room.vault.expect(request, &[expected])?;
+            }
+            // Small and fetched first: a receiver of its own, beside those of the lanes.
+            let mut receiver = this.room.vault.receiver(&this.delivery, LANES, &|_| Some(named.digest))?;
+            lane.run(&mut receiver, None, &work)?;
             mismatch(&work)
         })
         .await
     }
 
-    /// What is not here yet, the largest first so that no lane is left alone with it at the end.
-    fn missing(&self, manifest: &Manifest) -> Result<Vec<Wanted>, EvidenceFault> {
+    /// What is not here yet, the largest first so that no lane is left alone with it at the end; and the
+    /// item each lane is at.
+    async fn missing(&self, manifest: &Arc<Manifest>) -> Result<Missing, EvidenceFault> {
+        let (this, manifest) = (self.clone(), Arc::clone(manifest));
+        self.worker(move || this.look_for_missing(&manifest)).await
+    }
+
+    /// Work that waits for the disk, on a thread that may.
+    async fn worker<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, EvidenceFault> + Send + 'static,
+    ) -> Result<T, EvidenceFault> {
+        self.room.runtime.spawn_blocking(work).await.unwrap_or(Err(EvidenceFault::WorkerLost))
+    }
+
+    fn look_for_missing(&self, manifest: &Manifest) -> Result<Missing, EvidenceFault> {
         let all = manifest.items.iter().map(wanted).collect::<Result<Vec<_>, _>>()?;
-        let bytes_all = all.iter().map(|wanted| wanted.size).sum();
-        let items_all = all.len() as u64;
-        let mut missing: Vec<Wanted> = all.into_iter().filter(|wanted| !self.room.vault.holds(&wanted.item)).collect();
-        let bytes: u64 = missing.iter().map(|wanted| wanted.size).sum();
-        self.progress.measure((items_all - missing.len() as u64, items_all), (bytes_all - bytes, bytes_all));
-        missing.sort_by(|a, b| b.size.cmp(&a.size).then(a.item.cmp(&b.item)));
+        let (items_all, bytes_all) = (all.len() as u64, all.iter().map(|wanted| wanted.size).sum());
+        let digests: BTreeMap<ItemId, _> = all.iter().map(|wanted| (wanted.item, wanted.sha256)).collect();
+        let mut here = BTreeMap::new();
+        for (lane, place) in self.receivers.iter().enumerate() {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            if place.is_none() {
+                let sha256 = |item: &ItemId| digests.get(item).copied();
+                *place = Some(self.room.vault.receiver(&self.delivery, lane, &sha256)?);
+            }
+            let Some(receiver) = place.as_mut() else { continue };
+            receiver.close()?;
+            here.extend(receiver.whole().map(|item| (item, None)));
+            here.extend(receiver.unfinished().map(|item| (item, Some((lane, receiver.offset(&item))))));
+        }
+        let mut missing = Missing::default();
+        let (mut items, mut bytes) = (0, 0);
+        for wanted in all {
+            match here.get(&wanted.item) {
+                _ if self.room.vault.holds(&wanted.item) => (items, bytes) = (items + 1, bytes + wanted.size),
+                Some(None) => (items, bytes) = (items + 1, bytes + wanted.size),
+                Some(Some((lane, offset))) => {
+                    bytes += offset;
+                    missing.bytes += wanted.size - offset;
+                    missing.first[*lane] = Some(wanted);
+                }
+                None => {
+                    missing.bytes += wanted.size;
+                    missing.queue.push(wanted);
+                }
+            }
+        }
+        missing.queue.sort_by(|a, b| b.size.cmp(&a.size).then(a.item.cmp(&b.item)));
+        self.progress.measure((items, items_all), (bytes, bytes_all));
         Ok(missing)
     }
 
@@ -214,15 +275,20 @@ impl Fetch {
     }
 
     /// All lanes at once. The first fault stops the others; what they proved stays.
-    async fn take_items(&self, hand_over: &HandOver, missing: Vec<Wanted>) -> Result<(), EvidenceFault> {
-        let lanes = LANES.min(missing.len());
-        let work = self.work(missing.into());
+    async fn take_items(&self, hand_over: &HandOver, missing: Missing) -> Result<(), EvidenceFault> {
+        let work = self.work(missing.queue.into());
         let mut running = tokio::task::JoinSet::new();
-        for number in 0..lanes {
+        for (number, first) in missing.first.into_iter().enumerate() {
             let (this, hand_over, work) = (self.clone(), hand_over.clone(), Arc::clone(&work));
             running.spawn(async move {
-                let lane = Arc::clone(&work);
-                let taken = this.on_stream(&hand_over, move |open| open.run(number, &lane)).await;
+                let (lane, receivers) = (Arc::clone(&work), Arc::clone(&this.receivers));
+                let taken = this
+                    .on_stream(&hand_over, move |mut open| {
+                        let mut place = receivers[number].lock().unwrap_or_else(PoisonError::into_inner);
+                        let receiver = place.as_mut().ok_or(EvidenceFault::WorkerLost)?;
+                        open.run(receiver, first, &lane)
+                    })
+                    .await;
                 if taken.is_err() {
                     work.stop.cancel();
                 }
@@ -261,11 +327,11 @@ impl Fetch {
     ) -> Result<(), EvidenceFault> {
         let stream = self.room.streams.open(&hand_over.giver).await.map_err(|_| EvidenceFault::BrokenOff)?;
         let (room, delivery) = (Arc::clone(&self.room), self.delivery);
-        let worked = tokio::task::spawn_blocking(move || {
+        self.worker(move || {
             let pipe = Pipe::new(stream, &room.runtime);
             work(Lane { room, delivery, pipe })
-        });
-        worked.await.unwrap_or(Err(EvidenceFault::WorkerLost))
+        })
+        .await
     }
 
     /// Everything is here and both digests of every item held: that goes on record, once.
@@ -288,6 +354,22 @@ impl Fetch {
         };
         self.room.handle.state(custody).await?;
         Ok(())
+    }
+}
+
+/// What is not here yet.
+#[derive(Default)]
+struct Missing {
+    queue: Vec<Wanted>,
+    /// The item each lane is at.
+    first: [Option<Wanted>; LANES],
+    /// Bytes still to come.
+    bytes: u64,
+}
+
+impl Missing {
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.first.iter().all(Option::is_none)
     }
 }
 

@@ -23,13 +23,15 @@ use super::{
     bao::{GroupFault, read_groups},
     pipe::Pipe,
     progress::Progress,
-    vault::{PACKED_MAX, Receiver},
+    vault::Receiver,
 };
-use crate::store::crash::crash_point;
+use crate::disk::crash::crash_point;
 
 /// Small items asked for ahead: at 16 KiB each a line of 100 ms carries 5 MiB/s in every lane, and a
 /// local one never waits.
 const AHEAD: usize = 32;
+/// An object up to this size is small: all that is asked for ahead is at most 4 MiB.
+const SMALL_MAX: u64 = 128 << 10;
 
 /// One item that is not here yet.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn is_small(&self) -> bool {
-        self.size <= PACKED_MAX
+        self.size <= SMALL_MAX
     }
 
     fn name(&self) -> String {
@@ -73,31 +75,36 @@ impl Work {
 }
 
 /// One stream to the giver of a delivery.
-pub(super) struct Lane<S: AsyncRead + AsyncWrite> {
+pub(super) struct Lane<S: AsyncRead + AsyncWrite + Unpin> {
     pub(super) room: Arc<Room>,
     pub(super) delivery: EventId,
     pub(super) pipe: Pipe<S>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
-    /// Takes items until none is left. What was proved stays here whatever happens.
-    pub(super) fn run(mut self, number: usize, work: &Work) -> Result<(), EvidenceFault> {
-        let room = Arc::clone(&self.room);
-        let mut receiver = room.vault.receiver(&self.delivery, number)?;
-        let taken = self.take_all(&mut receiver, work);
+    /// Takes `first`, the item this receiver is at, and then others until none is left. What was proved
+    /// stays here whatever happens.
+    pub(super) fn run(
+        &mut self,
+        receiver: &mut Receiver,
+        first: Option<Wanted>,
+        work: &Work,
+    ) -> Result<(), EvidenceFault> {
+        let taken = self.take_all(receiver, first, work);
         // Whole items count even when the lane ended badly.
-        receiver.finish()?;
+        receiver.close()?;
         taken
     }
 
-    fn take_all(&mut self, receiver: &mut Receiver, work: &Work) -> Result<(), EvidenceFault> {
+    fn take_all(&mut self, receiver: &mut Receiver, first: Option<Wanted>, work: &Work) -> Result<(), EvidenceFault> {
         let mut asked: VecDeque<(Wanted, u64)> = VecDeque::new();
+        let mut first = first;
         loop {
             if work.stop.is_cancelled() {
                 return Err(EvidenceFault::Stopped);
             }
-            while let Some(wanted) = work.next(asked.len()) {
-                let offset = receiver.offset(&wanted.item)?;
+            while let Some(wanted) = first.take().or_else(|| work.next(asked.len())) {
+                let offset = receiver.offset(&wanted.item);
                 self.ask(What::Groups(proto::Groups {
                     item_id: wanted.item.as_bytes().to_vec(),
                     first: offset / GROUP as u64,
@@ -122,16 +129,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
             Outcome::Size(_) | Outcome::Keys(_) => return Err(EvidenceFault::WrongSize { item: wanted.name() }),
             Outcome::Denied(denied) => return Err(EvidenceFault::Denied(denied.code)),
         }
-        let mut receiving = receiver.item(&wanted.item)?;
-        work.progress.moved(offset);
+        receiver.begin(&wanted.item)?;
+        // What was here already may end within the first group.
+        let mut skip = usize::try_from(offset % GROUP as u64).unwrap_or(0);
         let keep = |group: &[u8]| -> Result<(), Torn> {
             if work.stop.is_cancelled() {
                 return Err(Torn::Evidence(EvidenceFault::Stopped));
             }
-            receiving.write(group).map_err(|fault| Torn::Evidence(fault.into()))?;
-            // A crash here leaves the group in the partial file, or a little less.
+            let fresh = &group[std::mem::take(&mut skip).min(group.len())..];
+            receiver.write(fresh).map_err(|fault| Torn::Evidence(fault.into()))?;
+            work.progress.fetched(fresh.len() as u64);
+            // A crash here leaves the group in the partial pack.
             crash_point("evidence.group-kept");
-            work.progress.fetched(group.len() as u64);
             Ok(())
         };
         let first = offset / GROUP as u64;
@@ -140,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
             Torn::Group(GroupFault::Io(fault)) => broken(fault),
             Torn::Group(GroupFault::Wrong { offset }) => EvidenceFault::WrongGroup { item: wanted.name(), offset },
         })?;
-        match receiving.finish(&wanted.sha256) {
+        match receiver.finish(&wanted.sha256) {
             Ok(()) => work.progress.finished_item(),
             Err(fault) if fault.code() == "evidence.wrong-digest" => {
                 work.mismatched.lock().unwrap_or_else(PoisonError::into_inner).push(wanted.name());
@@ -182,7 +191,7 @@ pub(super) fn key_pages<'a>(
     missing: &'a dyn Fn(&ItemId) -> bool,
 ) -> impl Iterator<Item = (u64, &'a [ItemId])> {
     let pages = order.chunks(KEY_PAGE).enumerate();
-    pages.filter(|(_, page)| page.iter().any(missing)).map(|(place, page)| ((place * KEY_PAGE) as u64, page))
+    pages.filter(move |(_, page)| page.iter().any(missing)).map(|(place, page)| ((place * KEY_PAGE) as u64, page))
 }
 
 /// A stream that failed is a link that broke, unless a frame on it was over its limit.

@@ -261,9 +261,8 @@ impl Lot {
         }
         let above = |path: &ItemPath| {
             let names = path.names();
-            (1..names.len()).any(|depth| {
-                ItemPath::new(names[..depth].to_vec()).is_ok_and(|above| self.paths.contains(&above))
-            })
+            (1..names.len())
+                .any(|depth| ItemPath::new(names[..depth].to_vec()).is_ok_and(|above| self.paths.contains(&above)))
         };
         let below = self.paths.range(path.clone()..).next().is_some_and(|next| path.holds(next));
         if below || above(path) { Err(EvidenceFault::PathTaken) } else { Ok(()) }

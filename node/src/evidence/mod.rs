@@ -25,7 +25,7 @@ use std::{
 
 use comity_core::{
     ids::{AuthorityId, Digest, EventId, ItemId, PartyCode, RequestId},
-    manifest::{Item, ItemPath, Manifest, Unsealed},
+    manifest::{Item, ItemPath, Manifest, Unsealed, manifest_digest},
     procedure::{DeliveryState, ManifestRef},
     proto,
 };
@@ -37,9 +37,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    handle::{Handle, HandOver},
+    handle::{HandOver, Handle},
     keys::Keyring,
-    net::{EvidenceOpener, EvidenceStream, NetEvent},
+    net::{Evidence as EvidenceOpener, EvidenceStream, NetEvent},
     store::{DeskChange, Pending},
     time,
 };
@@ -58,8 +58,8 @@ pub use verify::{Finding, Verification};
 pub const SEAL_FORM: &str = "seal";
 /// Streams of takers served at once: each has a thread and 128 KiB while it lasts.
 const SERVED_MAX: usize = 64;
-/// Manifests kept read, since one is looked up for every stream.
-const MANIFESTS_KEPT: usize = 8;
+/// Encoded bytes of manifests kept read, since one is looked up for every stream and every item read out.
+const MANIFESTS_KEPT: u64 = 8 << 20;
 /// Where fetches that were asked for lie on the desk.
 const FETCH_PREFIX: &[u8] = b"fetch/";
 
@@ -77,11 +77,14 @@ struct Room {
     lots: Lots,
     jobs: Mutex<BTreeMap<EventId, Job>>,
     verifications: Mutex<BTreeMap<ItemId, Arc<Verification>>>,
-    manifests: Mutex<Vec<(ItemId, Arc<Manifest>)>>,
+    manifests: Mutex<Vec<Held>>,
     damaged: Mutex<BTreeSet<ItemId>>,
     serving: Arc<Semaphore>,
     stop: CancellationToken,
 }
+
+/// Takes the bytes of a file piece by piece, or the reason why no more come.
+pub type Pieces = mpsc::Sender<Result<Vec<u8>, EvidenceFault>>;
 
 /// A fetch that was asked for.
 struct Job {
@@ -97,6 +100,8 @@ pub struct Held {
     pub item: ItemId,
     /// Its digest, by which it is named.
     pub digest: Digest,
+    /// Bytes of its encoding.
+    pub size: u64,
     /// What it lists.
     pub manifest: Arc<Manifest>,
 }
@@ -177,16 +182,12 @@ impl Evidence {
         self.0.look_at_lots()
     }
 
-    /// Puts one file into a lot. Its bytes go into the sender that comes first; the item comes once
-    /// that is dropped and all of them are encrypted.
-    pub fn put(
-        &self,
-        lot: LotId,
-        facts: FileFacts,
-    ) -> (mpsc::Sender<Result<Vec<u8>, EvidenceFault>>, impl Future<Output = Result<Item, EvidenceFault>> + use<>) {
+    /// Puts one file into a lot. Its bytes go into the sender; the worker ends once that is dropped and
+    /// all of them are encrypted.
+    pub fn put(&self, lot: LotId, facts: FileFacts) -> (Pieces, JoinHandle<Result<Item, EvidenceFault>>) {
         let (pieces, taken) = mpsc::channel(PIECES_MAX);
-        let item = self.blocking(move |room| room.put_file(&lot, facts, taken));
-        (pieces, item)
+        let room = Arc::clone(&self.0);
+        (pieces, self.0.runtime.spawn_blocking(move || room.put_file(&lot, facts, taken)))
     }
 
     /// Says of a file in a lot that it changed while it was read.
@@ -333,13 +334,13 @@ impl Evidence {
         self.0.verifications.lock().unwrap_or_else(PoisonError::into_inner).get(manifest).cloned()
     }
 
-    fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Room) -> Result<T, EvidenceFault> + Send + 'static,
-    ) -> impl Future<Output = Result<T, EvidenceFault>> + use<T> {
+    ) -> Result<T, EvidenceFault> {
         let room = Arc::clone(&self.0);
         let worker = self.0.runtime.spawn_blocking(move || work(&room));
-        async move { worker.await.unwrap_or(Err(EvidenceFault::WorkerLost)) }
+        worker.await.unwrap_or(Err(EvidenceFault::WorkerLost))
     }
 }
 
@@ -358,8 +359,7 @@ impl Room {
             return;
         }
         let (progress, stop) = (Arc::new(Progress::new(Stage::Waiting)), self.stop.child_token());
-        let fetch =
-            Fetch { room: Arc::clone(self), delivery, progress: Arc::clone(&progress), stop: stop.clone() };
+        let fetch = Fetch::new(Arc::clone(self), delivery, Arc::clone(&progress), stop.clone());
         let room = Arc::clone(self);
         let task = self.runtime.spawn(async move {
             let progress = Arc::clone(&fetch.progress);
@@ -379,39 +379,37 @@ impl Room {
         Ok(self.handle.view().desk.apply(vec![change]).and_then(Pending::wait)?)
     }
 
-    /// A manifest held here, read once and kept for a while.
     fn manifest(&self, item: &ItemId) -> Result<Arc<Manifest>, EvidenceFault> {
-        let kept = |kept: &Vec<(ItemId, Arc<Manifest>)>| {
-            kept.iter().find(|(id, _)| id == item).map(|(_, manifest)| Arc::clone(manifest))
-        };
-        if let Some(manifest) = kept(&self.manifests.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(manifest);
-        }
-        if !self.vault.holds(item) {
-            return Err(EvidenceFault::UnknownManifest);
-        }
-        let manifest = Arc::new(Manifest::from_wire(&self.vault.read_manifest(item)?)?);
-        let mut all = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == MANIFESTS_KEPT {
-            all.remove(0);
-        }
-        all.push((*item, Arc::clone(&manifest)));
-        Ok(manifest)
+        Ok(self.held(*item)?.manifest)
     }
 
+    /// A manifest held here, read once and kept for a while.
     fn held(&self, item: ItemId) -> Result<Held, EvidenceFault> {
-        let manifest = self.manifest(&item)?;
-        let digest = comity_core::manifest::manifest_digest(&manifest.to_wire());
-        Ok(Held { item, digest, manifest })
+        let kept = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = kept.iter().find(|held| held.item == item) {
+            return Ok(held.clone());
+        }
+        drop(kept);
+        if !self.vault.holds(&item) {
+            return Err(EvidenceFault::UnknownManifest);
+        }
+        let bytes = self.vault.read_manifest(&item)?;
+        let manifest = Arc::new(Manifest::from_wire(&bytes)?);
+        let held = Held { item, digest: manifest_digest(&bytes), size: bytes.len() as u64, manifest };
+        let mut kept = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(held.clone());
+        while kept.len() > 1 && kept.iter().map(|held| held.size).sum::<u64>() > MANIFESTS_KEPT {
+            kept.remove(0);
+        }
+        Ok(held)
     }
 
     fn named(&self, item: ItemId) -> Result<ManifestRef, EvidenceFault> {
-        let Held { digest, manifest, .. } = self.held(item)?;
+        let Held { digest, size, manifest, .. } = self.held(item)?;
         if manifest.giver != self.handle.view().us.party {
             return Err(EvidenceFault::WrongSide);
         }
         let row = self.vault.row(&item).ok_or(EvidenceFault::UnknownManifest)?;
-        let size = manifest.to_wire().len() as u64;
         let (items, bytes) = (manifest.items.len() as u64, manifest.bytes());
         Ok(ManifestRef { item, digest, root: row.root, size, items, bytes })
     }

@@ -35,7 +35,7 @@ pub(super) struct Sink<S> {
 }
 
 /// Both halves of a stream, buffered, for a thread that may wait.
-pub(super) struct Pipe<S: AsyncRead + AsyncWrite> {
+pub(super) struct Pipe<S: AsyncRead + AsyncWrite + Unpin> {
     pub(super) from: BufReader<Source<S>>,
     pub(super) to: BufWriter<Sink<S>>,
 }

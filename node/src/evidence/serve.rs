@@ -30,7 +30,7 @@ const DENIED_RETRY_MS: u32 = 5_000;
 const OFFERS_MAX: usize = 16;
 
 /// One stream of a taker.
-pub(super) struct Session<S: AsyncRead + AsyncWrite> {
+pub(super) struct Session<S: AsyncRead + AsyncWrite + Unpin> {
     room: Arc<Room>,
     taker: PartyCode,
     pipe: Pipe<S>,

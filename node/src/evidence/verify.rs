@@ -47,8 +47,7 @@ pub(super) fn start(room: &Arc<Room>, held: Held) -> Result<Arc<Verification>, E
     if all.get(&held.item).is_some_and(|old| old.progress.stage().is_under_way()) {
         return Err(EvidenceFault::UnderWay);
     }
-    let verification =
-        Arc::new(Verification { progress: Progress::new(Stage::Working), findings: Mutex::default() });
+    let verification = Arc::new(Verification { progress: Progress::new(Stage::Working), findings: Mutex::default() });
     let items = &held.manifest.items;
     let bytes = items.iter().map(|item| item.size).sum();
     verification.progress.measure((0, items.len() as u64), (0, bytes));

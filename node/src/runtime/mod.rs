@@ -20,7 +20,7 @@ use std::{
 use comity_core::{
     engine::{Arrival, Engine, EngineFault, Identity, JobId, Ticket},
     event::{BodySecret, EventFault, PeerAnswer, Verified},
-    ids::{EventId, LedgerIndex, Origin, PartyCode},
+    ids::{EventId, LedgerIndex, Origin, PartyCode, RequestId},
     index::{Index, IndexFault, RecordView},
     ledger::{Appended, LedgerFault},
     outbox::Due,
@@ -36,6 +36,10 @@ use tracing::{info, warn};
 
 use crate::{
     config::Settings,
+    evidence::{
+        Evidence,
+        vault::{Vault, VaultFault},
+    },
     handle::{COMMANDS_MAX, Handle, Status, View},
     keys::Keyring,
     net::{self, NetFault, NetSettings, Roster},
@@ -63,6 +67,9 @@ pub enum StartFault {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineFault),
+    /// The vault of evidence.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
     /// The network.
     #[error(transparent)]
     Net(#[from] NetFault),
@@ -85,6 +92,7 @@ impl StartFault {
             Self::Store(fault) => fault.code(),
             Self::Index(fault) => fault.code(),
             Self::Engine(fault) => fault.code(),
+            Self::Vault(fault) => fault.code(),
             Self::Net(fault) => fault.code(),
             Self::Rules(_) => "rules.bad-file",
             Self::KeysNotInProfile(_) => "keys.not-in-profile",
@@ -164,6 +172,7 @@ struct Batched {
 /// A running node.
 pub struct Node {
     handle: Handle,
+    evidence: Evidence,
     stop: CancellationToken,
     task: JoinHandle<Result<(), RunFault>>,
     _folder: Folder,
@@ -174,6 +183,12 @@ impl Node {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// The evidence it holds.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone()
     }
 
     /// Waits until it stops on its own; it should not.
@@ -189,6 +204,7 @@ impl Node {
     /// # Errors
     /// When it had failed before.
     pub async fn stop(mut self) -> Result<(), RunFault> {
+        self.evidence.stop().await;
         self.stop.cancel();
         self.ended().await
     }
@@ -214,6 +230,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         require_hybrid: settings.require_hybrid,
         agent: format!("comity/{}", env!("CARGO_PKG_VERSION")),
     };
+    let reports = events.clone();
     let net = net::start(net_settings, keys.transport_seed(), roster(settings, &trust)?, events).await?;
     let listening = net.listen_addresses();
     info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
@@ -232,11 +249,16 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         data: settings.data.clone(),
     });
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
+    let handle = Handle { commands: commands_in, status, view: view.clone() };
+    let keys = Arc::new(keys);
+    let vault = open_vault(&settings.data, &view)?;
+    let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.evidence_opener(), reports);
     let turn = turn::Turn {
         engine,
         index,
         view: view.clone(),
-        keys: Arc::new(keys),
+        keys,
+        evidence: evidence.clone(),
         net,
         status: status_in,
         commands,
@@ -251,7 +273,18 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));
-    Ok(Node { handle: Handle { commands: commands_in, status, view }, stop, task, _folder: folder })
+    Ok(Node { handle, evidence, stop, task, _folder: folder })
+}
+
+/// The vault, which is given the content keys of requests by the ledger.
+fn open_vault(data: &Path, view: &Arc<View>) -> Result<Vault, VaultFault> {
+    let ledger = Arc::clone(&view.ledger);
+    let keys = Arc::new(move |request: &RequestId| ledger.content_key(*request).ok().flatten());
+    let (vault, opened) = Vault::open(&data.join("vault"), keys, tokio::runtime::Handle::current())?;
+    if opened.swept > 0 {
+        info!(target: "evidence", items = opened.swept, "what was not put under seal is gone");
+    }
+    Ok(vault)
 }
 
 /// The law as shipped with this build.

@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use super::{Back, Batched, RunFault, WorkFault, alarms, work};
 use crate::{
+    evidence::Evidence,
     handle::{Command, PeerStatus, Status, View, Wish},
     keys::Keyring,
     net::{Net, NetEvent, Reply},
@@ -49,6 +50,7 @@ pub(super) struct Turn {
     pub(super) index: Index<SledPairs>,
     pub(super) view: Arc<View>,
     pub(super) keys: Arc<Keyring>,
+    pub(super) evidence: Evidence,
     pub(super) net: Net,
     pub(super) status: watch::Sender<Status>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -244,7 +246,10 @@ impl Turn {
                 Ok(())
             }
             // Nobody serves evidence yet: dropped, the stream is reset.
-            NetEvent::Evidence { .. } => Ok(()),
+            NetEvent::Evidence { party, stream } => {
+                self.evidence.serve(party, stream);
+                Ok(())
+            }
             NetEvent::Misconduct { party, code } => {
                 self.misconduct(&party, code);
                 Ok(())
