@@ -4,17 +4,21 @@
 use std::collections::BTreeSet;
 
 use comity_core::{
+    crypto::sha256,
     engine::{Act, Done},
     ids::{LedgerIndex, PartyCode, ProcedureCode, RequestId, StepCode},
     proto,
     rules::Rules,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{Api, extract::parse, fault::ApiFault, fields, problem::Problem};
-use crate::handle::View;
+use crate::{
+    handle::View,
+    time::{now, rfc3339},
+};
 
 /// The step that opens every request.
 pub(super) const OPENING: &str = "request";
@@ -92,9 +96,26 @@ pub(super) struct ActView {
     /// The request with its members.
     thread_id: String,
     /// The event that was signed.
-    event_id: String,
+    pub(super) event_id: String,
     /// Where it stands in our ledger.
     index: u64,
+    /// The preservation this request follows up, and whether its thread says so now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follow_up: Option<FollowUpView>,
+}
+
+/// The preservation a request follows up.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FollowUp)]
+pub(super) struct FollowUpView {
+    /// The preservation.
+    request_id: String,
+    /// The event in its thread that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    /// Why its thread does not say so: a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 impl ActView {
@@ -105,6 +126,7 @@ impl ActView {
             thread_id: done.thread.to_string(),
             event_id: done.event.to_string(),
             index: done.index.0,
+            follow_up: None,
         }
     }
 }
@@ -187,7 +209,7 @@ fn body(
         return Err(ApiFault::MadeByNode(key.clone()).into());
     }
     if made.is_empty()
-        && let Some(rule) = form.fields().iter().find(|rule| rule.by_node)
+        && let Some(rule) = form.template().find(|rule| rule.by_node)
     {
         return Err(ApiFault::MadeByNode(rule.key.clone()).into());
     }
@@ -205,6 +227,58 @@ pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
     Ok(answer)
 }
 
+/// Opens a request. One that follows up a preservation of ours also has the step signed that says so in
+/// that thread, so that the data stay until this request is decided. The request stands either way; what
+/// became of the other step is in the answer. Repeated, both are done once.
+pub(super) async fn open(api: &Api, new: &NewRequest, act: Act) -> Result<ActView, Problem> {
+    let linked = new.fields.get(PRESERVATION).and_then(Value::as_str).and_then(|id| id.parse::<RequestId>().ok());
+    let (command, authority, lane) = (act.command_id, act.authority.clone(), act.lane);
+    let mut answer = perform(api, act).await?;
+    if let Some(preservation) = linked {
+        let fields = follow_up_fields(&answer.request_id, new);
+        let act = follow_up(api, preservation, command, &fields).map(|act| Act { authority, lane, ..act });
+        let done = match act {
+            Ok(act) => perform(api, act).await,
+            Err(problem) => Err(problem),
+        };
+        answer.follow_up = Some(FollowUpView {
+            request_id: preservation.to_string(),
+            event_id: done.as_ref().ok().map(|done| done.event_id.clone()),
+            code: done.err().map(|problem| problem.code),
+        });
+    }
+    Ok(answer)
+}
+
+/// The fact by which a request names the preservation it follows up.
+const PRESERVATION: &str = "linked.preservation";
+
+fn follow_up(api: &Api, request: RequestId, command: [u8; 16], fields: &Map<String, Value>) -> Result<Act, Problem> {
+    let digest = sha256(&[b"comity follow-up command v1\0", &command]);
+    let step = NewStep {
+        command_id: None,
+        step: "follow-up".to_owned(),
+        authority: "central".to_owned(),
+        lane: LaneName::Normal,
+        fields: fields.clone(),
+    };
+    let command = *digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+    let procedure = parse("procedure", "PRES")?;
+    step.act(request, procedure, Some(command), &api.handle.view().rules)
+}
+
+/// What the step says: the request, its reference, and today's date.
+fn follow_up_fields(request: &str, new: &NewRequest) -> Map<String, Value> {
+    let today: String = rfc3339(now()).chars().take("0000-00-00".len()).collect();
+    let none = json!({ "lang": "zxx", "text": request });
+    let reference = new.fields.get("reference.case").cloned().unwrap_or(none);
+    let fields = json!({
+        "follow-up.sent": today, "follow-up.reference": reference, "follow-up.request": request,
+        "follow-up.elsewhere": false,
+    });
+    if let Value::Object(fields) = fields { fields } else { Map::new() }
+}
+
 fn is_meant(view: &View, index: LedgerIndex, wanted: &Act) -> Result<(), Problem> {
     let Some(opened) = view.open(index)? else { return Ok(()) };
     let header = &opened.header;
@@ -219,10 +293,8 @@ fn is_meant(view: &View, index: LedgerIndex, wanted: &Act) -> Result<(), Problem
 
 #[cfg(test)]
 mod tests {
-    use comity_core::rules::SHIPPED;
-    use serde_json::json;
-
     use super::*;
+    use comity_core::rules::SHIPPED;
 
     const REQUEST: &str = "000102030405060708090a0b0c0d0e0f";
 

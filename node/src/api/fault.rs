@@ -92,7 +92,7 @@ pub enum ApiFault {
     /// A field that only the node can fill in.
     #[error(
         "api.made-by-node: nothing was signed; the node fills in {0} itself, from what rests in its vault; \
-         hand over with /v1/requests/{{id}}/deliveries, take custody with /v1/deliveries/{{id}}/custody"
+         hand over and take custody with the routes for that, see /v1/openapi.json"
     )]
     MadeByNode(String),
     /// The ids of a command differ.

@@ -25,7 +25,7 @@ use super::requests::created;
 use crate::{
     api::{
         Api,
-        act::{ActView, LaneName, NewRequest, OPENING, perform},
+        act::{ActView, LaneName, NewRequest, OPENING, open},
         extract::{Conditions, IdempotencyKey, JsonBody, Params, parse},
         fault::ApiFault,
         fields,
@@ -241,9 +241,12 @@ async fn send(
         let value = view.desk.get(&key(&id)).ok_or(ApiFault::UnknownDraft)?;
         conditions.hold(Some(&tag(&value)))?;
         let stored: Stored = serde_json::from_slice(&value).map_err(|_| ApiFault::UnknownDraft)?;
-        stored.draft.whole(&id)?.act(command, &view.rules)
+        let whole = stored.draft.whole(&id)?;
+        let act = whole.act(command, &view.rules)?;
+        Ok((whole, act))
     };
-    let done = perform(&api, api.look(look).await?).await?;
+    let (whole, act) = api.look(look).await?;
+    let done = open(&api, &whole, act).await?;
     // It is signed and on disk: that the draft stays would be no reason to say otherwise.
     let taken_off = api.look(move |view| Ok(view.desk.delete(&key(&id))?.wait()?)).await;
     if let Err(problem) = taken_off {

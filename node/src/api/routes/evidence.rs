@@ -37,7 +37,7 @@ use crate::{
             EvidenceView, ItemView, LotView, LotsView, ManifestView, SealedView, UnsealedName, VerificationView,
         },
     },
-    evidence::{EvidenceFault, FileFacts, LotId, SEAL_FORM},
+    evidence::{EvidenceFault, FileFacts, LotId, Pieces, SEAL_FORM},
     time,
 };
 
@@ -128,13 +128,13 @@ async fn put(
     let (pieces, item) = api.evidence.put(lot, facts);
     pass_on(body, &pieces).await;
     drop(pieces);
-    let item = item.await?;
+    let item = item.await.unwrap_or(Err(EvidenceFault::WorkerLost))?;
     Ok((StatusCode::CREATED, Json(ItemView::new(&item))).into_response())
 }
 
 /// Hands a body on piece by piece; one that breaks off is told as such. A vault that takes no more has
 /// its own reason, which comes with its answer.
-async fn pass_on(body: Body, pieces: &mpsc::Sender<Result<Vec<u8>, EvidenceFault>>) {
+async fn pass_on(body: Body, pieces: &Pieces) {
     let mut stream = body.into_data_stream();
     loop {
         let piece = match timeout(UPLOAD_STALL, stream.next()).await {
@@ -310,11 +310,13 @@ async fn content(
 ) -> Result<Response, Problem> {
     let place = api.contents.clone().try_acquire_owned().map_err(|_| ApiFault::Busy)?;
     let (listed, mut reader) = api.evidence.open(parse("manifest", &manifest)?, parse("item", &item)?).await?;
+    // One more than it has, so that a small item is read at once.
+    let piece_max = usize::try_from(listed.size).map_or(PIECE, |size| PIECE.min(size.saturating_add(1)));
     let (pieces, sent) = mpsc::channel::<Result<Bytes, std::io::Error>>(PIECES_MAX);
     // It ends with the body: a reader that goes away drops the other end.
     drop(tokio::task::spawn_blocking(move || {
         loop {
-            let mut piece = vec![0; PIECE];
+            let mut piece = vec![0; piece_max];
             let sent = match reader.read(&mut piece) {
                 Ok(0) => break,
                 Ok(read) => {

@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         Api,
-        act::{ActView, NewRequest, NewStep, perform},
+        act::{ActView, NewRequest, NewStep, open, perform},
         cursor,
         extract::{Asked, IdempotencyKey, JsonBody, PAGE_MAX, Params, page, parse},
         fault::ApiFault,
@@ -208,7 +208,7 @@ async fn create(
     JsonBody(new): JsonBody<NewRequest>,
 ) -> Result<Response, Problem> {
     let act = new.act(key, &api.handle.view().rules)?;
-    Ok(created(perform(&api, act).await?))
+    Ok(created(open(&api, &new, act).await?))
 }
 
 /// Signs and sends a step in a request. Answered once it is on disk; repeating it gives the same answer.

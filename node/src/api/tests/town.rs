@@ -67,7 +67,7 @@ impl Town {
         let node = start(&settings, keys).await.expect("starts");
         let stop = CancellationToken::new();
         let socket = settings.api_socket;
-        let serving = crate::api::serve(node.handle(), &socket, stop.clone()).await.expect("serves");
+        let serving = crate::api::serve(node.handle(), node.evidence(), &socket, stop.clone()).await.expect("serves");
         Self { node, socket, serving, stop }
     }
 

@@ -88,6 +88,8 @@ pub(in crate::api) struct FieldView {
     required: Value,
     /// True if it stays readable in the record when the body is gone.
     fact: bool,
+    /// True if only the node itself fills it in.
+    by_node: bool,
     /// Codes: which there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     codes: Option<CodesView>,
@@ -181,6 +183,7 @@ fn field(form: &Form, rule: &FieldRule) -> FieldView {
         list: rule.list,
         required: required(&rule.required),
         fact: rule.fact,
+        by_node: rule.by_node,
         codes: form.codes(rule).map(|list| codes(list, rule)),
         max: rule.max,
         least: rule.least,
@@ -218,6 +221,8 @@ fn codes(list: &CodeList, rule: &FieldRule) -> CodesView {
             Pattern::Authority => "authority",
             Pattern::Request => "request",
             Pattern::Event => "event",
+            Pattern::Item => "item",
+            Pattern::Digest => "digest",
             Pattern::Step => "step",
             Pattern::Language => "language",
             Pattern::TimeZone => "time-zone",

@@ -6,7 +6,7 @@ use comity_core::{
     case::Case,
     clock::Running,
     ids::Time,
-    procedure::{Standing, State, next_steps, preservation, whose_turn},
+    procedure::{Standing, State, assistance, next_steps, preservation, whose_turn},
     rules::{Actor, Rules, Side},
 };
 use serde::Serialize;
@@ -161,12 +161,54 @@ const fn actor(actor: Actor) -> &'static str {
 fn facts(state: &State) -> BTreeMap<&'static str, Value> {
     match state {
         State::Preservation(state) => preservation_facts(state),
+        State::Assistance(state) => assistance_facts(state),
     }
+}
+
+fn assistance_facts(state: &assistance::State) -> BTreeMap<&'static str, Value> {
+    use assistance::{Phase, State};
+    let State::Live { file, phase, since } = state else { return BTreeMap::new() };
+    let request = &file.request;
+    let mut facts = BTreeMap::from([
+        ("requested_at", json!(rfc3339(request.at))),
+        ("instrument", json!(request.instrument.to_string())),
+        ("offences", codes(&request.offences)),
+        ("follows_up", json!(request.preservation.map(|id| id.to_string()))),
+        ("since", json!(rfc3339(*since))),
+        ("consulted", json!(file.consulted)),
+        ("conditions", codes(&file.conditions)),
+        ("deliveries", json!(file.deliveries.iter().map(|one| one.event.to_string()).collect::<Vec<_>>())),
+    ]);
+    match phase {
+        Phase::Consultation { about } => drop(facts.insert("about", codes(about))),
+        Phase::ConditionsProposed { conditions } => drop(facts.insert("proposed", codes(conditions))),
+        Phase::NotExecuted { outcome } => drop(facts.insert("outcome", json!(outcome.to_string()))),
+        Phase::Refused { ground } | Phase::Postponed { ground } => {
+            drop(facts.insert("ground", json!(ground.to_string())));
+        }
+        Phase::Issued
+        | Phase::ReturnedIncomplete
+        | Phase::Forwarded
+        | Phase::UnderReview
+        | Phase::Accepted
+        | Phase::Executing
+        | Phase::Suspended { .. }
+        | Phase::PartiallyExecuted
+        | Phase::Delivered
+        | Phase::Disputed
+        | Phase::Acknowledged
+        | Phase::Closed
+        | Phase::Withdrawn => {}
+    }
+    facts
+}
+
+fn codes(codes: &[comity_core::rules::Code]) -> Value {
+    json!(codes.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn preservation_facts(state: &preservation::State) -> BTreeMap<&'static str, Value> {
     use preservation::State as S;
-    let codes = |codes: &[comity_core::rules::Code]| json!(codes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let at = |time: &Time| json!(rfc3339(*time));
     let mut facts = BTreeMap::new();
     if let Some(request) = state.request() {
