@@ -1,20 +1,21 @@
 //! Asking the node: HTTP over the Unix socket in its data folder.
 //!
-//! One connection for one question, so that nothing has to be kept alive. Answers are JSON values:
+//! One connection for one question, so that nothing has to be kept alive, save where thousands of files
+//! follow each other ([`Line`]). Answers are JSON values:
 //! this room shows what the API says and has no second opinion about its shapes.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Bytes, Frame, Incoming},
     client::conn::http1,
     header::{self, HeaderName},
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, task::JoinHandle};
 
 use super::fault::{CliFault, Problem};
 
@@ -63,16 +64,84 @@ impl Client {
         let stream = stream.map_err(|cause| CliFault::NoNode { socket: self.socket.clone(), cause })?;
         let answered = tokio::time::timeout(ANSWER_WAIT, exchange(stream, request)).await;
         let (status, bytes) = answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))??;
-        let value = match bytes.as_slice() {
-            [] => Value::Null,
-            bytes => serde_json::from_slice(bytes).map_err(|cause| CliFault::BadAnswer(cause.to_string()))?,
-        };
-        if status.is_success() { Ok(value) } else { Err(problem(status, value)) }
+        answer(status, &bytes)
     }
+}
+
+/// What an answer says: a value, or a problem.
+fn answer(status: StatusCode, bytes: &[u8]) -> Result<Value, CliFault> {
+    let value = match bytes {
+        [] => Value::Null,
+        bytes => serde_json::from_slice(bytes).map_err(|cause| CliFault::BadAnswer(cause.to_string()))?,
+    };
+    if status.is_success() { Ok(value) } else { Err(problem(status, value)) }
 }
 
 fn problem(status: StatusCode, body: Value) -> CliFault {
     CliFault::Problem(Box::new(Problem::read(status.as_u16(), body)))
+}
+
+/// A connection for one question after another, where there are thousands of them.
+pub(crate) struct Line {
+    sender: http1::SendRequest<Pieces>,
+    driver: JoinHandle<hyper::Result<()>>,
+}
+
+/// A body in pieces.
+type Pieces = BoxBody<Bytes, io::Error>;
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Client {
+    /// Opens a line to the node.
+    pub(crate) async fn line(&self) -> Result<Line, CliFault> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = stream.map_err(|cause| CliFault::NoNode { socket: self.socket.clone(), cause })?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        Ok(Line { sender, driver: tokio::spawn(connection) })
+    }
+}
+
+impl Line {
+    /// Puts bytes, piece by piece.
+    pub(crate) async fn upload(
+        &mut self,
+        path: &str,
+        pieces: impl Iterator<Item = io::Result<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Result<Value, CliFault> {
+        let frames = pieces.map(|piece| piece.map(|bytes| Frame::data(Bytes::from(bytes))));
+        let body = BoxBody::new(StreamBody::new(futures::stream::iter(frames)));
+        let (status, bytes) = read(self.ask(Method::PUT, path, body).await?).await?;
+        answer(status, &bytes)
+    }
+
+    /// Gets bytes, as they come.
+    pub(crate) async fn download(&mut self, path: &str) -> Result<Incoming, CliFault> {
+        let answered = self.ask(Method::GET, path, BoxBody::new(Empty::new().map_err(|never| match never {}))).await?;
+        if answered.status().is_success() {
+            return Ok(answered.into_body());
+        }
+        let (status, bytes) = read(answered).await?;
+        answer(status, &bytes)?;
+        Err(CliFault::BadAnswer("the node gave neither bytes nor a reason".to_owned()))
+    }
+
+    async fn ask(&mut self, method: Method, path: &str, body: Pieces) -> Result<Response<Incoming>, CliFault> {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "comity");
+        let request = request.header(header::CONTENT_TYPE, "application/octet-stream").body(body);
+        let bad = |cause: hyper::http::Error| CliFault::BadArgument { what: path.to_owned(), why: cause.to_string() };
+        self.sender.ready().await.map_err(lost)?;
+        self.sender.send_request(request.map_err(bad)?).await.map_err(lost)
+    }
+}
+
+/// Why a connection ended before the answer.
+pub(crate) fn lost(cause: hyper::Error) -> CliFault {
+    CliFault::NoAnswer(cause.to_string())
 }
 
 type Question = Request<Full<Bytes>>;
@@ -93,7 +162,6 @@ fn request(
 }
 
 async fn exchange(stream: UnixStream, request: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
-    let lost = |cause: hyper::Error| CliFault::NoAnswer(cause.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     let driver = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(lost);

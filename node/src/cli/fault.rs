@@ -81,6 +81,24 @@ pub(crate) enum CliFault {
         /// How many there are.
         found: usize,
     },
+    /// What is meant is not the only one, or there is none.
+    #[error("cli.not-one: nothing was done: of the {what}, {found} fit ({beginning}). See: comity evidence list ID")]
+    NotOne {
+        /// Of what.
+        what: &'static str,
+        /// As it was written.
+        beginning: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// Something does not read as a whole file.
+    #[error("cli.not-whole: {path} was not written whole: {why}. What was written of it is removed; try again")]
+    NotWhole {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A code the table does not have.
     #[error("cli.unknown-code: nothing to explain: there is no code {code}.{near}")]
     UnknownCode {
@@ -163,6 +181,8 @@ impl CliFault {
             Self::BadField { .. } => "cli.bad-field",
             Self::BadArgument { .. } => "cli.bad-argument",
             Self::UnknownId { .. } => "cli.unknown-id",
+            Self::NotOne { .. } => "cli.not-one",
+            Self::NotWhole { .. } => "cli.not-whole",
             Self::UnknownCode { .. } => "cli.unknown-code",
             Self::Disk { .. } => "cli.disk",
             Self::FolderInUse(_) => "cli.folder-in-use",
@@ -189,6 +209,8 @@ impl CliFault {
             | Self::BadField { .. }
             | Self::BadArgument { .. }
             | Self::UnknownId { .. }
+            | Self::NotOne { .. }
+            | Self::NotWhole { .. }
             | Self::UnknownCode { .. }
             | Self::FolderInUse(_)
             | Self::Config(_)
@@ -220,6 +242,7 @@ fn start_exit(fault: &StartFault) -> u8 {
         StartFault::Store(_)
         | StartFault::Index(_)
         | StartFault::Engine(_)
+        | StartFault::Vault(_)
         | StartFault::Net(NetFault::CannotListen(..)) => super::TRY_AGAIN,
         StartFault::Trust(_) | StartFault::Net(_) | StartFault::Rules(_) | StartFault::KeysNotInProfile(_) => {
             super::WRONG_USE

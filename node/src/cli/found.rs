@@ -214,7 +214,7 @@ mod tests {
             id: "central".to_owned(),
             name: format!("Central Authority of {name}"),
             time_zone: "UTC".to_owned(),
-            procedures: vec!["PRES".to_owned()],
+            procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
         };
         Member {
             code: code.parse().expect("code"),

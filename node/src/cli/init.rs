@@ -101,7 +101,7 @@ pub(crate) fn exercise_member(code: PartyCode, name: &str, zone: &str, address: 
         id: id.to_owned(),
         name: title,
         time_zone: zone.to_owned(),
-        procedures: vec!["PRES".to_owned()],
+        procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
     };
     let offices = vec![
         office("central", format!("Central Authority of {name}")),

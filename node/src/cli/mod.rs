@@ -7,6 +7,7 @@
 
 mod client;
 mod demo;
+mod evidence;
 mod explain;
 mod fault;
 mod fields;
@@ -78,6 +79,9 @@ enum Command {
     /// Requests: draft, send, answer, follow.
     #[command(subcommand)]
     Request(request::Command),
+    /// Evidence: put under seal, hand over, fetch, verify, read out.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// The procedures and the forms of their steps.
     Forms(forms::Args),
     /// The signed ledger: what it is, and whether it is whole.
@@ -146,6 +150,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Status => wait_for(status::status(context)),
         Command::Peers => wait_for(status::peers(context)),
         Command::Request(command) => wait_for(request::request(command, context)),
+        Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
     }

@@ -1,11 +1,15 @@
-//! `comity demo`: three Parties, three nodes, one request, and the proof of it in two ledgers.
+//! `comity demo`: three Parties, three nodes, a preservation, the assistance that follows it up with its
+//! evidence, and the proof of all that in two ledgers.
 //!
 //! It founds the network once, runs three processes of this same program, plays the story over their
 //! APIs and waits after each act until the other ledger's receipt is here. It decides nothing: all it
 //! shows is what the nodes say. Run again on an old folder it goes on with the same keys and ledgers.
 
+mod evidence;
 mod nodes;
 mod outside;
+mod report;
+mod sample;
 mod story;
 mod timeline;
 
@@ -17,7 +21,7 @@ use zeroize::Zeroizing;
 
 use self::{
     nodes::{Node, Start, free_addresses, wait_until},
-    story::{ACTS, Act, REQUEST},
+    story::{ACTS, ASSISTANCE, Act, DECISION, REQUEST},
     timeline::Timeline,
 };
 use super::{
@@ -45,6 +49,9 @@ pub(crate) struct Args {
     /// Keep everything in this folder; run again on it, the demo goes on. A temporary one if left out.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Hand over this folder as the evidence; a small sample case is made if left out.
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
     /// End when the request is carried through, instead of staying up.
     #[arg(long)]
     once: bool,
@@ -64,6 +71,9 @@ struct Places {
     network: PathBuf,
     logs: PathBuf,
     outside: PathBuf,
+    sample: PathBuf,
+    received: PathBuf,
+    report: PathBuf,
 }
 
 /// The command.
@@ -89,9 +99,10 @@ fn places(args: &Args) -> Result<Places, CliFault> {
     let root = args.dir.clone().unwrap_or_else(temporary);
     found::folder(&root)?;
     let root = root.canonicalize().map_err(disk("find", &root))?;
-    let [network, logs, outside] = ["network", "logs", "outside"].map(|name| root.join(name));
+    let [network, logs, outside, sample, received, report] =
+        ["network", "logs", "outside", "sample", "received", "report.html"].map(|name| root.join(name));
     found::folder(&logs)?;
-    Ok(Places { passphrase: root.join("passphrase"), root, network, logs, outside })
+    Ok(Places { passphrase: root.join("passphrase"), root, network, logs, outside, sample, received, report })
 }
 
 /// Passphrase and network, each made once.
@@ -140,12 +151,20 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
         node.is_linked(peers).await?;
     }
     timeline.linked(nodes);
-    let request = play(nodes, places, timeline).await?;
-    let whole = examine(nodes, &request, timeline).await?;
-    outside::export(&nodes[0], request.first_index, &places.network, &places.outside).await?;
-    timeline.ended(whole, args.is_kept().then_some(&places.outside));
+    timeline.begins(nodes);
+    let preservation = open(&REQUEST, "PRES", None, nodes, places, timeline).await?;
+    play(&ACTS, &preservation, nodes, places, timeline).await?;
+    timeline.follows(nodes);
+    let assistance = open(&ASSISTANCE, "MLA-STORED", Some(&preservation.id), nodes, places, timeline).await?;
+    is_followed_up(&preservation, nodes, places).await?;
+    play(&DECISION, &assistance, nodes, places, timeline).await?;
+    let same = evidence::hand_over(args.evidence.as_deref(), &assistance, nodes, places, timeline).await?;
+    let whole = examine(nodes, &[&preservation, &assistance], timeline).await? && same;
+    outside::export(&nodes[0], preservation.first_index, &places.network, &places.outside).await?;
+    report::write(&nodes[0], &[&preservation, &assistance], &places.report).await?;
+    timeline.ended(whole, args.is_kept().then_some(places));
     if !args.once {
-        timeline.invitation(nodes, &request.id);
+        timeline.invitation(nodes, &assistance.id);
         // However the wait ends, the nodes are stopped next.
         drop(tokio::signal::ctrl_c().await);
     }
@@ -159,27 +178,75 @@ struct Played {
     first_index: u64,
 }
 
-async fn play(nodes: &[Node], places: &Places, timeline: &Timeline) -> Result<Played, CliFault> {
+/// Opens a request; one that follows another up says so.
+async fn open(
+    act: &Act,
+    procedure: &str,
+    follows: Option<&str>,
+    nodes: &[Node],
+    places: &Places,
+    timeline: &Timeline,
+) -> Result<Played, CliFault> {
     let id = fresh_id();
-    timeline.begins(nodes);
-    let author = &nodes[REQUEST.by];
+    let author = &nodes[act.by];
+    let mut fields = (act.fields)(time::now());
+    if let Some(followed) = follows {
+        fields["linked.preservation"] = Value::from(followed);
+    }
     let body = json!({
-        "request_id": id, "procedure": "PRES", "recipients": [nodes[1].code],
-        "authority": REQUEST.authority, "lane": "normal", "fields": (REQUEST.fields)(time::now()),
+        "request_id": id, "procedure": procedure, "recipients": [nodes[1].code],
+        "authority": act.authority, "lane": "normal", "fields": fields,
     });
     let first = author.client.post("/v1/requests", &body).await?;
     let played = Played { id, thread: text(&first, "/thread_id").to_owned(), first_index: number(&first, "/index") };
-    settle(&REQUEST, &first, nodes, &played, places, timeline).await?;
-    for act in &ACTS {
-        let body = json!({
-            "command_id": fresh_id(), "step": act.step, "authority": act.authority,
-            "lane": "normal", "fields": (act.fields)(time::now()),
-        });
-        let path = format!("/v1/requests/{}/steps", played.id);
-        let done = nodes[act.by].client.post(&path, &body).await?;
-        settle(act, &done, nodes, &played, places, timeline).await?;
-    }
+    settle(act, &first, nodes, &played, places, timeline).await?;
     Ok(played)
+}
+
+async fn play(
+    acts: &[Act],
+    played: &Played,
+    nodes: &[Node],
+    places: &Places,
+    timeline: &Timeline,
+) -> Result<(), CliFault> {
+    for act in acts {
+        take(act, json!({}), played, nodes, places, timeline).await?;
+    }
+    Ok(())
+}
+
+/// One step, with more in its form than the story knows.
+async fn take(
+    act: &Act,
+    more: Value,
+    played: &Played,
+    nodes: &[Node],
+    places: &Places,
+    timeline: &Timeline,
+) -> Result<(), CliFault> {
+    let mut fields = (act.fields)(time::now());
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+        fields.extend(more);
+    }
+    let body = json!({
+        "command_id": fresh_id(), "step": act.step, "authority": act.authority, "lane": "normal", "fields": fields,
+    });
+    let done = nodes[act.by].client.post(&format!("/v1/requests/{}/steps", played.id), &body).await?;
+    settle(act, &done, nodes, played, places, timeline).await
+}
+
+/// The request for assistance keeps the preserved data until it is decided.
+async fn is_followed_up(preservation: &Played, nodes: &[Node], places: &Places) -> Result<(), CliFault> {
+    let path = format!("/v1/requests/{}", preservation.id);
+    wait_until("the preservation is followed up on both sides", &places.logs, async || {
+        let mut all = true;
+        for node in &nodes[..2] {
+            all &= text(&node.client.get(&path).await?, "/standing/state") == "followed_up";
+        }
+        Ok(all)
+    })
+    .await
 }
 
 /// Waits until the other ledger's receipt is in the author's, and both sides say the same.
@@ -220,7 +287,7 @@ fn receipt<'v>(thread: &'v Value, event_id: &str) -> Option<&'v Value> {
 }
 
 /// Every ledger is verified; Corvia's has nothing of the request.
-async fn examine(nodes: &[Node], played: &Played, timeline: &Timeline) -> Result<bool, CliFault> {
+async fn examine(nodes: &[Node], played: &[&Played], timeline: &Timeline) -> Result<bool, CliFault> {
     let mut whole = true;
     for node in nodes {
         let verified = node.client.post_empty("/v1/ledger/verify").await?;
@@ -230,7 +297,10 @@ async fn examine(nodes: &[Node], played: &Played, timeline: &Timeline) -> Result
     let outsider = &nodes[2];
     let requests = outsider.client.get("/v1/requests").await?;
     let feed = outsider.client.get("/v1/events?limit=500").await?;
-    let about = |row: &Value| row.to_string().contains(&played.thread) || row.to_string().contains(&played.id);
+    let about = |row: &Value| {
+        let row = row.to_string();
+        played.iter().any(|played| row.contains(&played.thread) || row.contains(&played.id))
+    };
     let learned = !list(&requests, "/requests").is_empty() || list(&feed, "/events").iter().any(about);
     let size = number(&outsider.client.get("/v1/ledger").await?, "/size");
     timeline.outsider(outsider, size, learned);

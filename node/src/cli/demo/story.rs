@@ -1,5 +1,6 @@
-//! What happens in the demo: one preservation request under article 29 of the Budapest Convention from
-//! Arvia to Belmar, every field of its form, and the answers to its end.
+//! What happens in the demo: a preservation request under article 29 of the Budapest Convention from Arvia to
+//! Belmar, every field of its form, and the answers; then the request for mutual assistance that follows
+//! it up, with the evidence it brings.
 //!
 //! tidy: a table. States are invented, addresses end in `.test`, offices and functions have no names of persons.
 
@@ -22,14 +23,46 @@ pub(super) struct Act {
     pub(super) leads_to: &'static str,
 }
 
-/// The acts after the request itself, in their order.
-pub(super) const ACTS: [Act; 5] = [
+/// The acts of the preservation after the request itself, in their order.
+pub(super) const ACTS: [Act; 4] = [
     Act { by: 1, step: "acknowledge", authority: "contact-point", fields: acknowledge, leads_to: "acknowledged" },
     Act { by: 1, step: "preserve", authority: "central", fields: preserve, leads_to: "preserved" },
     Act { by: 0, step: "extend", authority: "central", fields: extend, leads_to: "extension_asked" },
     Act { by: 1, step: "confirm-extension", authority: "central", fields: confirm_extension, leads_to: "preserved" },
-    Act { by: 0, step: "follow-up", authority: "central", fields: follow_up, leads_to: "followed_up" },
 ];
+
+/// The request for assistance.
+pub(super) const ASSISTANCE: Act =
+    Act { by: 0, step: "request", authority: "central", fields: assistance, leads_to: "issued" };
+
+/// The acts of the assistance up to its execution, in their order.
+pub(super) const DECISION: [Act; 4] = [
+    Act { by: 1, step: "acknowledge", authority: "central", fields: acknowledge, leads_to: "under_review" },
+    Act {
+        by: 1,
+        step: "accept-with-conditions",
+        authority: "central",
+        fields: conditions,
+        leads_to: "conditions_proposed",
+    },
+    Act { by: 0, step: "accept-conditions", authority: "central", fields: bound, leads_to: "accepted" },
+    Act { by: 1, step: "begin-execution", authority: "central", fields: nothing, leads_to: "executing" },
+];
+
+/// The hand-over: the node adds what it says of the manifest.
+pub(super) const DELIVER: Act =
+    Act { by: 1, step: "deliver", authority: "central", fields: deliver, leads_to: "delivered" };
+
+/// The answer to it: the caller adds which hand-over is meant.
+pub(super) const ACCEPT_TERMS: Act =
+    Act { by: 0, step: "accept-terms", authority: "central", fields: terms_bound, leads_to: "delivered" };
+
+/// The receipt for it: the node adds what was verified.
+pub(super) const TAKE_CUSTODY: Act =
+    Act { by: 0, step: "take-custody", authority: "central", fields: custody, leads_to: "acknowledged" };
+
+/// The end.
+pub(super) const CLOSE: Act = Act { by: 0, step: "close", authority: "central", fields: nothing, leads_to: "closed" };
 
 /// The act everything begins with.
 pub(super) const REQUEST: Act =
@@ -197,11 +230,91 @@ fn confirm_extension(now: Time) -> Value {
     })
 }
 
-fn follow_up(now: Time) -> Value {
+fn assistance(now: Time) -> Value {
+    let mut fields = json!({});
+    for part in [parties(now), offence(now), sought(now), end(now)] {
+        let (Value::Object(all), Value::Object(part)) = (&mut fields, part) else { continue };
+        all.extend(part);
+    }
+    fields["reference.case"] = plain("CA-XA 2026/0417-MLA");
+    fields["reference.article"] = plain("31");
+    fields
+}
+
+fn sought(now: Time) -> Value {
     json!({
-        "follow-up.sent": date(now),
-        "follow-up.reference": plain("CA-XA 2026/0417-MLA"),
-        "follow-up.elsewhere": true,
-        "follow-up.channel": english("By courier between the central authorities"),
+        "assistance.kinds": ["seizure", "disclosure"],
+        "assistance.purpose": english("To identify who controlled the server, and as evidence in the trial."),
+        "assistance.procedure": english("Please record SHA-256 digests and have a second officer witness the copying."),
+        "proceedings.subject": english("Investigation against unknown persons, led by the Cybercrime Prosecution Office."),
+        "data.description": english("The image, logs and traffic preserved under the reference quoted in this request."),
+        "data.categories": ["subscriber", "traffic", "content"],
+        "data.relation": english("The server sent the commands by which the hospital's files were encrypted."),
+        "data.identifiers": [plain("192.0.2.44 port 8443"), plain("customer 77-1040")],
+        "data.whole-period": false,
+        "data.from": rfc3339(days_ago(now, 30)),
+        "data.until": rfc3339(now),
+        "custodian.name": english("Harbour Hosting Company"),
+        "system.identifiers": [plain("vm-1040.harbour-hosting.belmar.test")],
+        "expedited.reason": "vulnerable",
+        "linked.reference": plain("CP-XB 2026-311/P1"),
     })
+}
+
+fn conditions(_: Time) -> Value {
+    json!({
+        "conditions": ["C-USE", "C-CONF"],
+        "conditions.text": english("Use only in the proceedings named in the request; keep confidential until trial."),
+    })
+}
+
+fn bound(_: Time) -> Value {
+    json!({ "conditions.bound": true })
+}
+
+fn nothing(_: Time) -> Value {
+    json!({})
+}
+
+/// What is put under seal.
+pub(super) fn seal(now: Time) -> Value {
+    json!({
+        "exhibit.number": plain("XB-2026-311-01"),
+        "exhibit.kind": "mixed",
+        "exhibit.description": english("Copy of the virtual server's disk, its logs, mail and network traffic."),
+        "source.description": english("Virtual server vm-1040 of customer 77-1040."),
+        "source.provider": english("Harbour Hosting Company"),
+        "source.location": english("Data centre 2, Belmar Harbour"),
+        "seizure.time": rfc3339(now),
+        "seizure.place": english("Belmar Harbour"),
+        "seizure.authority": english("Cybercrime Unit of the Police of Belmar"),
+        "seizure.legal-basis": english("Order of the Investigating Court of Belmar Harbour"),
+        "data.categories": ["subscriber", "traffic", "content"],
+        "acquisition.by": english("Forensic examiner, digital laboratory of the police"),
+        "acquisition.from": rfc3339(now),
+        "acquisition.until": rfc3339(now),
+        "acquisition.method": "logical",
+        "acquisition.tool": english("Copy of files by the node, SHA-256 of each"),
+        "acquisition.witness": english("Second examiner"),
+        "encryption": "none",
+        "privileged": false,
+    })
+}
+
+fn deliver(now: Time) -> Value {
+    json!({
+        "outcome": "executed_with_conditions",
+        "terms.codes": ["C-CONF", "C-USE"],
+        "terms.text": english("Use only in the proceedings named in the request; keep confidential until trial."),
+        "terms.retention-until": date(in_days(now, 3650)),
+        "certificate": english("The custodian certifies that these records were kept in the ordinary course of business."),
+    })
+}
+
+fn terms_bound(_: Time) -> Value {
+    json!({ "terms.bound": true })
+}
+
+fn custody(_: Time) -> Value {
+    json!({ "custody.place": english("Evidence store of the Central Authority of Arvia") })
 }

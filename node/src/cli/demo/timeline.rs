@@ -1,17 +1,17 @@
 //! What the demo tells while it happens: for people as lines, for programs as one object each.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use comity_core::ids::Digest;
 use serde_json::{Value, json};
 
-use super::{Node, story::Act};
+use super::{Node, Places, story::Act};
 use crate::{
     cli::{
         found::{Member, Network},
         ledger::{is_whole, verdict},
         out::Out,
-        show::{list, local, number, or_dash, short, text},
+        show::{bytes, list, local, number, or_dash, short, text},
     },
     time,
 };
@@ -24,6 +24,11 @@ pub(super) struct Timeline {
 impl Timeline {
     pub(super) const fn new(out: Out) -> Self {
         Self { out }
+    }
+
+    /// Whether a person looks on, who wants to see how far long work is.
+    pub(super) const fn is_watched(&self) -> bool {
+        !self.out.json
     }
 
     fn tell(&self, what: &str, object: Value, lines: &str) {
@@ -79,6 +84,58 @@ impl Timeline {
             nodes[0].name, nodes[1].name
         );
         self.tell("begins", json!({ "procedure": "PRES" }), &lines);
+    }
+
+    pub(super) fn follows(&self, nodes: &[Node]) {
+        let lines = format!(
+            "\n{} asks {} for the data (MLA-STORED, art. 31); the preservation then holds until that is decided:\n",
+            nodes[0].name, nodes[1].name
+        );
+        self.tell("follows", json!({ "procedure": "MLA-STORED" }), &lines);
+    }
+
+    pub(super) fn sealed(&self, node: &Node, sealed: &Value, unsealed: usize) {
+        let beside = if unsealed == 0 { String::new() } else { format!(", {unsealed} entries only listed") };
+        let lines = format!(
+            "          {} puts {} files under seal, {}{beside}; manifest {}, its statement is index {} of its ledger",
+            node.name,
+            number(sealed, "/items"),
+            bytes(number(sealed, "/bytes")),
+            short(text(sealed, "/digest")),
+            number(sealed, "/index")
+        );
+        self.tell("sealed", json!({ "party": node.code, "sealed": sealed, "unsealed": unsealed }), &lines);
+    }
+
+    pub(super) fn held_back(&self, node: &Node, code: &str) {
+        let lines = format!("          {} may read the manifest, and nothing else yet ({code})", node.name);
+        self.tell("held-back", json!({ "party": node.code, "code": code }), &lines);
+    }
+
+    pub(super) fn fetched(&self, node: &Node, delivery: &Value, ms: u64) {
+        let progress = &delivery["progress"];
+        let size = number(progress, "/bytes_all");
+        let lines = format!(
+            "          {} has fetched and verified {} items, {}, in {}.{:03} s ({}/s)",
+            node.name,
+            number(progress, "/items"),
+            bytes(size),
+            ms / 1_000,
+            ms % 1_000,
+            bytes(size.saturating_mul(1_000) / ms.max(1))
+        );
+        self.tell("fetched", json!({ "party": node.code, "progress": progress, "ms": ms }), &lines);
+    }
+
+    pub(super) fn compared(&self, node: &Node, files: usize, differ: &[String]) {
+        let lines = match differ.first() {
+            None => format!(
+                "          {} reads them out: {files} files, each byte for byte what was handed over",
+                node.name
+            ),
+            Some(first) => format!("          {} of {files} files DIFFER, {first} the first", differ.len()),
+        };
+        self.tell("compared", json!({ "party": node.code, "files": files, "differ": differ }), &lines);
     }
 
     pub(super) fn signed(&self, author: &Node, act: &Act, done: &Value) {
@@ -139,15 +196,18 @@ impl Timeline {
         self.tell("outsider", json!({ "party": node.code, "size": size, "learned": learned }), &lines);
     }
 
-    pub(super) fn ended(&self, ok: bool, outside: Option<&PathBuf>) {
-        let outside = outside.map(|path| super::shown(path));
-        let proofs = outside.iter().map(|path| format!(" For checking with other tools, proofs lie in {path}"));
+    pub(super) fn ended(&self, ok: bool, places: Option<&Places>) {
+        let kept = places.map(|places| [&places.outside, &places.report].map(|path| super::shown(path)));
+        let proofs = kept.iter().map(|[outside, report]| {
+            format!(" For checking with other tools, proofs lie in {outside}.\nThe case on one page: {report}")
+        });
         let lines = if ok {
             format!("\nAll as it should be.{}", proofs.collect::<String>())
         } else {
             "\nNOT as it should be: see above".to_owned()
         };
-        self.tell("ended", json!({ "ok": ok, "outside": outside }), &lines);
+        let [outside, report] = kept.map_or([Value::Null, Value::Null], |kept| kept.map(Value::from));
+        self.tell("ended", json!({ "ok": ok, "outside": outside, "report": report }), &lines);
     }
 
     pub(super) fn invitation(&self, nodes: &[Node], request: &str) {
@@ -158,9 +218,11 @@ impl Timeline {
              comity --data {one} status\n  \
              comity --data {one} request show {}\n  \
              comity --data {two} request inbox\n  \
+             comity --data {one} evidence list {}\n  \
              curl --unix-socket {one}/api.sock http://comity/v1/status\n  \
              curl --unix-socket {two}/api.sock http://comity/v1/requests/{request}\n  \
              curl --unix-socket {one}/api.sock 'http://comity/v1/events?wait=30'",
+            short(request),
             short(request)
         );
         self.tell(

@@ -16,7 +16,7 @@ use crate::cli::{
     fault::CliFault,
     fields::Fields,
     found::disk,
-    request::{form, fresh_id, whole_id},
+    request::{fresh_id, whole_id},
     show::{bytes, number, short, text},
 };
 
@@ -44,9 +44,7 @@ pub(crate) struct Args {
 pub(super) async fn add(args: &Args, client: &Client, context: &Context) -> Done {
     let id = whole_id(&args.id, client).await?;
     let thread = client.get(&format!("/v1/requests/{id}")).await?;
-    let form = form(text(&thread, "/procedure"), "seal", &args.contents.lang, client).await?;
-    let mut fields = Fields::new();
-    args.contents.put_into(&mut fields, &form)?;
+    let fields = args.contents.fields(text(&thread, "/procedure"), "seal", client).await?;
     let entries = walk(&args.path)?;
     let sealed = seal(client, &id, &args.authority, &args.derived_from, &entries, fields, !context.out.json).await?;
     let unsealed = entries.iter().filter(|entry| matches!(entry, Entry::Unsealed(..))).count();
@@ -121,9 +119,8 @@ async fn fill(
                 let counted = bar.reads(file);
                 line.upload(&query, pieces(counted)).await?;
                 let after = path.symlink_metadata();
-                let same = after.is_ok_and(|after| {
-                    (after.len(), modified_ms(&after)) == (facts.len(), modified_ms(&facts))
-                });
+                let same =
+                    after.is_ok_and(|after| (after.len(), modified_ms(&after)) == (facts.len(), modified_ms(&facts)));
                 if !same {
                     client.post(&format!("/v1/lots/{lot}/changed"), &json!({ "path": at.to_string() })).await?;
                 }

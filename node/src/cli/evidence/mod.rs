@@ -10,21 +10,23 @@ mod show;
 mod walk;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+
+pub(crate) use add::seal;
+pub(crate) use export::write_all;
+pub(crate) use walk::{Entry, walk};
+pub(crate) use watch::fetched;
 
 use super::{
     Context, Done, Verdict,
     client::Client,
     fault::CliFault,
-    fields::Fields,
-    request::{Contents, Sender, form, fresh_id, signed, whole_id},
+    request::{Contents, Sender, fresh_id, signed, whole_id},
     show::{list, text},
 };
-
-pub(crate) use watch::fetched;
 
 /// What can be done with evidence.
 #[derive(Subcommand)]
@@ -126,7 +128,7 @@ pub(crate) async fn evidence(command: Command, context: &Context) -> Done {
         Command::Pause { id, delivery } => {
             let delivery = delivery_of(&whole_id(&id, &client).await?, delivery.as_deref(), &client).await?;
             let paused = client.post_empty(&format!("/v1/deliveries/{}/pause", text(&delivery, "/event_id"))).await?;
-            context.out.either(&paused, |paused| watch::line(paused));
+            context.out.either(&paused, watch::line);
             Ok(Verdict::Fine)
         }
         Command::TakeCustody(take) => take_custody(&take, &client, context).await,
@@ -146,9 +148,7 @@ async fn hand_over(deliver: &Deliver, client: &Client, context: &Context) -> Don
     let rows: Vec<&Value> = list(&evidence, "/manifests").iter().filter(ours).collect();
     let manifest = one_of(&rows, "/manifest", deliver.manifest.as_deref(), "manifests under seal here")?;
     let thread = client.get(&format!("/v1/requests/{id}")).await?;
-    let form = form(text(&thread, "/procedure"), &deliver.step, &deliver.contents.lang, client).await?;
-    let mut fields = Fields::new();
-    deliver.contents.put_into(&mut fields, &form)?;
+    let fields = deliver.contents.fields(text(&thread, "/procedure"), &deliver.step, client).await?;
     let body = json!({
         "command_id": fresh_id(), "step": deliver.step, "manifest": text(manifest, "/manifest"),
         "authority": deliver.sender.authority, "lane": deliver.sender.lane, "fields": fields,
@@ -167,7 +167,7 @@ async fn fetch(fetch: &Fetch, client: &Client, context: &Context) -> Done {
         context.out.either(&begun, watch::line);
         return Ok(Verdict::Fine);
     }
-    let done = watch::fetched(&event, client, !context.out.json).await?;
+    let done = fetched(&event, client, !context.out.json).await?;
     context.out.either(&done, watch::line);
     match text(&done, "/progress/stage") {
         "done" => Ok(Verdict::Fine),
@@ -179,9 +179,7 @@ async fn take_custody(take: &TakeCustody, client: &Client, context: &Context) ->
     let id = whole_id(&take.id, client).await?;
     let delivery = delivery_of(&id, take.delivery.as_deref(), client).await?;
     let thread = client.get(&format!("/v1/requests/{id}")).await?;
-    let form = form(text(&thread, "/procedure"), "take-custody", &take.contents.lang, client).await?;
-    let mut fields = Fields::new();
-    take.contents.put_into(&mut fields, &form)?;
+    let fields = take.contents.fields(text(&thread, "/procedure"), "take-custody", client).await?;
     let body = json!({ "command_id": fresh_id(), "authority": take.sender.authority, "fields": fields });
     let path = format!("/v1/deliveries/{}/custody", text(&delivery, "/event_id"));
     let done = client.post(&path, &body).await?;
@@ -221,9 +219,9 @@ fn one_of<'v>(
 }
 
 /// A folder of one's own that holds nothing yet.
-fn new_folder(path: &PathBuf) -> Result<(), CliFault> {
+fn new_folder(path: &Path) -> Result<(), CliFault> {
     if super::found::holds_something(path)? {
-        return Err(CliFault::FolderInUse(path.clone()));
+        return Err(CliFault::FolderInUse(path.to_owned()));
     }
     super::found::folder(path)
 }

@@ -31,7 +31,7 @@ const DEPTH_MAX: usize = 512;
 
 /// Something found.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A file that can be opened.
     File(PathBuf, ItemPath),
     /// What carries no bytes: its kind as the API names it, and the target of a link.
@@ -39,7 +39,7 @@ pub(super) enum Entry {
 }
 
 /// Everything below a folder, or one file alone.
-pub(super) fn walk(root: &Path) -> Result<Vec<Entry>, CliFault> {
+pub(crate) fn walk(root: &Path) -> Result<Vec<Entry>, CliFault> {
     let facts = fs::symlink_metadata(root).map_err(disk("look at", root))?;
     let mut found = Vec::new();
     if facts.is_dir() {
@@ -70,7 +70,9 @@ fn below(root: &Path, names: &mut Vec<Vec<u8>>, found: &mut Vec<Entry>) -> Resul
     match kind(facts.file_type()) {
         Kind::Link => {
             let target = fs::read_link(&path).map(|target| target.into_os_string().into_vec());
-            found.push(target.map_or_else(|_| unreadable(at.clone()), |to| Entry::Unsealed(at.clone(), "symbolic_link", to)));
+            found.push(
+                target.map_or_else(|_| unreadable(at.clone()), |to| Entry::Unsealed(at.clone(), "symbolic_link", to)),
+            );
         }
         Kind::Special => found.push(Entry::Unsealed(at, "special", Vec::new())),
         Kind::File => found.push(if open(&path).is_ok() { Entry::File(path, at) } else { unreadable(at) }),
@@ -163,7 +165,9 @@ mod tests {
             "file \\xff",
         ];
         assert_eq!(found, expected);
-        assert!(matches!(walk(&at(b"deep/er/file")).expect("one file").as_slice(), [Entry::File(_, at)] if at.to_string() == "file"));
+        assert!(
+            matches!(walk(&at(b"deep/er/file")).expect("one file").as_slice(), [Entry::File(_, at)] if at.to_string() == "file")
+        );
         assert!(open(&at(b"link")).is_err() && open(&at(b"pipe")).is_err());
     }
 }

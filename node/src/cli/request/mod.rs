@@ -7,7 +7,7 @@ mod draft;
 mod list;
 mod thread;
 
-pub(crate) use thread::clock;
+pub(crate) use thread::{clock, plain};
 
 use std::path::PathBuf;
 
@@ -116,10 +116,10 @@ pub(crate) struct Act {
 pub(crate) struct Sender {
     /// The authority that acts, as the Party's profile names it.
     #[arg(long, value_name = "ID", default_value = "central")]
-    authority: String,
+    pub(crate) authority: String,
     /// How urgent the delivery is.
     #[arg(long, value_parser = ["normal", "emergency"], default_value = "normal")]
-    lane: String,
+    pub(crate) lane: String,
 }
 
 /// What goes into a form.
@@ -137,6 +137,14 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// The fields for the form of a step.
+    pub(crate) async fn fields(&self, procedure: &str, step: &str, client: &Client) -> Result<Fields, CliFault> {
+        let form = form(procedure, step, &self.lang, client).await?;
+        let mut fields = Fields::new();
+        self.put_into(&mut fields, &form)?;
+        Ok(fields)
+    }
+
     /// Puts the file, then the single settings, into `fields`.
     fn put_into(&self, fields: &mut Fields, form: &FormKinds) -> Result<(), CliFault> {
         if let Some(file) = &self.file {
@@ -167,9 +175,7 @@ pub(crate) async fn request(command: Command, context: &Context) -> Done {
 async fn take_step(act: &Act, client: &Client, context: &Context) -> Done {
     let id = whole_id(&act.id, client).await?;
     let thread = client.get(&format!("/v1/requests/{id}")).await?;
-    let form = form(text(&thread, "/procedure"), &act.step, &act.contents.lang, client).await?;
-    let mut fields = Fields::new();
-    act.contents.put_into(&mut fields, &form)?;
+    let fields = act.contents.fields(text(&thread, "/procedure"), &act.step, client).await?;
     let command_id = act.command_id.clone().unwrap_or_else(fresh_id);
     let body = json!({
         "command_id": command_id, "step": act.step, "authority": act.sender.authority,
@@ -184,7 +190,7 @@ async fn take_step(act: &Act, client: &Client, context: &Context) -> Done {
 }
 
 /// What is said of an act that is on disk.
-fn signed(step: &str, done: &Value) -> String {
+pub(crate) fn signed(step: &str, done: &Value) -> String {
     let event = short(text(done, "/event_id"));
     format!("{step} signed: event {event}, index {} of this ledger", super::show::number(done, "/index"))
 }
@@ -202,7 +208,7 @@ pub(crate) fn fresh_id() -> String {
 }
 
 /// The one request or draft whose id begins so.
-async fn whole_id(beginning: &str, client: &Client) -> Result<String, CliFault> {
+pub(crate) async fn whole_id(beginning: &str, client: &Client) -> Result<String, CliFault> {
     if beginning.parse::<RequestId>().is_ok() {
         return Ok(beginning.to_owned());
     }

@@ -91,7 +91,7 @@ fn contents(thread: &Value) -> String {
 }
 
 /// A field's value without its wrapping.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("; "),
