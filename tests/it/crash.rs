@@ -15,9 +15,10 @@ use std::{
     time::Duration,
 };
 
-use comity::store::crash::POINTS;
+use comity::disk::crash::POINTS;
 use serde_json::{Value, json};
 
+use crate::evidence;
 use crate::rig::{Federation, Node, Voice, fresh_id, pause, smallest_request, tell, wait_until};
 
 /// Steps that every request meets on both sides, or that an office's drafts meet.
@@ -34,12 +35,13 @@ const DAILY: [&str; 8] = [
 /// Steps that only the first start of a node meets.
 const FIRST: [&str; 3] = ["store.segment-filled", "store.segment-created", "store.slots-created"];
 
-/// Steps of compaction, of a torn tail and of erasure: the store's own tests of faults meet them.
-const ELSEWHERE: [&str; 4] = ["store.desk-copied", "store.desk-renamed", "store.tail-cut", "store.slot-destroyed"];
+/// Steps of compaction, of a torn tail and of erasure: the tests of faults in store and vault meet them.
+const ELSEWHERE: [&str; 5] =
+    ["store.desk-copied", "store.desk-renamed", "store.tail-cut", "store.slot-destroyed", "evidence.slot-destroyed"];
 
 #[test]
 fn every_named_step_is_met_somewhere() {
-    let met: BTreeSet<&str> = DAILY.into_iter().chain(FIRST).chain(ELSEWHERE).collect();
+    let met: BTreeSet<&str> = DAILY.into_iter().chain(FIRST).chain(ELSEWHERE).chain(evidence::POINTS).collect();
     assert_eq!(met, BTreeSet::from(POINTS));
 }
 

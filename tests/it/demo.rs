@@ -22,7 +22,10 @@ fn the_demo_passes_and_goes_on_in_an_old_folder() {
     let of = |what: &str| told.iter().filter(|line| line["what"] == what).collect::<Vec<_>>();
     assert_eq!(of("founded").len(), 1);
     let steps: Vec<&str> = of("signed").iter().map(|line| line["step"].as_str().expect("a step")).collect();
-    assert_eq!(steps, ["request", "acknowledge", "preserve", "extend", "confirm-extension", "follow-up"]);
+    let preservation = ["request", "acknowledge", "preserve", "extend", "confirm-extension"];
+    let assistance = ["request", "acknowledge", "accept-with-conditions", "accept-conditions", "begin-execution"];
+    let hand_over = ["deliver", "accept-terms", "take-custody", "close"];
+    assert_eq!(steps, [&preservation[..], &assistance, &hand_over].concat());
     assert!(of("receipted").iter().all(|line| line["receipt"]["delivery"] == "receipted"));
     assert_eq!(of("receipted").len(), steps.len());
     assert!(of("verified").iter().all(|line| line["ok"] == true) && of("verified").len() == 3);

@@ -4,6 +4,7 @@
 mod crash;
 mod demo;
 mod disk;
+mod evidence;
 mod index;
 mod mistakes;
 mod rig;

@@ -158,6 +158,11 @@ impl Node {
         self.child.as_mut().is_none_or(|child| child.try_wait().expect("known child").is_some())
     }
 
+    /// The running process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().map(Child::id).expect("it runs")
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -9,17 +9,21 @@ use super::{
 
 /// Rooms of core from the floor up. A room uses strictly lower ones only. The ledger proves records
 /// and never reads acts: it stands below `event`, which checks an author's own proof.
-const CORE_LEVELS: [(&str, u8); 19] = [
+const CORE_LEVELS: [(&str, u8); 21] = [
     // The generated shapes stand below everything.
     ("proto", 0),
     ("ids", 1),
     ("crypto", 2),
     ("wire", 2),
+    // The format of one sealed item; nothing of who may open it.
+    ("object", 3),
     ("rules", 3),
     ("profile", 4),
     ("ledger", 5),
     ("event", 6),
     ("founding", 7),
+    // Seals keys as bodies are sealed, and is named by the records of custody.
+    ("manifest", 7),
     ("record", 8),
     ("clock", 9),
     ("procedure", 10),
@@ -57,20 +61,25 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 10] = [
+const NODE_ROOMS: [(&str, &[&str]); 12] = [
     ("time", &[]),
     ("telemetry", &[]),
     // A setting says how log lines look; format and level are the types `telemetry` parses itself.
     ("config", &["telemetry"]),
     ("keys", &[]),
-    ("store", &[]),
+    // The calls that change files, and the places where a test ends the process between two of them.
+    ("disk", &[]),
+    ("store", &["disk"]),
     ("net", &[]),
     // What may be asked of a running node: it lends the store's own reading types.
     ("handle", &["store"]),
+    // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
+    // keys, and holds streams of the network; room on the disk and the desk are the store's.
+    ("evidence", &["disk", "handle", "keys", "net", "store"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["handle", "store"]),
+    ("api", &["evidence", "handle", "store"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["config", "handle", "keys", "net", "store"]),
+    ("runtime", &["config", "evidence", "handle", "keys", "net", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
     ("cli", &["api", "config", "keys", "net", "runtime", "store", "telemetry"]),
