@@ -40,7 +40,18 @@ fn the_demo_passes_and_goes_on_in_an_old_folder() {
     let told = lines(&out);
     assert!(told.iter().any(|line| line["what"] == "goes-on") && !told.iter().any(|line| line["what"] == "founded"));
     let verified = told.iter().find(|line| line["what"] == "verified").expect("verified");
-    assert_eq!(verified["verified"]["records"], 18, "both requests are in the one ledger");
+    assert_eq!(verified["verified"]["records"], 48, "both runs are in the one ledger");
+}
+
+/// A mistyped folder shows before anything is made.
+#[test]
+fn a_folder_that_is_not_there_ends_the_demo_at_once() {
+    let folder = tempfile::Builder::new().prefix("comity-demo-it-").tempdir().expect("folder");
+    let places = ["demo", "nowhere"].map(|name| folder.path().join(name));
+    let [dir, nowhere] = places.each_ref().map(|path| path.to_str().expect("a plain path"));
+    let (code, _, err) = run(&["demo", "--once", "--dir", dir, "--evidence", nowhere]);
+    assert!(code != 0 && err.contains("cli.disk") && err.contains("nowhere"), "{code}: {err}");
+    assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 0, "nothing was made");
 }
 
 #[test]

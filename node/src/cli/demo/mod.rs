@@ -78,6 +78,10 @@ struct Places {
 
 /// The command.
 pub(crate) async fn demo(args: &Args, context: &Context) -> Done {
+    // Looked at before anything is made: a mistyped folder shows at once.
+    if let Some(folder) = &args.evidence {
+        std::fs::metadata(folder).map_err(disk("look at", folder))?;
+    }
     let places = places(args)?;
     let timeline = Timeline::new(context.out);
     timeline.opened(&places.root);

@@ -1,7 +1,7 @@
 //! The case on one page: what was asked, answered, handed over and taken, as one node has it. A page that
 //! needs nothing besides itself: no script, no picture, nothing fetched.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::{Node, Played};
 use crate::{
     cli::{
         fault::CliFault,
-        found,
+        found::{self, disk},
         request::plain,
         show::{bytes, joined, list, local, number, short, text},
     },
@@ -44,6 +44,10 @@ pub(super) async fn write(node: &Node, played: &[&Played], path: &Path) -> Resul
         number(&ledger, "/signed"),
         escape(text(&ledger, "/checkpoint").lines().nth(ROOT_LINE).unwrap_or("none"))
     );
+    // The page of an earlier run is overtaken.
+    if path.exists() {
+        fs::remove_file(path).map_err(disk("remove", path))?;
+    }
     found::write(path, page(&head, &body).as_bytes())
 }
 

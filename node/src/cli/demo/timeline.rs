@@ -97,7 +97,7 @@ impl Timeline {
     pub(super) fn sealed(&self, node: &Node, sealed: &Value, unsealed: usize) {
         let beside = if unsealed == 0 { String::new() } else { format!(", {unsealed} entries only listed") };
         let lines = format!(
-            "          {} puts {} files under seal, {}{beside}; manifest {}, its statement is index {} of its ledger",
+            "          {} puts {} file(s) under seal, {}{beside}; manifest {}, its statement is index {} of its ledger",
             node.name,
             number(sealed, "/items"),
             bytes(number(sealed, "/bytes")),
@@ -116,7 +116,7 @@ impl Timeline {
         let progress = &delivery["progress"];
         let size = number(progress, "/bytes_all");
         let lines = format!(
-            "          {} has fetched and verified {} items, {}, in {}.{:03} s ({}/s)",
+            "          {} has fetched and verified {} item(s), {}, in {}.{:03} s ({}/s)",
             node.name,
             number(progress, "/items"),
             bytes(size),
@@ -130,10 +130,10 @@ impl Timeline {
     pub(super) fn compared(&self, node: &Node, files: usize, differ: &[String]) {
         let lines = match differ.first() {
             None => format!(
-                "          {} reads them out: {files} files, each byte for byte what was handed over",
+                "          {} reads them out: {files} file(s), each byte for byte what was handed over",
                 node.name
             ),
-            Some(first) => format!("          {} of {files} files DIFFER, {first} the first", differ.len()),
+            Some(first) => format!("          {} of {files} file(s) DIFFER, {first} the first", differ.len()),
         };
         self.tell("compared", json!({ "party": node.code, "files": files, "differ": differ }), &lines);
     }
