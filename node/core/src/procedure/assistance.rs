@@ -12,12 +12,11 @@ mod state;
 mod tests;
 
 pub use delivery::{Delivery, DeliveryState, ManifestRef};
-pub use judge::after;
 pub use state::{File, Phase, Request, State};
 
-use super::{Act, Common, Side, StepRow, To};
-use crate::clock::{Calendar, Running, due, due_at_the_earliest};
-use crate::ids::{StepCode, Time};
+use super::{Act, Common, Judging, Life, Refusal, Row, Side, StepRow, To, end, table};
+use crate::clock::{Calendar, Running};
+use crate::ids::Time;
 use crate::rules::{Procedure, Rules};
 
 /// The kinds of state, without their facts.
@@ -287,10 +286,6 @@ impl Step {
             Self::Withdraw => "withdraw",
         }
     }
-
-    fn parse(code: &StepCode) -> Option<Self> {
-        Self::ALL.iter().copied().find(|step| step.code() == code.as_str())
-    }
 }
 
 /// What must hold besides state and side.
@@ -367,10 +362,58 @@ impl Guard {
     }
 }
 
-/// One row of the table.
-pub type Row = super::Row<Kind, Step, To<Kind>, Guard>;
+/// The family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assistance {}
 
-const fn row(from: &'static [Kind], step: Step, side: Side, to: To<Kind>, guard: Guard) -> Row {
+impl Life for Assistance {
+    type State = State;
+    type Kind = Kind;
+    type Step = Step;
+    type Guard = Guard;
+
+    const TITLE: &'static str = "Mutual assistance";
+    const FILE: &'static str = "assistance.rs";
+    const DRAFT: State = State::Draft;
+    const KINDS: &'static [Kind] = Kind::ALL;
+    const STEPS: &'static [Step] = Step::ALL;
+    const GUARDS: &'static [Guard] = GUARDS;
+    const TABLE: &'static [Row<Self>] = TABLE;
+
+    fn kind(state: &State) -> Kind {
+        state.kind()
+    }
+
+    fn name(kind: Kind) -> &'static str {
+        kind.name()
+    }
+
+    fn can_lapse(_: Kind) -> bool {
+        false
+    }
+
+    fn code(step: Step) -> &'static str {
+        step.code()
+    }
+
+    fn guard(guard: Guard) -> (&'static str, &'static str) {
+        (guard.name(), guard.says())
+    }
+
+    fn rank(act: &Act) -> u8 {
+        rank(act)
+    }
+
+    fn wrong(judging: &Judging<'_, Self>, guard: Guard) -> Result<Option<String>, Refusal> {
+        judging.wrong(guard)
+    }
+
+    fn take(judging: &Judging<'_, Self>, step: Step) -> Result<State, Refusal> {
+        judging.take(step)
+    }
+}
+
+const fn row(from: &'static [Kind], step: Step, side: Side, to: To<Kind>, guard: Guard) -> Row<Assistance> {
     Row { from, step, to, guard, row: StepRow { step: step.code(), side, guard: guard.name() } }
 }
 
@@ -399,7 +442,7 @@ const UNDELIVERED: &[Kind] = &[
 ];
 
 /// All lawful steps. For one kind, step and side there is at most one row.
-pub const TABLE: &[Row] = {
+pub const TABLE: &[Row<Assistance>] = {
     use Guard as G;
     use Kind as K;
     use Side::{Requested as Rd, Requesting as Rq};
@@ -442,7 +485,7 @@ pub const TABLE: &[Row] = {
 
 /// Acts of the requested side before what the requesting side did without knowing of them; of the latter, the
 /// withdrawal last.
-pub(super) fn rank(act: &Act) -> u8 {
+fn rank(act: &Act) -> u8 {
     match act.side {
         Side::Requested => 0,
         Side::Requesting if act.step.as_str() == Step::Withdraw.code() => 2,
@@ -452,20 +495,15 @@ pub(super) fn rank(act: &Act) -> u8 {
 
 /// The rows of the table open to a side: those whose guard cannot hold now are left out.
 pub(super) fn open_rows(state: &State, side: Side) -> Vec<&'static StepRow> {
-    let kind = state.kind();
     let any = |fits: fn(&Delivery) -> bool| state.deliveries().iter().any(fits);
-    let open = |row: &&Row| {
-        let can_hold = match row.guard {
-            Guard::ConsultedBefore => state.may_decide_against(),
-            Guard::ReplacesDisputed => any(Delivery::is_disputed),
-            Guard::OffersTerms => any(Delivery::is_offered),
-            Guard::IsOpen => any(Delivery::is_open),
-            Guard::VerifiedWhole => any(Delivery::is_accepted),
-            Guard::None | Guard::BasedOnInstrument | Guard::PartNamesGround | Guard::NamesManifest => true,
-        };
-        row.row.side == side && row.from.contains(&kind) && can_hold
-    };
-    TABLE.iter().filter(open).map(|row| &row.row).collect()
+    table::open_rows::<Assistance>(state, side, |guard| match guard {
+        Guard::ConsultedBefore => state.may_decide_against(),
+        Guard::ReplacesDisputed => any(Delivery::is_disputed),
+        Guard::OffersTerms => any(Delivery::is_offered),
+        Guard::IsOpen => any(Delivery::is_open),
+        Guard::VerifiedWhole => any(Delivery::is_accepted),
+        Guard::None | Guard::BasedOnInstrument | Guard::PartNamesGround | Guard::NamesManifest => true,
+    })
 }
 
 /// The clocks that run: taking the request up, checking that it is complete, saying how it stands.
@@ -502,9 +540,7 @@ pub(super) fn clocks(
     };
     let running = |(role, since): &(&str, Time)| {
         let rule = procedure.clock(role, &file.request.instrument).and_then(|id| rules.clock(id))?;
-        // A date beyond the calendar is counted plainly: a late alert would be worse than a rough one.
-        let end = due(*since, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(*since, rule));
-        Some(Running::new(rule, *since, end))
+        Some(Running::new(rule, *since, end(*since, rule, calendar)))
     };
     roles.iter().filter_map(running).collect()
 }

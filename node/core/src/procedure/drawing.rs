@@ -1,112 +1,64 @@
 //! The drawing of a family, printed from its table, so that the page people read cannot differ from the code.
 
-use super::{Family, LAPSED, StepRow, To, assistance, common, preservation};
+use super::{Assistance, Family, LAPSED, Life, Preservation, Row, To, common};
 use std::fmt::Write as _;
-
-/// What a page is printed from.
-struct Sheet {
-    title: &'static str,
-    file: &'static str,
-    rows: Vec<Line>,
-    lapse: Vec<&'static str>,
-    guards: Vec<(&'static str, &'static str)>,
-}
-
-/// One row of a table: from these states, this step, to that one.
-struct Line {
-    from: Vec<&'static str>,
-    to: To<&'static str>,
-    row: StepRow,
-}
 
 /// The page about a family: its drawing (Mermaid), its steps and its guards.
 #[must_use]
 pub fn drawing(family: Family) -> String {
-    page(&match family {
-        Family::Preservation => preservation_sheet(),
-        Family::Assistance => assistance_sheet(),
-    })
-}
-
-fn preservation_sheet() -> Sheet {
-    use preservation::{GUARDS, Kind, Row, TABLE};
-    let line = |row: &Row| Line {
-        from: row.from.iter().map(|kind| kind.name()).collect(),
-        to: row.to.map_or(To::Stays, |kind| To::Kind(kind.name())),
-        row: row.row,
-    };
-    Sheet {
-        title: "Preservation",
-        file: "preservation.rs",
-        rows: TABLE.iter().map(line).collect(),
-        lapse: Kind::ALL.iter().filter(|kind| kind.can_lapse()).map(|kind| kind.name()).collect(),
-        guards: GUARDS.iter().map(|guard| (guard.name(), guard.says())).collect(),
+    match family {
+        Family::Preservation => page::<Preservation>(),
+        Family::Assistance => page::<Assistance>(),
     }
 }
 
-fn assistance_sheet() -> Sheet {
-    use assistance::{GUARDS, Row, TABLE};
-    let line = |row: &Row| Line {
-        from: row.from.iter().map(|kind| kind.name()).collect(),
-        to: match row.to {
-            To::Stays => To::Stays,
-            To::Kind(kind) => To::Kind(kind.name()),
-            To::Settled => To::Settled,
-            To::Resumed => To::Resumed,
-        },
-        row: row.row,
-    };
-    Sheet {
-        title: "Mutual assistance",
-        file: "assistance.rs",
-        rows: TABLE.iter().map(line).collect(),
-        lapse: Vec::new(),
-        guards: GUARDS.iter().map(|guard| (guard.name(), guard.says())).collect(),
-    }
-}
-
-fn page(sheet: &Sheet) -> String {
+fn page<L: Life>() -> String {
     let mut page = format!(
         "# {}: states and steps\n\nPrinted from the table in `{}` by a test; \
          write it anew with `COMITY_BLESS=1`.\n\n```mermaid\nstateDiagram-v2\n    [*] --> draft\n",
-        sheet.title, sheet.file
+        L::TITLE,
+        L::FILE
     );
     let mut line = |text: &str| writeln!(page, "{text}").expect("writing to a string does not fail");
-    for Line { from, to, row } in &sheet.rows {
-        for from in from {
-            for to in ends(*to, from) {
+    for Row { from, to, row, .. } in L::TABLE {
+        for from in from.iter().map(|kind| L::name(*kind)) {
+            for to in ends::<L>(*to, from) {
                 line(&format!("    {from} --> {to}: {} ({})", row.step, row.side));
             }
         }
     }
-    for kind in &sheet.lapse {
-        line(&format!("    {kind} --> {LAPSED}: by the clock, never signed"));
+    for kind in L::KINDS.iter().filter(|kind| L::can_lapse(**kind)) {
+        line(&format!("    {} --> {LAPSED}: by the clock, never signed", L::name(*kind)));
     }
     line("```\n\n| From | Step | Side | To | Guard |\n|---|---|---|---|---|");
-    for Line { from, to, row } in &sheet.rows {
-        let to = match to {
-            To::Stays => "stays",
-            To::Kind(kind) => kind,
-            To::Settled => "disputed, acknowledged or delivered",
-            To::Resumed => "where it was",
-        };
-        line(&format!("| {} | {} | {} | {to} | {} |", from.join(", "), row.step, row.side, row.guard));
+    for Row { from, to, row, .. } in L::TABLE {
+        let from = from.iter().map(|kind| L::name(*kind)).collect::<Vec<_>>().join(", ");
+        line(&format!("| {from} | {} | {} | {} | {} |", row.step, row.side, says::<L>(*to), row.guard));
     }
     for row in common::ROWS {
         line(&format!("| any but draft | {} | {} | stays | {} |", row.step, row.side, row.guard));
     }
     line("\n| Guard | Holds if |\n|---|---|");
-    for (name, says) in &sheet.guards {
+    for (name, says) in L::GUARDS.iter().map(|guard| L::guard(*guard)) {
         line(&format!("| {name} | {says} |"));
     }
     page
 }
 
-/// Where a row can lead from one state, as arrows.
-fn ends(to: To<&'static str>, from: &'static str) -> Vec<&'static str> {
+fn says<L: Life>(to: To<L::Kind>) -> &'static str {
+    match to {
+        To::Stays => "stays",
+        To::Kind(kind) => L::name(kind),
+        To::Settled => "disputed, acknowledged or delivered",
+        To::Resumed => "where it was",
+    }
+}
+
+/// Where a row can lead from one state, by name.
+pub(super) fn ends<L: Life>(to: To<L::Kind>, from: &'static str) -> Vec<&'static str> {
     match to {
         To::Stays => vec![from],
-        To::Kind(kind) => vec![kind],
+        To::Kind(kind) => vec![L::name(kind)],
         To::Settled => vec!["disputed", "acknowledged", "delivered"],
         To::Resumed => vec!["accepted", "executing", "partially_executed"],
     }

@@ -15,6 +15,7 @@ mod ground;
 mod order;
 pub mod preservation;
 mod refusal;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,15 @@ pub use assistance::{Delivery, DeliveryState, ManifestRef};
 pub use common::Common;
 pub use drawing::drawing;
 pub use refusal::Refusal;
+pub use table::{Judging, Life, Row, To};
 
-use crate::clock::{Calendar, Running};
+use crate::clock::{Calendar, Running, due, due_at_the_earliest};
 use crate::ids::{EventId, PartyCode, ProcedureCode, StepCode, Time};
 use crate::proto::Fact;
-use crate::rules::{Code, Procedure, Rules};
+use crate::rules::{ClockRule, Code, Procedure, Rules};
+use assistance::Assistance;
 use order::Line;
+use preservation::Preservation;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One signed event of a thread, as far as the law looks at it.
@@ -80,49 +84,6 @@ impl StepRow {
     }
 }
 
-/// One row of a family's table: from these kinds, this step leads there, if its guard holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<K: 'static, S, T, G> {
-    /// From where.
-    pub from: &'static [K],
-    /// The step.
-    pub step: S,
-    /// To where.
-    pub to: T,
-    /// The guard.
-    pub guard: G,
-    /// The same for the outside.
-    pub row: StepRow,
-}
-
-impl<K: PartialEq, S: Copy + PartialEq, T, G> Row<K, S, T, G> {
-    /// The row an act takes from this kind of state, `state` being its name.
-    ///
-    /// # Errors
-    /// When the step is the other side's, or does not fit the state.
-    fn find<'t>(table: &'t [Self], kind: &K, state: &'static str, step: S, act: &Act) -> Result<&'t Self, Refusal> {
-        let mut rows = table.iter().filter(|row| row.step == step);
-        if !rows.clone().any(|row| row.row.side == act.side) {
-            return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
-        }
-        rows.find(|row| row.from.contains(kind) && row.row.side == act.side)
-            .ok_or_else(|| Refusal::WrongState { step: act.step.clone(), state })
-    }
-}
-
-/// Where a row of a table leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum To<K> {
-    /// The kind stays.
-    Stays,
-    /// To this kind.
-    Kind(K),
-    /// To disputed, acknowledged or delivered, as all that was handed over stands.
-    Settled,
-    /// Back to where a suspension began.
-    Resumed,
-}
-
 /// Which table of steps a procedure follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -149,16 +110,16 @@ impl Family {
 
     const fn start(self) -> State {
         match self {
-            Self::Preservation => State::Preservation(preservation::State::Draft),
-            Self::Assistance => State::Assistance(assistance::State::Draft),
+            Self::Preservation => State::Preservation(Preservation::DRAFT),
+            Self::Assistance => State::Assistance(Assistance::DRAFT),
         }
     }
 
     /// Of two acts that do not know of each other, the one with the lower rank is applied first.
     fn rank(self, act: &Act) -> u8 {
         match self {
-            Self::Preservation => preservation::rank(act),
-            Self::Assistance => assistance::rank(act),
+            Self::Preservation => Preservation::rank(act),
+            Self::Assistance => Assistance::rank(act),
         }
     }
 }
@@ -189,8 +150,12 @@ impl State {
 
     fn after(&self, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<Self, Refusal> {
         match self {
-            Self::Preservation(state) => preservation::after(state, act, rules, procedure).map(Self::Preservation),
-            Self::Assistance(state) => assistance::after(state, act, rules, procedure).map(Self::Assistance),
+            Self::Preservation(state) => {
+                Judging::<Preservation> { state, act, rules, procedure }.after().map(Self::Preservation)
+            }
+            Self::Assistance(state) => {
+                Judging::<Assistance> { state, act, rules, procedure }.after().map(Self::Assistance)
+            }
         }
     }
 }
@@ -351,6 +316,11 @@ fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure
     standing.state = standing.state.after(act, rules, procedure)?;
     standing.common.note_envelope(act);
     Ok(())
+}
+
+/// When a period ends. A date beyond the calendar is counted plainly: a late alert would be worse than a rough one.
+fn end(since: Time, rule: &ClockRule, calendar: &Calendar) -> Time {
+    due(since, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(since, rule))
 }
 
 /// Everything an act descends from.

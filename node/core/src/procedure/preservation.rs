@@ -6,13 +6,13 @@
 
 mod judge;
 mod state;
+#[cfg(test)]
+mod tests;
 
-pub use judge::after;
 pub use state::{Measure, Request, State};
 
-use super::{Act, Side, StepRow};
-use crate::clock::{Calendar, Running, due, due_at_the_earliest};
-use crate::ids::StepCode;
+use super::{Act, Judging, Life, Refusal, Row, Side, StepRow, To, end, table};
+use crate::clock::{Calendar, Running};
 use crate::rules::{Procedure, Rules};
 
 /// The kinds of state, without their facts.
@@ -176,10 +176,6 @@ impl Step {
             Self::DisclosePath => "disclose-path",
         }
     }
-
-    fn parse(code: &StepCode) -> Option<Self> {
-        Self::ALL.iter().copied().find(|step| step.code() == code.as_str())
-    }
 }
 
 /// What must hold besides state and side.
@@ -251,11 +247,63 @@ impl Guard {
     }
 }
 
-/// One row of the table; `to` is `None` where the kind stays.
-pub type Row = super::Row<Kind, Step, Option<Kind>, Guard>;
+/// The family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preservation {}
 
-const fn row(from: &'static [Kind], step: Step, side: Side, to: Option<Kind>, guard: Guard) -> Row {
+impl Life for Preservation {
+    type State = State;
+    type Kind = Kind;
+    type Step = Step;
+    type Guard = Guard;
+
+    const TITLE: &'static str = "Preservation";
+    const FILE: &'static str = "preservation.rs";
+    const DRAFT: State = State::Draft;
+    const KINDS: &'static [Kind] = Kind::ALL;
+    const STEPS: &'static [Step] = Step::ALL;
+    const GUARDS: &'static [Guard] = GUARDS;
+    const TABLE: &'static [Row<Self>] = TABLE;
+
+    fn kind(state: &State) -> Kind {
+        state.kind()
+    }
+
+    fn name(kind: Kind) -> &'static str {
+        kind.name()
+    }
+
+    fn can_lapse(kind: Kind) -> bool {
+        kind.can_lapse()
+    }
+
+    fn code(step: Step) -> &'static str {
+        step.code()
+    }
+
+    fn guard(guard: Guard) -> (&'static str, &'static str) {
+        (guard.name(), guard.says())
+    }
+
+    fn rank(act: &Act) -> u8 {
+        rank(act)
+    }
+
+    fn wrong(judging: &Judging<'_, Self>, guard: Guard) -> Result<Option<String>, Refusal> {
+        judging.wrong(guard)
+    }
+
+    fn take(judging: &Judging<'_, Self>, step: Step) -> Result<State, Refusal> {
+        judging.take(step)
+    }
+}
+
+const fn row(from: &'static [Kind], step: Step, side: Side, to: To<Kind>, guard: Guard) -> Row<Preservation> {
     Row { from, step, to, guard, row: StepRow { step: step.code(), side, guard: guard.name() } }
+}
+
+const fn to(kind: Kind) -> To<Kind> {
+    To::Kind(kind)
 }
 
 const OPEN: &[Kind] = &[Kind::Requested, Kind::Acknowledged];
@@ -265,33 +313,33 @@ const KEPT: &[Kind] = &[Kind::Preserved, Kind::ExtensionAsked, Kind::FollowedUp]
 const EVER_KEPT: &[Kind] = &[Kind::Preserved, Kind::ExtensionAsked, Kind::FollowedUp, Kind::Released];
 
 /// All lawful steps. For one kind, step and side there is at most one row.
-pub const TABLE: &[Row] = {
+pub const TABLE: &[Row<Preservation>] = {
     use Guard as G;
     use Kind as K;
     use Side::{Requested as Rd, Requesting as Rq};
     use Step as S;
     &[
-        row(&[K::Draft], S::Request, Rq, Some(K::Requested), G::BasedOnInstrument),
-        row(&[K::Requested], S::Acknowledge, Rd, Some(K::Acknowledged), G::None),
-        row(OPEN, S::WarnInsufficient, Rd, Some(K::Warned), G::WarnsOnce),
-        row(&[K::Warned], S::Proceed, Rq, Some(K::Acknowledged), G::None),
-        row(OPEN, S::Preserve, Rd, Some(K::Preserved), G::HoldsLongEnough),
-        row(UNDECIDED, S::CannotPreserve, Rd, Some(K::CannotPreserve), G::None),
-        row(UNDECIDED, S::Refuse, Rd, Some(K::Refused), G::GroundIsOpen),
-        row(&[K::Preserved], S::Extend, Rq, Some(K::ExtensionAsked), G::AsksForLonger),
-        row(&[K::ExtensionAsked], S::ConfirmExtension, Rd, Some(K::Preserved), G::EndsLater),
-        row(HELD, S::FollowUp, Rq, Some(K::FollowedUp), G::StillHolds),
-        row(KEPT, S::Release, Rq, Some(K::Released), G::None),
-        row(UNDECIDED, S::Withdraw, Rq, Some(K::Withdrawn), G::None),
-        row(KEPT, S::Withdraw, Rq, Some(K::Released), G::None),
-        row(EVER_KEPT, S::DisclosePath, Rd, None, G::None),
+        row(&[K::Draft], S::Request, Rq, to(K::Requested), G::BasedOnInstrument),
+        row(&[K::Requested], S::Acknowledge, Rd, to(K::Acknowledged), G::None),
+        row(OPEN, S::WarnInsufficient, Rd, to(K::Warned), G::WarnsOnce),
+        row(&[K::Warned], S::Proceed, Rq, to(K::Acknowledged), G::None),
+        row(OPEN, S::Preserve, Rd, to(K::Preserved), G::HoldsLongEnough),
+        row(UNDECIDED, S::CannotPreserve, Rd, to(K::CannotPreserve), G::None),
+        row(UNDECIDED, S::Refuse, Rd, to(K::Refused), G::GroundIsOpen),
+        row(&[K::Preserved], S::Extend, Rq, to(K::ExtensionAsked), G::AsksForLonger),
+        row(&[K::ExtensionAsked], S::ConfirmExtension, Rd, to(K::Preserved), G::EndsLater),
+        row(HELD, S::FollowUp, Rq, to(K::FollowedUp), G::StillHolds),
+        row(KEPT, S::Release, Rq, to(K::Released), G::None),
+        row(UNDECIDED, S::Withdraw, Rq, to(K::Withdrawn), G::None),
+        row(KEPT, S::Withdraw, Rq, to(K::Released), G::None),
+        row(EVER_KEPT, S::DisclosePath, Rd, To::Stays, G::None),
     ]
 };
 
 /// Decisions of the requested side before what the requesting side did without knowing of them; of the latter,
 /// withdrawal and release last.
-pub(super) fn rank(act: &Act) -> u8 {
-    let ends = Step::parse(&act.step).is_some_and(|step| matches!(step, Step::Withdraw | Step::Release));
+fn rank(act: &Act) -> u8 {
+    let ends = [Step::Withdraw, Step::Release].iter().any(|step| step.code() == act.step.as_str());
     match act.side {
         Side::Requested => 0,
         Side::Requesting if ends => 2,
@@ -302,19 +350,13 @@ pub(super) fn rank(act: &Act) -> u8 {
 /// The rows of the table open to a side: those whose guard cannot hold any more are left out.
 pub(super) fn open_rows(state: &State, side: Side, lapsed: bool) -> Vec<&'static StepRow> {
     let insisted = state.is_insisted();
-    let open = |row: &&Row| {
-        let shut = match row.guard {
-            Guard::StillHolds | Guard::AsksForLonger => lapsed,
-            Guard::WarnsOnce => insisted,
-            Guard::None
-            | Guard::BasedOnInstrument
-            | Guard::HoldsLongEnough
-            | Guard::EndsLater
-            | Guard::GroundIsOpen => false,
-        };
-        row.row.side == side && row.from.contains(&state.kind()) && !shut
-    };
-    TABLE.iter().filter(open).map(|row| &row.row).collect()
+    table::open_rows::<Preservation>(state, side, |guard| match guard {
+        Guard::StillHolds | Guard::AsksForLonger => !lapsed,
+        Guard::WarnsOnce => !insisted,
+        Guard::None | Guard::BasedOnInstrument | Guard::HoldsLongEnough | Guard::EndsLater | Guard::GroundIsOpen => {
+            true
+        }
+    })
 }
 
 /// The clocks that run: how long the data are held and, beside it, the domestic order where it ends before.
@@ -327,8 +369,7 @@ pub(super) fn clocks(state: &State, rules: &Rules, procedure: &Procedure, calend
     let holds =
         rule("holds").filter(|_| state.kind().can_lapse()).map(|rule| Running::new(rule, measure.since, measure.until));
     let renew = rule("renew").and_then(|rule| {
-        // A date beyond the calendar is counted plainly: a late alert would be worse than a rough one.
-        let end = due(measure.ordered, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(measure.ordered, rule));
+        let end = end(measure.ordered, rule, calendar);
         let matters = state.holds_until().is_none_or(|until| end < until);
         matters.then(|| Running::new(rule, measure.ordered, end))
     });

@@ -1,33 +1,12 @@
-//! One step under judgement: is it in the table, does its guard hold, what state follows.
+//! One step under judgement: does its guard hold, what state follows.
 
 use super::delivery::id;
-use super::{Delivery, DeliveryState, File, Guard, ManifestRef, Phase, Request, Row, State, Step, TABLE};
+use super::{Assistance, Delivery, DeliveryState, File, Guard, ManifestRef, Phase, Request, State, Step};
 use crate::ids::{Digest, EventId};
-use crate::procedure::{Act, Refusal, Side, ground};
-use crate::rules::{Procedure, Rules};
+use crate::procedure::{Judging, Refusal, Side, ground};
 
-/// The state after a step.
-///
-/// # Errors
-/// When the table has no such row or its guard does not hold.
-pub fn after(state: &State, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<State, Refusal> {
-    let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
-    let kind = state.kind();
-    let row = Row::find(TABLE, &kind, kind.name(), step, act)?;
-    Judging { state, act, rules, procedure }.check(row.guard)?;
-    Judging { state, act, rules, procedure }.take(step)
-}
-
-/// One step under judgement.
-struct Judging<'a> {
-    state: &'a State,
-    act: &'a Act,
-    rules: &'a Rules,
-    procedure: &'a Procedure,
-}
-
-impl Judging<'_> {
-    fn take(&self, step: Step) -> Result<State, Refusal> {
+impl Judging<'_, Assistance> {
+    pub(super) fn take(&self, step: Step) -> Result<State, Refusal> {
         let act = self.act;
         let State::Live { file, phase, since } = self.state else {
             let file = File {
@@ -98,10 +77,6 @@ impl Judging<'_> {
         Ok(State::Live { file, phase: next, since })
     }
 
-    fn wrong_state(&self) -> Refusal {
-        Refusal::WrongState { step: self.act.step.clone(), state: self.state.kind().name() }
-    }
-
     fn read_request(&self) -> Result<Request, Refusal> {
         let offences = self.act.codes("offence.codes");
         if offences.is_empty() {
@@ -138,8 +113,8 @@ impl Judging<'_> {
         Ok(())
     }
 
-    fn check(&self, guard: Guard) -> Result<(), Refusal> {
-        let wrong = match guard {
+    pub(super) fn wrong(&self, guard: Guard) -> Result<Option<String>, Refusal> {
+        Ok(match guard {
             Guard::None => None,
             Guard::BasedOnInstrument => ground::wrong_instrument(self.act, self.procedure)?,
             Guard::ConsultedBefore => self.unconsulted().map_or_else(|| self.wrong_ground(), |why| Ok(Some(why)))?,
@@ -157,8 +132,7 @@ impl Judging<'_> {
             }
             Guard::IsOpen => self.unless(Delivery::is_open, "it names no hand-over that is open. Name one that is")?,
             Guard::VerifiedWhole => self.unverified()?,
-        };
-        wrong.map_or(Ok(()), |why| Err(Refusal::Guard { guard: guard.name(), why }))
+        })
     }
 
     fn unconsulted(&self) -> Option<String> {

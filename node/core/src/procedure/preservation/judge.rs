@@ -1,33 +1,12 @@
-//! One step under judgement: is it in the table, does its guard hold, what state follows.
+//! One step under judgement: does its guard hold, what state follows.
 
-use super::{Guard, Measure, Request, Row, State, Step, TABLE};
+use super::{Guard, Measure, Preservation, Request, State, Step};
 use crate::clock::due_at_the_earliest;
 use crate::ids::Time;
-use crate::procedure::{Act, Refusal, ground};
-use crate::rules::{Procedure, Rules};
+use crate::procedure::{Judging, Refusal, ground};
 
-/// The state after a step.
-///
-/// # Errors
-/// When the table has no such row or its guard does not hold.
-pub fn after(state: &State, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<State, Refusal> {
-    let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
-    let kind = state.kind();
-    let row = Row::find(TABLE, &kind, kind.name(), step, act)?;
-    Judging { state, act, rules, procedure }.check(row.guard)?;
-    Judging { state, act, rules, procedure }.take(step)
-}
-
-/// One step under judgement.
-struct Judging<'a> {
-    state: &'a State,
-    act: &'a Act,
-    rules: &'a Rules,
-    procedure: &'a Procedure,
-}
-
-impl Judging<'_> {
-    fn take(&self, step: Step) -> Result<State, Refusal> {
+impl Judging<'_, Preservation> {
+    pub(super) fn take(&self, step: Step) -> Result<State, Refusal> {
         let (act, at) = (self.act, self.act.time);
         Ok(match step {
             Step::Request => State::Requested { request: self.read_request()? },
@@ -64,10 +43,6 @@ impl Judging<'_> {
         self.state.measure().cloned().ok_or_else(|| self.wrong_state())
     }
 
-    fn wrong_state(&self) -> Refusal {
-        Refusal::WrongState { step: self.act.step.clone(), state: self.state.kind().name() }
-    }
-
     fn read_request(&self) -> Result<Request, Refusal> {
         let offences = self.act.codes("offence.codes");
         if offences.is_empty() {
@@ -101,8 +76,8 @@ impl Judging<'_> {
         state
     }
 
-    fn check(&self, guard: Guard) -> Result<(), Refusal> {
-        let wrong = match guard {
+    pub(super) fn wrong(&self, guard: Guard) -> Result<Option<String>, Refusal> {
+        Ok(match guard {
             Guard::None => None,
             Guard::BasedOnInstrument => ground::wrong_instrument(self.act, self.procedure)?,
             Guard::WarnsOnce => self
@@ -120,8 +95,7 @@ impl Judging<'_> {
                 let offences = self.request()?.offences;
                 ground::wrong_ground(self.act, self.rules, self.procedure, &offences)?
             }
-        };
-        wrong.map_or(Ok(()), |why| Err(Refusal::Guard { guard: guard.name(), why }))
+        })
     }
 
     fn wrong_measure(&self) -> Result<Option<String>, Refusal> {
