@@ -45,4 +45,10 @@ impl Act {
     pub(super) fn codes(&self, key: &str) -> Vec<Code> {
         (0..100).map_while(|place| self.code_if_any(&format!("{key}.{place:02}"))).collect()
     }
+
+    /// The same, where the form demands at least one.
+    pub(super) fn some_codes(&self, key: &str) -> Result<Vec<Code>, Refusal> {
+        let codes = self.codes(key);
+        if codes.is_empty() { Err(Refusal::MissingFact(key.to_owned())) } else { Ok(codes) }
+    }
 }

@@ -11,6 +11,7 @@ impl Judging<'_, Assistance> {
         let State::Live { file, phase, since } = self.state else {
             let file = File {
                 request: self.read_request()?,
+                issued: act.time,
                 consulted: false,
                 conditions: Vec::new(),
                 deliveries: Vec::new(),
@@ -30,11 +31,14 @@ impl Judging<'_, Assistance> {
                 Phase::UnderReview
             }
             Step::ReturnIncomplete => Phase::ReturnedIncomplete,
-            Step::Complete => Phase::Issued,
+            Step::Complete => {
+                file.issued = act.time;
+                Phase::Issued
+            }
             Step::Forward => Phase::Forwarded,
-            Step::Consult => Phase::Consultation { about: act.codes("consult.about") },
+            Step::Consult => Phase::Consultation { about: act.some_codes("consult.about")? },
             Step::Accept => Phase::Accepted,
-            Step::AcceptWithConditions => Phase::ConditionsProposed { conditions: act.codes("conditions") },
+            Step::AcceptWithConditions => Phase::ConditionsProposed { conditions: act.some_codes("conditions")? },
             Step::AcceptConditions => {
                 file.conditions = proposed(phase);
                 Phase::Accepted
@@ -63,7 +67,7 @@ impl Judging<'_, Assistance> {
                 phase.clone()
             }
             Step::Dispute => {
-                self.mark(&mut file, DeliveryState::Disputed { reasons: act.codes("dispute.reasons") })?;
+                self.mark(&mut file, DeliveryState::Disputed { reasons: act.some_codes("dispute.reasons")? })?;
                 settled(phase, &file)
             }
             Step::TakeCustody => {
@@ -78,10 +82,7 @@ impl Judging<'_, Assistance> {
     }
 
     fn read_request(&self) -> Result<Request, Refusal> {
-        let offences = self.act.codes("offence.codes");
-        if offences.is_empty() {
-            return Err(Refusal::MissingFact("offence.codes".to_owned()));
-        }
+        let offences = self.act.some_codes("offence.codes")?;
         let linked = self.act.code_if_any("linked.preservation");
         Ok(Request {
             at: self.act.time,
@@ -118,10 +119,7 @@ impl Judging<'_, Assistance> {
             Guard::None => None,
             Guard::BasedOnInstrument => ground::wrong_instrument(self.act, self.procedure)?,
             Guard::ConsultedBefore => self.unconsulted().map_or_else(|| self.wrong_ground(), |why| Ok(Some(why)))?,
-            Guard::PartNamesGround => match self.act.code_if_any("ground") {
-                Some(_) => self.wrong_ground()?,
-                None => None,
-            },
+            Guard::PartNamesGround => self.wrong_part()?,
             Guard::NamesManifest => ManifestRef::read(self.act).map(|_| None)?,
             Guard::ReplacesDisputed => {
                 ManifestRef::read(self.act)?;
@@ -145,12 +143,21 @@ impl Judging<'_, Assistance> {
         ground::wrong_ground(self.act, self.rules, self.procedure, &file.request.offences)
     }
 
+    /// A decision on a part names the ground for the rest; one on the whole may name none.
+    fn wrong_part(&self) -> Result<Option<String>, Refusal> {
+        let in_part = self.act.code("accept.scope")?.as_str() == PART;
+        if in_part || self.act.code_if_any("ground").is_some() { self.wrong_ground() } else { Ok(None) }
+    }
+
     fn unless(&self, fits: fn(&Delivery) -> bool, why: &str) -> Result<Option<String>, Refusal> {
         Ok((!self.named()?.is_some_and(fits)).then(|| why.to_owned()))
     }
 
     fn unverified(&self) -> Result<Option<String>, Refusal> {
         let verified: Digest = id(self.act, "custody.manifest")?;
+        let _record: Digest = id(self.act, "custody.record")?;
+        self.act.count("custody.items")?;
+        self.act.count("custody.bytes")?;
         let named = self.named()?.filter(|delivery| delivery.is_accepted());
         Ok(match named {
             None => Some("it names no hand-over whose terms are accepted. Name one".to_owned()),
@@ -161,6 +168,9 @@ impl Judging<'_, Assistance> {
         })
     }
 }
+
+/// The code of a decision that executes a request in part, in the list `scopes`.
+const PART: &str = "part";
 
 fn proposed(phase: &Phase) -> Vec<crate::rules::Code> {
     if let Phase::ConditionsProposed { conditions } = phase { conditions.clone() } else { Vec::new() }

@@ -22,6 +22,8 @@ pub struct Request {
 pub struct File {
     /// What the request said.
     pub request: Request,
+    /// When it was signed or, after a return, completed: what the requested side then has is checked anew.
+    pub issued: Time,
     /// True once the two sides have consulted (BC 27(6)).
     pub consulted: bool,
     /// The conditions the requesting side is bound by.

@@ -186,6 +186,95 @@ fn a_part_a_dispute_and_what_stands_in_its_place_all_come_into_custody() {
     assert_eq!(states(&acts), [custody(6), DeliveryState::Replaced { by: id(10) }, custody(12)]);
 }
 
+/// A whole life: returned and completed, consulted about, bound by conditions, handed over in two parts, one of them
+/// disputed and replaced, all of it in custody, closed.
+#[test]
+fn a_request_goes_all_the_way() {
+    let acts = line(&[
+        (A, "request", 0),
+        (B, "return-incomplete", 0),
+        (A, "complete", 0),
+        (B, "acknowledge", 0),
+        (B, "consult", 0), // 5
+        (A, "answer-consultation", 0),
+        (B, "accept-with-conditions", 0),
+        (A, "accept-conditions", 0), // 8
+        (B, "begin-execution", 0),
+        (B, "deliver-part", 0), // 10
+        (A, "accept-terms", 10),
+        (A, "dispute", 10), // 12
+        (B, "redeliver", 10),
+        (B, "deliver", 0), // 14
+        (A, "accept-terms", 13),
+        (A, "take-custody", 13), // 16
+        (A, "accept-terms", 14),
+        (A, "take-custody", 14), // 18
+        (A, "close", 0),
+    ]);
+    let at = |count: usize| folded(&acts[..count]).name();
+    assert_eq!([2, 3, 4].map(at), ["returned_incomplete", "issued", "under_review"]);
+    assert_eq!([5, 7, 8, 9].map(at), ["consultation", "conditions_proposed", "accepted", "executing"]);
+    assert_eq!([10, 12, 13].map(at), ["partially_executed"; 3]);
+    assert_eq!([14, 16, 18, 19].map(at), ["delivered", "delivered", "acknowledged", "closed"]);
+    let end = folded(&acts);
+    let file = Assistance::state(&end).file().expect("live");
+    assert!(file.consulted && end.set_aside.is_empty() && end.is_closed());
+    assert_eq!((file.conditions.len(), file.issued), (1, acts[2].time));
+    let custody = |by| DeliveryState::InCustody { event: id(by) };
+    assert_eq!(states(&acts), [DeliveryState::Replaced { by: id(13) }, custody(16), custody(18)]);
+}
+
+#[test]
+fn a_suspension_ends_where_it_began() {
+    for kind in [Kind::Accepted, Kind::Executing, Kind::PartiallyExecuted] {
+        let before = Assistance::way_to(kind, None);
+        let acts = line(&[&before[..], &[(B, "suspend", 0), (B, "resume", 0)]].concat());
+        assert_eq!(folded(&acts).name(), kind.name());
+    }
+}
+
+#[test]
+fn a_decision_in_part_names_an_open_ground() {
+    let reviewed = thread_to(Kind::UnderReview);
+    let accept = |scope: &str, ground: Option<&str>| {
+        let mut act = act_of::<Assistance>(9, B, "accept", &[2]);
+        set(&mut act, "accept.scope", value::Kind::Code(scope.into()));
+        match ground {
+            Some(code) => set(&mut act, "ground", value::Kind::Code(code.into())),
+            None => act.facts.retain(|fact| fact.key != "ground"),
+        }
+        act
+    };
+    assert_eq!(judged::<Assistance>(&reviewed, &accept("whole", None)), Ok(()));
+    assert_eq!(judged::<Assistance>(&reviewed, &accept("part", Some("R-MIN"))), Ok(()));
+    refused::<Assistance>(&reviewed, &accept("part", None), "procedure.missing-fact", "say ground");
+    refused::<Assistance>(&reviewed, &accept("part", Some("R-FISCAL")), "procedure.guard", "no ground in MLA-STORED");
+}
+
+#[test]
+fn what_a_state_keeps_must_be_said() {
+    let check = |known: &[Act], step: (Side, &str, u8), key: &str| {
+        let last = known.last().map(|act| act.id.as_bytes()[0]).expect("a past");
+        let mut act = act(99, step.0, step.1, &[last], step.2);
+        act.facts.retain(|fact| !fact.key.starts_with(key));
+        refused::<Assistance>(known, &act, "procedure.missing-fact", key);
+    };
+    check(&thread_to(Kind::UnderReview), (B, "consult", 0), "consult.about");
+    check(&thread_to(Kind::UnderReview), (B, "accept-with-conditions", 0), "conditions");
+    check(&thread_to(Kind::Delivered), (A, "dispute", 4), "dispute.reasons");
+    let bound = line(&Assistance::way_to(Kind::PartiallyExecuted, Some(Step::TakeCustody)));
+    for key in ["custody.manifest", "custody.items", "custody.bytes", "custody.record"] {
+        check(&bound, (A, "take-custody", 4), key);
+    }
+    for key in ["item", "digest", "root", "size", "items", "bytes"] {
+        let key = format!("manifest.{key}");
+        for step in ["deliver", "deliver-part"] {
+            check(&thread_to(Kind::Accepted), (B, step, 0), &key);
+        }
+        check(&thread_to(Kind::Disputed), (B, "redeliver", 4), &key);
+    }
+}
+
 #[test]
 fn custody_is_taken_only_of_what_was_accepted_and_verified() {
     let delivered = thread_to(Kind::Delivered);
@@ -275,6 +364,17 @@ fn targets_run_until_they_are_met() {
     report.time = START.plus_ms(30 * DAY);
     let reported = [thread_to(Kind::Executing), vec![report]].concat();
     assert_eq!(running(&reported), named(&[("D40-STATUS", 90)]));
+    // What was returned and completed is checked anew.
+    let mut returned = thread_to(Kind::ReturnedIncomplete);
+    assert_eq!(running(&returned), []);
+    let mut complete = act(4, A, "complete", &[3], 0);
+    complete.time = START.plus_ms(20 * DAY);
+    returned.push(complete);
+    assert_eq!(running(&returned), named(&[("D40-ACK", 22), ("D40-COMPLETE", 30)]));
+    let mut taken_up = act(5, B, "acknowledge", &[4], 0);
+    taken_up.time = START.plus_ms(21 * DAY);
+    returned.push(taken_up);
+    assert_eq!(running(&returned), named(&[("D40-COMPLETE", 30), ("D40-STATUS", 81)]));
     assert_eq!(running(&thread_to(Kind::Delivered)), []);
     assert_eq!(running(&thread_to(Kind::Closed)), []);
 }

@@ -44,10 +44,7 @@ impl Judging<'_, Preservation> {
     }
 
     fn read_request(&self) -> Result<Request, Refusal> {
-        let offences = self.act.codes("offence.codes");
-        if offences.is_empty() {
-            return Err(Refusal::MissingFact("offence.codes".to_owned()));
-        }
+        let offences = self.act.some_codes("offence.codes")?;
         Ok(Request { at: self.act.time, instrument: self.act.code("reference.instrument")?, offences })
     }
 
