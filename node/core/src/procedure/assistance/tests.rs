@@ -325,6 +325,7 @@ fn what_happens_at_once_follows_the_written_rule() {
     at_once(&reviewed, withdraw, ("forward", 0), "forwarded", true);
     let consulted = line(&Assistance::way_to(Kind::UnderReview, Some(Step::Refuse)));
     at_once(&consulted, withdraw, ("refuse", 0), "withdrawn", false);
+    at_once(&consulted, withdraw, ("postpone", 0), "withdrawn", false);
     let asked = thread_to(Kind::Consultation);
     at_once(&asked, ("answer-consultation", 0), ("end-consultation", 0), "under_review", true);
     at_once(&thread_to(Kind::Postponed), ("reconsider", 0), ("resume-review", 0), "under_review", true);
