@@ -348,6 +348,9 @@ fn hand_overs_do_not_stand_in_each_others_way() {
     // A court ended execution before the taker signed: what was handed over is no longer taken over.
     let stopped = line(&Assistance::way_to(Kind::Suspended, Some(Step::TakeCustody)));
     at_once(&stopped, ("take-custody", 4), ("refuse", 0), "refused", true);
+    let suspended = thread_to(Kind::Suspended);
+    at_once(&suspended, ("accept-terms", 4), ("refuse", 0), "refused", true);
+    at_once(&suspended, ("dispute", 4), ("refuse", 0), "refused", true);
 }
 
 #[test]
