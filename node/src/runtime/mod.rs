@@ -354,6 +354,7 @@ fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledP
             RecordView { index: record.index, kind: record.kind, node: &record.node, case: record.case.as_ref() };
         index.apply(view, rules)?;
     }
+    index.pairs().settle()?;
     Ok(index)
 }
 

@@ -354,7 +354,7 @@ impl Turn {
                     self.status.send_modify(|status| status.size = appended.size());
                     self.step(Input::Appended(batched.job, appended))?;
                 }
-                Ok(())
+                Ok(self.index.pairs().settle()?)
             }
             Err(fault) if fault.is_fatal() => {
                 self.status.send_modify(|status| status.read_only = Some(fault.code()));

@@ -3,13 +3,17 @@
 //! The only file that names sled. It holds ids, codes, times and digests, no text, no secret and no
 //! sole copy. sled's own flush does not reach the disk by itself, and opening can panic: what does
 //! not open is set aside and begun anew, and whoever fills the index starts from the first record.
-//! Start with [`SledPairs::open`].
+//! What was applied is seen at once by all clones and goes into the database with [`SledPairs::settle`], many
+//! records in one transaction: each transaction of sled wakes threads and writes to its log, which cost
+//! more than the rows. Start with [`SledPairs::open`].
 
 use std::{
+    collections::BTreeMap,
     fs, io,
+    iter::Peekable,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use comity_core::index::{Change, IndexFault, Pair, Pairs};
@@ -21,6 +25,8 @@ use crate::disk::Disk;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Half a second of index lost in a power cut is half a second of replay.
 const FLUSH_MS: u64 = 500;
+/// Changes that wait to be settled, when nobody settles them before: a few hundred records, under a megabyte.
+const AHEAD_MAX: usize = 4096;
 /// The one tree all pairs are in, so that one batch can cover all of them.
 const TREE: &str = "index";
 
@@ -36,7 +42,11 @@ pub struct PairsOpened {
 pub struct SledPairs {
     database: sled::Db,
     tree: sled::Tree,
+    ahead: Arc<RwLock<Ahead>>,
 }
+
+/// What was applied and is not in the database yet: a value, or that there is none any more.
+type Ahead = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl SledPairs {
     /// Opens the index in `folder`, or makes it. One that will not open is renamed and an empty
@@ -64,7 +74,43 @@ impl SledPairs {
     /// # Errors
     /// When the database fails.
     pub fn clear(&mut self) -> Result<(), IndexFault> {
+        let mut ahead = self.ahead_mut();
+        ahead.clear();
         self.tree.clear().map_err(failed)
+    }
+
+    /// Puts all that was applied into the database, in one transaction. What a crash before it loses is
+    /// replayed at the next start.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn settle(&self) -> Result<(), IndexFault> {
+        self.settle_all(&mut self.ahead_mut())
+    }
+
+    fn settle_all(&self, ahead: &mut Ahead) -> Result<(), IndexFault> {
+        if ahead.is_empty() {
+            return Ok(());
+        }
+        let mut all = sled::Batch::default();
+        for (key, value) in ahead.iter() {
+            match value {
+                Some(value) => all.insert(key.as_slice(), value.as_slice()),
+                None => all.remove(key.as_slice()),
+            }
+        }
+        self.tree.apply_batch(all).map_err(failed)?;
+        ahead.clear();
+        Ok(())
+    }
+
+    // The lock is held while the database is asked, so that no change is between the two.
+    fn ahead(&self) -> RwLockReadGuard<'_, Ahead> {
+        self.ahead.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ahead_mut(&self) -> RwLockWriteGuard<'_, Ahead> {
+        self.ahead.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands everything to the disk: before a clean end, so that the next start replays nothing.
@@ -72,6 +118,7 @@ impl SledPairs {
     /// # Errors
     /// When the database fails.
     pub fn flush(&self) -> Result<(), IndexFault> {
+        self.settle()?;
         self.database.flush().map(|_| ()).map_err(failed)
     }
 }
@@ -83,7 +130,7 @@ fn try_open(folder: &Path) -> Option<SledPairs> {
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
         let database = config.open().ok()?;
         let tree = database.open_tree(TREE).ok()?;
-        Some(SledPairs { database, tree })
+        Some(SledPairs { database, tree, ahead: Arc::default() })
     };
     catch_unwind(AssertUnwindSafe(open)).ok().flatten()
 }
@@ -103,26 +150,63 @@ fn failed(fault: sled::Error) -> IndexFault {
 
 impl Pairs for SledPairs {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
-        Ok(self.tree.get(key).map_err(failed)?.map(|value| value.to_vec()))
+        let ahead = self.ahead();
+        match ahead.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => Ok(self.tree.get(key).map_err(failed)?.map(|value| value.to_vec())),
+        }
     }
 
     fn range(&self, from: &[u8], until: &[u8], max: usize) -> Result<Vec<Pair>, IndexFault> {
         if from >= until {
             return Ok(Vec::new()); // sled panics on a range that ends before it starts.
         }
-        let pairs = self.tree.range(from..until).take(max);
-        pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failed)).collect()
+        let ahead = self.ahead();
+        let changed = ahead.range(from.to_vec()..until.to_vec()).peekable();
+        let settled = self.tree.range(from..until);
+        let settled = settled.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failed));
+        Merged { changed, settled: settled.peekable() }.take(max).collect()
     }
 
     fn apply(&mut self, batch: &[Change]) -> Result<(), IndexFault> {
-        let mut all = sled::Batch::default();
+        let mut ahead = self.ahead_mut();
         for change in batch {
             match change {
-                Change::Put(key, value) => all.insert(key.as_slice(), value.as_slice()),
-                Change::Delete(key) => all.remove(key.as_slice()),
+                Change::Put(key, value) => ahead.insert(key.clone(), Some(value.clone())),
+                Change::Delete(key) => ahead.insert(key.clone(), None),
+            };
+        }
+        if ahead.len() >= AHEAD_MAX { self.settle_all(&mut ahead) } else { Ok(()) }
+    }
+}
+
+/// Pairs of the database under what was changed since, ascending.
+struct Merged<'a, C: Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>, S: Iterator<Item = Result<Pair, IndexFault>>>
+{
+    changed: Peekable<C>,
+    settled: Peekable<S>,
+}
+
+impl<'a, C, S> Iterator for Merged<'a, C, S>
+where
+    C: Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    S: Iterator<Item = Result<Pair, IndexFault>>,
+{
+    type Item = Result<Pair, IndexFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((changed, _)) = self.changed.peek() else { return self.settled.next() };
+            match self.settled.peek() {
+                Some(Err(_)) => return self.settled.next(),
+                Some(Ok((settled, _))) if settled < *changed => return self.settled.next(),
+                Some(Ok((settled, _))) if settled == *changed => drop(self.settled.next()),
+                Some(Ok(_)) | None => {}
+            }
+            if let Some((key, Some(value))) = self.changed.next() {
+                return Some(Ok((key.clone(), value.clone())));
             }
         }
-        self.tree.apply_batch(all).map_err(failed)
     }
 }
 
@@ -132,6 +216,16 @@ mod tests {
 
     fn put(key: &[u8], value: &[u8]) -> Change {
         Change::Put(key.to_vec(), value.to_vec())
+    }
+
+    /// Opens again within one process: threads of sled may hold the folder a moment longer than its handle.
+    fn let_go(folder: &Path) -> SledPairs {
+        loop {
+            if let Some(pairs) = try_open(folder) {
+                return pairs;
+            }
+            std::thread::yield_now();
+        }
     }
 
     #[test]
@@ -144,7 +238,7 @@ mod tests {
         pairs.apply(&[Change::Delete(b"b".to_vec()), put(b"d", b"4")]).expect("applied");
         pairs.flush().expect("flushed");
         drop(pairs);
-        let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
+        let mut pairs = let_go(&folder);
         assert_eq!(pairs.get(b"b"), Ok(None));
         assert_eq!(pairs.get(b"c"), Ok(Some(b"3".to_vec())));
         let keys = |from: &[u8], until: &[u8], max| {
@@ -158,6 +252,47 @@ mod tests {
         assert_eq!(keys(b"a", b"a", 9), b"");
         pairs.clear().expect("cleared");
         assert_eq!(pairs.get(b"c"), Ok(None));
+    }
+
+    /// Whatever is settled when, the pairs answer like a map in memory, and a clone like them.
+    #[test]
+    fn what_waits_and_what_is_settled_are_one_map() {
+        use proptest::prelude::*;
+        let key = || (0_u8..12).prop_map(|key| vec![key]);
+        let change = || {
+            let put = (key(), 0_u8..9).prop_map(|(key, value)| Change::Put(key, vec![value]));
+            prop_oneof![put, key().prop_map(Change::Delete)]
+        };
+        let step = (prop::collection::vec(change(), 1..4), any::<bool>());
+        let asked = (key(), key(), 0_usize..8);
+        let home = tempfile::tempdir().expect("folder");
+        let folder = std::cell::Cell::new(0);
+        proptest!(ProptestConfig::with_cases(64), |(steps in prop::collection::vec((step, asked), 1..20))| {
+            folder.set(folder.get() + 1);
+            let (mut pairs, _) = SledPairs::open(&home.path().join(folder.get().to_string())).expect("opened");
+            let (clone, mut memory) = (pairs.clone(), comity_core::index::MemoryPairs::default());
+            for ((changes, settle), (from, until, max)) in steps {
+                pairs.apply(&changes).expect("applied");
+                memory.apply(&changes).expect("applied");
+                if settle {
+                    pairs.settle().expect("settled");
+                }
+                prop_assert_eq!(clone.get(&from), memory.get(&from));
+                prop_assert_eq!(clone.range(&from, &until, max), memory.range(&from, &until, max));
+            }
+        });
+    }
+
+    #[test]
+    fn a_crowd_that_waits_is_settled_unasked() {
+        let home = tempfile::tempdir().expect("folder");
+        let (mut pairs, _) = SledPairs::open(home.path()).expect("opened");
+        for n in 0..AHEAD_MAX as u64 {
+            assert_eq!(pairs.ahead().len() as u64, n);
+            pairs.apply(&[put(&n.to_be_bytes(), b"1")]).expect("applied");
+        }
+        assert!(pairs.ahead().is_empty());
+        assert_eq!(pairs.get(&7_u64.to_be_bytes()), Ok(Some(b"1".to_vec())));
     }
 
     #[test]
