@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::explain;
 use crate::{
     api::ApiFault,
+    bench::BenchFault,
     config::ConfigFault,
     keys::KeyFault,
     net::NetFault,
@@ -123,8 +124,8 @@ pub(crate) enum CliFault {
         path = .0.display()
     )]
     FolderInUse(PathBuf),
-    /// The demo did not see what it waited for.
-    #[error("cli.demo-stalled: the demo stopped: {what} did not happen within {seconds} s. See the logs in {logs}", logs = .logs.display())]
+    /// Demo or benchmark did not see what it waited for.
+    #[error("cli.demo-stalled: stopped: {what} did not happen within {seconds} s. See the logs in {logs}", logs = .logs.display())]
     DemoStalled {
         /// What was waited for.
         what: String,
@@ -133,8 +134,8 @@ pub(crate) enum CliFault {
         /// Where the nodes' logs are.
         logs: PathBuf,
     },
-    /// A node of the demo ended on its own.
-    #[error("cli.node-ended: the demo stopped: the node of {party} ended ({how}). Its last words: {words}")]
+    /// A node of demo or benchmark ended on its own.
+    #[error("cli.node-ended: stopped: the node of {party} ended ({how}). Its last words: {words}")]
     NodeEnded {
         /// Whose.
         party: String,
@@ -164,6 +165,9 @@ pub(crate) enum CliFault {
     /// The ledger of a stopped node.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// A benchmark.
+    #[error(transparent)]
+    Bench(#[from] BenchFault),
     /// Signing at a founding.
     #[error(transparent)]
     Crypto(#[from] CryptoFault),
@@ -195,6 +199,7 @@ impl CliFault {
             Self::Start(fault) => fault.code(),
             Self::Run(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
+            Self::Bench(fault) => fault.code(),
             Self::Crypto(fault) => fault.code(),
         }
     }
@@ -221,6 +226,7 @@ impl CliFault {
             | Self::DemoStalled { .. }
             | Self::NodeEnded { .. }
             | Self::Store(_)
+            | Self::Bench(_)
             | Self::Crypto(_) => super::FINDING,
         }
     }

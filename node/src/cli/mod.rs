@@ -5,6 +5,7 @@
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
+mod bench;
 mod client;
 mod demo;
 mod evidence;
@@ -15,6 +16,7 @@ mod forms;
 mod found;
 mod init;
 mod ledger;
+mod nodes;
 mod out;
 mod request;
 mod run;
@@ -87,6 +89,9 @@ enum Command {
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// How fast this machine is at what a node does, beside what bounds it.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// What a code in an error message means and what to do.
     Explain {
         /// For example `form.missing-field`.
@@ -147,6 +152,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Init(args) => init::init(&args, context),
         Command::Run(args) => run::run(&args, context),
         Command::Demo(args) => wait_for(demo::demo(&args, context)),
+        Command::Bench(command) => wait_for(bench::bench(command, context)),
         Command::Status => wait_for(status::status(context)),
         Command::Peers => wait_for(status::peers(context)),
         Command::Request(command) => wait_for(request::request(command, context)),

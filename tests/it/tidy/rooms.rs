@@ -61,7 +61,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 12] = [
+const NODE_ROOMS: [(&str, &[&str]); 13] = [
     ("time", &[]),
     ("telemetry", &[]),
     // A setting says how log lines look; format and level are the types `telemetry` parses itself.
@@ -73,6 +73,8 @@ const NODE_ROOMS: [(&str, &[&str]); 12] = [
     ("net", &[]),
     // What may be asked of a running node: it lends the store's own reading types.
     ("handle", &["store"]),
+    // Measures the store next to a plain file.
+    ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
@@ -82,7 +84,7 @@ const NODE_ROOMS: [(&str, &[&str]); 12] = [
     ("runtime", &["config", "evidence", "handle", "keys", "net", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
-    ("cli", &["api", "config", "keys", "net", "runtime", "store", "telemetry"]),
+    ("cli", &["api", "bench", "config", "keys", "net", "runtime", "store", "telemetry"]),
 ];
 
 /// Files of the node that belong to no room: they name what there is.

@@ -47,9 +47,10 @@ pub(super) async fn hand_over(
     let entries = evidence::walk(&folder)?;
     let shown = timeline.is_watched();
     let Value::Object(record) = seal(time::now()) else { return Ok(false) };
+    let began = time::now();
     let sealed = evidence::seal(&belmar.client, &played.id, DELIVER.authority, &[], &entries, record, shown).await?;
     let unsealed = entries.iter().filter(|entry| matches!(entry, Entry::Unsealed(..))).count();
-    timeline.sealed(belmar, &sealed, unsealed);
+    timeline.sealed(belmar, &sealed, unsealed, time::now().since(began));
     let delivery = deliver(&sealed, played, nodes, places, timeline).await?;
     is_held_back(arvia, &delivery, places, timeline).await?;
     take(&ACCEPT_TERMS, json!({ "delivery": delivery }), played, nodes, places, timeline).await?;

@@ -6,7 +6,6 @@
 //! shows is what the nodes say. Run again on an old folder it goes on with the same keys and ledgers.
 
 mod evidence;
-mod nodes;
 mod outside;
 mod report;
 mod sample;
@@ -15,31 +14,26 @@ mod timeline;
 
 use std::path::{Path, PathBuf};
 
-use comity_core::ids::{Digest, NetworkName, PartyCode};
+use comity_core::ids::{Digest, Time};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use self::{
-    nodes::{Node, Start, free_addresses, wait_until},
     story::{ACTS, ASSISTANCE, Act, DECISION, REQUEST},
     timeline::Timeline,
 };
 use super::{
     Context, Done, Verdict,
     fault::CliFault,
-    found::{self, Network, disk, found},
-    init::exercise_member,
+    found::{self, disk},
     ledger::is_whole,
+    nodes::{Exercise, Node, Party, wait_until},
     request::fresh_id,
     show::{list, number, short, text},
 };
-use crate::{
-    keys::{Passphrase, Purpose},
-    time,
-};
+use crate::time;
 
 /// The Parties: code, name, and a real time zone, so that local times can be seen to differ.
-const PARTIES: [(&str, &str, &str); 3] =
+const PARTIES: [Party; 3] =
     [("XA", "Arvia", "Europe/Vienna"), ("XB", "Belmar", "America/Montevideo"), ("XC", "Corvia", "Asia/Tokyo")];
 const NETWORK: &str = "demo.comity.test";
 
@@ -76,6 +70,13 @@ struct Places {
     report: PathBuf,
 }
 
+impl Places {
+    fn exercise(&self) -> Exercise<'_> {
+        let Self { network, passphrase, logs, .. } = self;
+        Exercise { name: NETWORK, parties: &PARTIES, network, passphrase, logs }
+    }
+}
+
 /// The command.
 pub(crate) async fn demo(args: &Args, context: &Context) -> Done {
     // Looked at before anything is made: a mistyped folder shows at once.
@@ -85,8 +86,12 @@ pub(crate) async fn demo(args: &Args, context: &Context) -> Done {
     let places = places(args)?;
     let timeline = Timeline::new(context.out);
     timeline.opened(&places.root);
-    prepare(&places, &timeline)?;
-    let mut nodes = start_all(&places)?;
+    let exercise = places.exercise();
+    match exercise.found()? {
+        Some((network, founded)) => timeline.founded(&network, &founded.fingerprint),
+        None => timeline.goes_on(),
+    }
+    let mut nodes = exercise.start()?;
     let told = tell(&mut nodes, &places, &timeline, args).await;
     for node in nodes {
         node.stop().await;
@@ -107,45 +112,6 @@ fn places(args: &Args) -> Result<Places, CliFault> {
         ["network", "logs", "outside", "sample", "received", "report.html"].map(|name| root.join(name));
     found::folder(&logs)?;
     Ok(Places { passphrase: root.join("passphrase"), root, network, logs, outside, sample, received, report })
-}
-
-/// Passphrase and network, each made once.
-fn prepare(places: &Places, timeline: &Timeline) -> Result<(), CliFault> {
-    if !places.passphrase.exists() {
-        let text = Zeroizing::new(format!("{}{}\n", fresh_id(), fresh_id()));
-        found::write(&places.passphrase, text.as_bytes())?;
-    }
-    if found::holds_something(&places.network)? {
-        timeline.goes_on();
-        return Ok(());
-    }
-    let passphrase = Passphrase::obtain(Some(&places.passphrase), Purpose::Create)?;
-    let addresses: [String; 3] = free_addresses()?;
-    let member = |((code, name, zone), address): ((&str, &str, &str), String)| {
-        exercise_member(PartyCode::parse(code).expect("two capitals"), name, zone, address)
-    };
-    let parties = PARTIES.into_iter().zip(addresses).map(member).collect();
-    let network = Network { name: NetworkName::parse(NETWORK).expect("dotted labels"), parties };
-    let founded = found(&network, &places.network, &passphrase, time::now())?;
-    timeline.founded(&network, &founded.fingerprint);
-    Ok(())
-}
-
-fn start_all(places: &Places) -> Result<Vec<Node>, CliFault> {
-    let addresses: [String; 3] = free_addresses()?;
-    let start = |(place, &(code, name, _)): (usize, &(&'static str, &'static str, &str))| {
-        let others = PARTIES.iter().zip(&addresses).filter(|((other, ..), _)| *other != code);
-        Node::start(Start {
-            code,
-            name,
-            data: places.network.join(name.to_ascii_lowercase()),
-            passphrase: &places.passphrase,
-            logs: &places.logs,
-            address: &addresses[place],
-            peers: others.map(|((other, ..), address)| (*other, address.as_str())).collect(),
-        })
-    };
-    PARTIES.iter().enumerate().map(start).collect()
 }
 
 /// The story, the proofs, and then either the end or an invitation.
@@ -173,6 +139,11 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
         drop(tokio::signal::ctrl_c().await);
     }
     Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// The form of the preservation request, if signed now.
+pub(super) fn preservation_fields(now: Time) -> Value {
+    (REQUEST.fields)(now)
 }
 
 /// What is remembered of the request played.

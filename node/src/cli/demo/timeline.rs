@@ -94,7 +94,7 @@ impl Timeline {
         self.tell("follows", json!({ "procedure": "MLA-STORED" }), &lines);
     }
 
-    pub(super) fn sealed(&self, node: &Node, sealed: &Value, unsealed: usize) {
+    pub(super) fn sealed(&self, node: &Node, sealed: &Value, unsealed: usize, ms: u64) {
         let beside = if unsealed == 0 { String::new() } else { format!(", {unsealed} entries only listed") };
         let lines = format!(
             "          {} puts {} file(s) under seal, {}{beside}; manifest {}, its statement is index {} of its ledger",
@@ -104,7 +104,7 @@ impl Timeline {
             short(text(sealed, "/digest")),
             number(sealed, "/index")
         );
-        self.tell("sealed", json!({ "party": node.code, "sealed": sealed, "unsealed": unsealed }), &lines);
+        self.tell("sealed", json!({ "party": node.code, "sealed": sealed, "unsealed": unsealed, "ms": ms }), &lines);
     }
 
     pub(super) fn held_back(&self, node: &Node, code: &str) {

@@ -1,6 +1,7 @@
-//! The three processes of the demo: started, waited for, stopped. Whatever is started here ends with
-//! the demo: each child stops when its standard input closes, which the system does even when the
-//! demo is killed.
+//! A network on this machine for demo and benchmark: founded once, its nodes started as processes of this
+//! same program, waited for, stopped. Whatever is started here ends with the command: each child stops
+//! when its standard input closes, which the system does even when the command is killed.
+//! Start at [`Exercise`].
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,14 +12,22 @@ use std::{
     time::Duration,
 };
 
+use comity_core::ids::{NetworkName, PartyCode};
 use serde_json::Value;
 use tokio::process::{Child, Command};
+use zeroize::Zeroizing;
 
-use crate::cli::{
+use super::{
     client::Client,
     fault::CliFault,
-    found::disk,
+    found::{self, Founded, Network, disk, found},
+    init::exercise_member,
+    request::fresh_id,
     show::{list, text},
+};
+use crate::{
+    keys::{Passphrase, Purpose},
+    time,
 };
 
 /// For a debug build on a busy two-core machine; a release build needs a second or two.
@@ -30,7 +39,60 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 /// So much of a log is shown when a node ends on its own.
 const LAST_WORDS_BYTES: usize = 2_000;
 
-/// One node of the demo.
+/// A Party of an exercise: code, name and time zone.
+pub(super) type Party = (&'static str, &'static str, &'static str);
+
+/// An exercise network and where its files lie.
+pub(super) struct Exercise<'a> {
+    pub(super) name: &'static str,
+    pub(super) parties: &'a [Party],
+    /// A data folder for each Party.
+    pub(super) network: &'a Path,
+    /// Holds the one passphrase of all keys.
+    pub(super) passphrase: &'a Path,
+    pub(super) logs: &'a Path,
+}
+
+impl Exercise<'_> {
+    /// Passphrase and network, each made once; none if the network stands already.
+    pub(super) fn found(&self) -> Result<Option<(Network, Founded)>, CliFault> {
+        if !self.passphrase.exists() {
+            let text = Zeroizing::new(format!("{}{}\n", fresh_id(), fresh_id()));
+            found::write(self.passphrase, text.as_bytes())?;
+        }
+        if found::holds_something(self.network)? {
+            return Ok(None);
+        }
+        let passphrase = Passphrase::obtain(Some(self.passphrase), Purpose::Create)?;
+        let member = |(&(code, name, zone), address): (&Party, String)| {
+            exercise_member(PartyCode::parse(code).expect("two capitals"), name, zone, address)
+        };
+        let parties = self.parties.iter().zip(free_addresses(self.parties.len())?).map(member).collect();
+        let network = Network { name: NetworkName::parse(self.name).expect("dotted labels"), parties };
+        let founded = found(&network, self.network, &passphrase, time::now())?;
+        Ok(Some((network, founded)))
+    }
+
+    /// Starts a node for each Party, on addresses nobody listens on.
+    pub(super) fn start(&self) -> Result<Vec<Node>, CliFault> {
+        let addresses = free_addresses(self.parties.len())?;
+        let start = |(&(code, name, _), address): (&Party, &String)| {
+            let others = self.parties.iter().zip(&addresses).filter(|((other, ..), _)| *other != code);
+            Node::start(Start {
+                code,
+                name,
+                data: self.network.join(name.to_ascii_lowercase()),
+                passphrase: self.passphrase,
+                logs: self.logs,
+                address,
+                peers: others.map(|((other, ..), address)| (*other, address.as_str())).collect(),
+            })
+        };
+        self.parties.iter().zip(&addresses).map(start).collect()
+    }
+}
+
+/// One node of it.
 pub(super) struct Node {
     pub(super) code: &'static str,
     pub(super) name: &'static str,
@@ -41,21 +103,21 @@ pub(super) struct Node {
 }
 
 /// What a node is started with.
-pub(super) struct Start<'a> {
-    pub(super) code: &'static str,
-    pub(super) name: &'static str,
-    pub(super) data: PathBuf,
-    pub(super) passphrase: &'a Path,
-    pub(super) logs: &'a Path,
-    pub(super) address: &'a str,
+struct Start<'a> {
+    code: &'static str,
+    name: &'static str,
+    data: PathBuf,
+    passphrase: &'a Path,
+    logs: &'a Path,
+    address: &'a str,
     /// Code and address of each other Party.
-    pub(super) peers: Vec<(&'static str, &'a str)>,
+    peers: Vec<(&'static str, &'a str)>,
 }
 
 impl Node {
     /// Starts a process of this same program. Its addresses come through its environment, so that an old
     /// folder runs on new ports.
-    pub(super) fn start(start: Start<'_>) -> Result<Self, CliFault> {
+    fn start(start: Start<'_>) -> Result<Self, CliFault> {
         let program = std::env::current_exe().map_err(disk("find", Path::new("this program")))?;
         let log = start.logs.join(format!("{}.log", start.name.to_ascii_lowercase()));
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
@@ -88,6 +150,11 @@ impl Node {
             Ok(self.client.get("/v1/status").await.is_ok_and(|status| links(&status) == peers))
         })
         .await
+    }
+
+    /// The number of the process, while it runs.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// An error if the process ended.
@@ -133,15 +200,12 @@ pub(super) async fn wait_until(
     tokio::time::timeout(WAIT, looking).await.unwrap_or(Err(stalled))
 }
 
-/// Addresses on this machine that nobody listens on now.
-pub(super) fn free_addresses<const N: usize>() -> Result<[String; N], CliFault> {
+/// So many addresses on this machine that nobody listens on now.
+fn free_addresses(count: usize) -> Result<Vec<String>, CliFault> {
     // All are held until all are known, so that none is given twice.
-    let held: Vec<TcpListener> = (0..N)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect::<Result<_, _>>()
-        .map_err(disk("listen on", Path::new("127.0.0.1")))?;
+    let held = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
+    let held = held.map_err(disk("listen on", Path::new("127.0.0.1")))?;
     let address = |listener: &TcpListener| listener.local_addr().map(|at| format!("/ip4/127.0.0.1/tcp/{}", at.port()));
     let addresses = held.iter().map(address).collect::<Result<Vec<_>, _>>();
-    let addresses = addresses.map_err(disk("listen on", Path::new("127.0.0.1")))?;
-    Ok(addresses.try_into().unwrap_or_else(|_| unreachable!("one address was taken for each place")))
+    addresses.map_err(disk("listen on", Path::new("127.0.0.1")))
 }

@@ -1,0 +1,81 @@
+//! The ledger as a node uses it - records encrypted under the keys of their requests, hashed into the tree,
+//! one sync for all that wait - without the index, the engine and the network.
+
+use std::{fs, path::Path, time::Duration};
+
+use comity_core::{
+    crypto::DataKey,
+    ids::{Digest, RequestId},
+    ledger::{Salt, leaf_entry},
+    proto::{CasePart, NodePart, RecordKind},
+    record::Record,
+};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::{BenchFault, Figures, Load, drive, grouped::sample};
+use crate::store::{Ledger, LedgerKeys, Verified};
+
+/// Bytes of a record that stand in its signed header; the rest is body.
+const HEADER: usize = 320;
+
+/// The load on a ledger in `folder`, which is made. Each writer's records are of a request of its own.
+///
+/// # Errors
+/// What the store said.
+pub fn drive_ledger(folder: &Path, load: Load) -> Result<Figures, BenchFault> {
+    fs::create_dir_all(folder).map_err(BenchFault::disk(folder))?;
+    let (ledger, _) = Ledger::open(folder, keys(), None)?;
+    drive(load, folder, |writer, n| {
+        ledger.append(vec![record(writer, n, load.bytes)])?.wait()?;
+        Ok(())
+    })
+}
+
+/// What opening and verifying a ledger took.
+#[derive(Debug, Clone, Copy)]
+pub struct Again {
+    /// From the call until it could be read and written.
+    pub open: Duration,
+    /// From then until every checksum, leaf and root had been recomputed.
+    pub verify: Duration,
+    /// What was verified.
+    pub verified: Verified,
+}
+
+/// Opens the ledger of [`drive_ledger`] again and verifies all of it.
+///
+/// # Errors
+/// When it is not whole.
+pub fn reopen(folder: &Path) -> Result<Again, BenchFault> {
+    let began = Instant::now();
+    let (ledger, _) = Ledger::open(folder, keys(), None)?;
+    let open = began.elapsed();
+    let began = Instant::now();
+    let verified = ledger.verify(&mut |_| ())?;
+    Ok(Again { open, verify: began.elapsed(), verified })
+}
+
+/// Keys of no node: what they protect is worth nothing.
+fn keys() -> LedgerKeys {
+    LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) }
+}
+
+fn record(writer: usize, n: u64, bytes: usize) -> Record {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    let mut request = [0; 16];
+    request[..8].copy_from_slice(&writer.to_be_bytes());
+    let salt = Salt(id);
+    let context = b"a benchmark".to_vec();
+    let header = sample(n, HEADER.min(bytes));
+    Record {
+        kind: RecordKind::EventSent,
+        request: Some(RequestId::new(request)),
+        leaf: leaf_entry(&salt, &Digest::new(id), &context),
+        node: NodePart { record_id: id.to_vec(), recorded_ms: n, ..NodePart::default() },
+        body: sample(n, bytes - header.len()),
+        case: CasePart { salt: id.to_vec(), context, header, ..CasePart::default() },
+        secret: Some(Zeroizing::new(id)),
+    }
+}
