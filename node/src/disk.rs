@@ -71,18 +71,6 @@ impl Disk {
         self.open(path)
     }
 
-    /// Puts a small file in place of any other of that name, all or nothing. `point` names the
-    /// place between writing and renaming.
-    pub(crate) fn replace(&self, path: &Path, content: &[u8], point: &str) -> io::Result<()> {
-        let unfinished = path.with_extension(UNFINISHED);
-        let file = self.create(&unfinished)?;
-        file.write_at(content, 0)?;
-        file.sync_all()?;
-        // A crash here leaves the earlier file, and a `.new` that the next replacement overwrites.
-        crash::crash_point(point);
-        self.rename(&unfinished, path)
-    }
-
     /// Gives a finished file or folder its name. After a crash just here either name may be found,
     /// the content is whole under both.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

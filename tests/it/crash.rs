@@ -28,7 +28,7 @@ const DAILY: [&str; 8] = [
     "store.batch-written",
     "store.batch-synced",
     "store.checkpoint-written",
-    "store.checkpoint-renamed",
+    "store.checkpoint-synced",
     "store.desk-written",
     "store.desk-synced",
 ];

@@ -21,7 +21,7 @@ pub const POINTS: [&str; 21] = [
     "store.batch-written",
     "store.batch-synced",
     "store.checkpoint-written",
-    "store.checkpoint-renamed",
+    "store.checkpoint-synced",
     "store.desk-written",
     "store.desk-synced",
     "store.desk-copied",

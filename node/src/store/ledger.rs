@@ -7,21 +7,21 @@
 //! Start with [`Ledger::open`] and [`Ledger::append`].
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use super::{
     Damage, DamageKind, Pending, StoreFault,
     book::LedgerBook,
+    notes::Notes,
     record::{self, Opener, StoredRecord},
     scan::Visit,
     segments::{self, Shape, Shelf},
     slots::Slots,
     writer::Writer,
 };
-use crate::disk::{Disk, crash::crash_point};
+use crate::disk::Disk;
 use comity_core::{
     crypto::DataKey,
     ids::{Digest, LedgerIndex, RequestId},
@@ -92,8 +92,6 @@ pub struct Verified {
 
 /// An open ledger. Shared by reference; dropping it finishes what was submitted.
 pub struct Ledger {
-    folder: PathBuf,
-    disk: Disk,
     shelf: Arc<Shelf>,
     tree: Arc<RwLock<Tree>>,
     slots: Arc<Slots>,
@@ -102,8 +100,8 @@ pub struct Ledger {
     read_only: Option<Damage>,
     /// With damage: as far as the tree can be believed.
     proven: Option<u64>,
-    /// The size of the checkpoint in the file.
-    saved: Mutex<u64>,
+    /// The newest signed checkpoint.
+    notes: Mutex<Notes>,
 }
 
 impl Ledger {
@@ -126,10 +124,9 @@ impl Ledger {
         disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
         let (slots, bad_slot) = Slots::open(disk, &folder.join("slots"), keys.kek)?;
         let slots = Arc::new(slots);
-        let saved = saved_checkpoint(folder)?;
-        let saved_size = saved.as_ref().ok().and_then(Option::as_ref).map_or(0, |saved| saved.size);
+        let (notes, saved) = Notes::read(disk, folder)?;
         let mut planted = Planter::default();
-        let known = known.unwrap_or(0).max(saved_size);
+        let known = known.unwrap_or(0).max(notes.size());
         let (tail, shelf, found) = segments::open(disk, &folder.join("segments"), shape, known, &mut planted)?;
         let Planter { tree, .. } = planted;
         let opener = Opener::new(keys.node, Arc::clone(&slots));
@@ -150,9 +147,8 @@ impl Ledger {
             }
             _ => None,
         };
-        let (folder, disk, saved) = (folder.to_owned(), disk.clone(), Mutex::new(saved_size));
-        let proven = read_only.map(|_| opened.proven);
-        Ok((Self { folder, disk, shelf, tree, slots, opener, writer, read_only, proven, saved }, opened))
+        let (notes, proven) = (Mutex::new(notes), read_only.map(|_| opened.proven));
+        Ok((Self { shelf, tree, slots, opener, writer, read_only, proven, notes }, opened))
     }
 
     /// Hands records to the writer: all of them will stand together, or none. The answer comes
@@ -255,25 +251,17 @@ impl Ledger {
         if size > self.size() {
             return Err(StoreFault::NotACheckpoint);
         }
-        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        if size <= *saved {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if size <= notes.size() {
             return Ok(());
         }
-        let path = self.folder.join(CHECKPOINT);
-        let put = self.disk.replace(&path, note, "store.checkpoint-written");
-        put.map_err(|fault| StoreFault::preparing(&path, fault))?;
-        // A crash here leaves the new checkpoint, whose records were on disk before it.
-        crash_point("store.checkpoint-renamed");
-        *saved = size;
-        Ok(())
+        notes.keep(note, size)
     }
 
     /// The checkpoint last saved.
-    ///
-    /// # Errors
-    /// When the file is there but cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreFault> {
-        read_optional(&self.folder.join(CHECKPOINT))
+    #[cfg(test)]
+    pub(super) fn checkpoint(&self) -> Option<Vec<u8>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).note()
     }
 
     /// Walks everything: each checksum, the chain, each leaf that can still be recomputed, the
@@ -296,27 +284,7 @@ impl Ledger {
     }
 }
 
-/// The file that holds the last signed checkpoint.
-const CHECKPOINT: &str = "checkpoint";
-
-fn bad_checkpoint() -> Damage {
-    Damage { kind: DamageKind::Checkpoint, record: 0, segment: 0, offset: 0 }
-}
-
 type Saved = Result<Option<checkpoint::Checkpoint>, Damage>;
-
-fn saved_checkpoint(folder: &Path) -> Result<Saved, StoreFault> {
-    let note = read_optional(&folder.join(CHECKPOINT))?;
-    Ok(note.map(|note| checkpoint::parse_unverified(&note)).transpose().map_err(|_| bad_checkpoint()))
-}
-
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreFault> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(fault) => Err(StoreFault::unreadable(path)(fault)),
-    }
-}
 
 /// Where the tree of what was read differs from what the last commit or the checkpoint states.
 fn disagreement(tree: &Tree, found: &segments::Found, saved: &Saved) -> Option<Damage> {

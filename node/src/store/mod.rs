@@ -5,7 +5,7 @@
 //! files are the truth, the index may be thrown away at any time. Serves SPEC `[F-*]`.
 //!
 //! Start with [`Ledger`]. Below it: `book` and `record` (what goes into frames), `slots` (data
-//! keys), `writer` (group commit), `segments` and `scan` (a log of opaque payloads), `frame` (the
+//! keys), `notes` (the newest checkpoint), `writer` (group commit), `segments` and `scan` (a log of opaque payloads), `frame` (the
 //! bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
 //! [`Folder`] is the lock.
 
@@ -16,6 +16,7 @@ mod filler;
 mod folder;
 mod frame;
 mod ledger;
+mod notes;
 mod pairs;
 mod record;
 mod scan;
