@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     SendFault,
+    crowd::Crowd,
     evidence::{EVIDENCE_MAX, Opening},
     roster::Roster,
 };
@@ -87,6 +88,8 @@ pub(super) struct Gate {
     /// What a connection may be used for.
     offer: &'static [Protocol],
     roster: Roster,
+    /// Connections the other side opened whose handshake is under way.
+    crowd: Crowd,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
     /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
@@ -99,8 +102,8 @@ pub(super) struct Gate {
 impl Gate {
     /// A gate nobody passes until it has a roster.
     pub(super) fn new(offer: &'static [Protocol]) -> Self {
-        let (roster, expected) = (Roster::default(), BTreeMap::new());
-        Self { offer, roster, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+        let (roster, crowd, expected) = (Roster::default(), Crowd::default(), BTreeMap::new());
+        Self { offer, roster, crowd, expected, asked: VecDeque::new(), passed: VecDeque::new() }
     }
 
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
@@ -136,6 +139,15 @@ impl NetworkBehaviour for Gate {
     type ConnectionHandler = Door;
     type ToSwarm = Passage;
 
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: &Multiaddr,
+        from: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.crowd.enter(connection, from).map_err(ConnectionDenied::new)
+    }
+
     fn handle_established_inbound_connection(
         &mut self,
         connection: ConnectionId,
@@ -143,6 +155,7 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Door, ConnectionDenied> {
+        self.crowd.leave(connection);
         self.admit(connection, &peer)
     }
 
@@ -158,8 +171,10 @@ impl NetworkBehaviour for Gate {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
-        if let FromSwarm::DialFailure(failed) = event {
-            self.expected.remove(&failed.connection_id);
+        match event {
+            FromSwarm::DialFailure(failed) => drop(self.expected.remove(&failed.connection_id)),
+            FromSwarm::ListenFailure(failed) => self.crowd.leave(failed.connection_id),
+            _ => {} // connections that have a name are the loop's
         }
     }
 

@@ -10,6 +10,7 @@
 //! `evidence` (streams that are handed out), `gate` (admission), `tls` (the handshake), `muxer`
 //! (many streams over one connection), `frame` (the bytes on the wire).
 
+mod crowd;
 mod evidence;
 mod fault;
 mod frame;

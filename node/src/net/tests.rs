@@ -13,7 +13,7 @@ use comity_core::{
     wire::DELIVERY_MAX,
 };
 use futures::StreamExt as _;
-use libp2p::{Swarm, swarm::SwarmEvent, swarm::dial_opts::DialOpts};
+use libp2p::{Multiaddr, Swarm, multiaddr::Protocol as Part, swarm::SwarmEvent, swarm::dial_opts::DialOpts};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -24,6 +24,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 mod evidence;
 
 use super::{
+    crowd::FROM_ONE_MAX,
     gate::{Ask, Passage, What},
     ground::{Ground, GroundEvent},
     *,
@@ -195,6 +196,30 @@ async fn large_frames_cross_and_a_slow_answerer_slows_only_the_sender() {
         arvia.wait("an answer", |event| matches!(event, NetEvent::Answer { .. }).then_some(())).await;
     }
     arvia.net.send(&code(BELMAR), vec![7; DELIVERY_MAX]).expect("room again");
+}
+
+/// Mute lines from one address take the places of that address and no others.
+#[tokio::test]
+async fn mute_lines_from_one_address_keep_nobody_out() {
+    let mut arvia = Node::of(ARVIA, roster(&[(BELMAR, &[])])).await;
+    let address: Multiaddr = arvia.address().parse().expect("address");
+    let port = address.iter().find_map(|part| if let Part::Tcp(port) = part { Some(port) } else { None });
+    let mut mute = tokio::task::JoinSet::new();
+    for _ in 0..4 * FROM_ONE_MAX {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 9], 0).into()).expect("another loopback address");
+        let mut line = socket.connect(([127, 0, 0, 1], port.expect("TCP")).into()).await.expect("connected");
+        // Whatever Arvia says first, the line ends only when Arvia closes it.
+        mute.spawn(async move { while !matches!(line.read(&mut [0; 64]).await, Ok(0) | Err(_)) {} });
+    }
+    while mute.len() > FROM_ONE_MAX {
+        soon("the crowd to be turned away", mute.join_next()).await;
+    }
+    let mut belmar = Node::of(BELMAR, roster(&[(ARVIA, &[arvia.address()])])).await;
+    arvia.up(BELMAR).await;
+    belmar.up(ARVIA).await;
+    assert_eq!(mute.len(), FROM_ONE_MAX);
+    assert!(mute.try_join_next().is_none(), "the mute lines still have their places");
 }
 
 #[tokio::test]

@@ -245,7 +245,6 @@ impl Turn {
                 debug!(target: "net", peer = %party, "delivery left unanswered");
                 Ok(())
             }
-            // Nobody serves evidence yet: dropped, the stream is reset.
             NetEvent::Evidence { party, stream } => {
                 self.evidence.serve(party, stream);
                 Ok(())
