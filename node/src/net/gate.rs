@@ -83,6 +83,16 @@ pub(super) enum What {
 #[error("this peer is not admitted")]
 pub(super) struct Unadmitted;
 
+/// Why a connection of somebody who is admitted was not let through.
+#[derive(Debug, thiserror::Error)]
+#[error("this Party has as many connections as it may have")]
+pub(super) struct Enough;
+
+/// Connections of one Party, all its PeerIds together and the ones being closed included: more than a flapping
+/// line leaves behind, few enough that a hostile one gains nothing. A Party names as many PeerIds as it likes, and
+/// the end of a connection may wait for a peer that no longer reads.
+const PER_PARTY_MAX: usize = 16;
+
 /// Admission and streams.
 pub(super) struct Gate {
     /// What a connection may be used for.
@@ -90,6 +100,8 @@ pub(super) struct Gate {
     roster: Roster,
     /// Connections the other side opened whose handshake is under way.
     crowd: Crowd,
+    /// Whose each connection is, until the library says that it is closed.
+    held: BTreeMap<ConnectionId, PartyCode>,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
     /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
@@ -102,8 +114,9 @@ pub(super) struct Gate {
 impl Gate {
     /// A gate nobody passes until it has a roster.
     pub(super) fn new(offer: &'static [Protocol]) -> Self {
-        let (roster, crowd, expected) = (Roster::default(), Crowd::default(), BTreeMap::new());
-        Self { offer, roster, crowd, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+        let (roster, crowd) = (Roster::default(), Crowd::default());
+        let (held, expected) = (BTreeMap::new(), BTreeMap::new());
+        Self { offer, roster, crowd, held, expected, asked: VecDeque::new(), passed: VecDeque::new() }
     }
 
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
@@ -128,10 +141,20 @@ impl Gate {
 
     fn admit(&mut self, connection: ConnectionId, peer: &PeerId) -> Result<Door, ConnectionDenied> {
         let expected = self.expected.remove(&connection);
-        match self.roster.party(peer) {
-            Some(party) if expected.is_none_or(|expected| expected == *party) => Ok(Door::new(self.offer)),
-            _ => Err(ConnectionDenied::new(Unadmitted)),
+        let party = self.roster.party(peer).filter(|party| expected.is_none_or(|expected| expected == **party));
+        let party = party.ok_or_else(|| ConnectionDenied::new(Unadmitted))?;
+        if self.held.values().filter(|other| *other == party).count() >= PER_PARTY_MAX {
+            return Err(ConnectionDenied::new(Enough));
         }
+        self.held.insert(connection, party.clone());
+        Ok(Door::new(self.offer))
+    }
+
+    /// The connection ended, or another part of the network would not have it.
+    fn ended(&mut self, connection: ConnectionId) {
+        self.held.remove(&connection);
+        self.expected.remove(&connection);
+        self.crowd.leave(connection);
     }
 }
 
@@ -172,9 +195,10 @@ impl NetworkBehaviour for Gate {
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
-            FromSwarm::DialFailure(failed) => drop(self.expected.remove(&failed.connection_id)),
-            FromSwarm::ListenFailure(failed) => self.crowd.leave(failed.connection_id),
-            _ => {} // connections that have a name are the loop's
+            FromSwarm::DialFailure(failed) => self.ended(failed.connection_id),
+            FromSwarm::ListenFailure(failed) => self.ended(failed.connection_id),
+            FromSwarm::ConnectionClosed(closed) => self.ended(closed.connection_id),
+            _ => {} // what is open is the loop's
         }
     }
 
@@ -351,5 +375,55 @@ impl ConnectionHandler for Door {
             }
             _ => {} // protocol lists and address changes mean nothing here
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_core::{
+        crypto::{PublicKey, Seed},
+        proto::{Algorithm, KeyRole},
+    };
+    use libp2p::{core::ConnectedPoint, swarm::ConnectionClosed};
+
+    use super::*;
+
+    fn key(n: u8) -> [u8; 32] {
+        let key = PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, &Seed::new([n; 32])).expect("key");
+        key.bytes.try_into().expect("32 bytes")
+    }
+
+    fn peer(n: u8) -> PeerId {
+        super::super::roster::identity(&Seed::new([n; 32])).public().to_peer_id()
+    }
+
+    /// A Party with many PeerIds has no more connections than one with a single one.
+    #[test]
+    fn connections_are_counted_for_the_party() {
+        let party = |code: &str| PartyCode::parse(code).expect("code");
+        let many = (1..=40).map(key).collect();
+        let entries = [(party("XA"), many, Vec::new()), (party("XB"), vec![key(90)], Vec::new())];
+        let mut gate = Gate::new(&[Protocol::Deliver]);
+        gate.set_roster(Roster::new(entries).expect("roster"));
+        let address = Multiaddr::empty();
+        let id = |n: u8| ConnectionId::new_unchecked(n.into());
+        let call = |gate: &mut Gate, n: u8| {
+            let admitted = gate.handle_established_inbound_connection(id(n), peer(n), &address, &address);
+            admitted.err().map(|denied| denied.downcast::<Enough>().is_ok())
+        };
+        let admitted = (1..=40).filter(|n| call(&mut gate, *n).is_none()).count();
+        assert_eq!(admitted, PER_PARTY_MAX);
+        assert_eq!(call(&mut gate, 40), Some(true), "turned away for their number, not as strangers");
+        assert_eq!(call(&mut gate, 90), None, "another Party has its own places");
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
+        gate.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+            peer_id: peer(3),
+            connection_id: id(3),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+        assert_eq!(call(&mut gate, 40), None, "a place is free once the old connection is gone");
+        assert_eq!(call(&mut gate, 39), Some(true));
     }
 }

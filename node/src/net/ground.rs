@@ -74,9 +74,7 @@ pub(super) fn lay(
         .with_agent_version(agent)
         .with_hide_listen_addrs(true)
         .with_cache_size(0);
-    let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX))
-        .with_max_established_per_peer(Some(PER_PEER_MAX));
+    let limits = ConnectionLimits::default().with_max_pending_incoming(Some(PENDING_MAX));
     let ground = Ground {
         limits: connection_limits::Behaviour::new(limits),
         gate: Gate::new(offer),
@@ -185,9 +183,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections that have not yet shown who they are. Each costs a socket and some KiB for at most
 /// [`HANDSHAKE`]; half of all Parties may come back in the same second.
 const PENDING_MAX: u32 = 64;
-/// Open connections of one admitted peer, the ones being closed included: more than a flapping
-/// line leaves behind, few enough that a hostile one gains nothing.
-const PER_PEER_MAX: u32 = 16;
 /// Inbound streams being negotiated on one connection: all its evidence streams at once, and
 /// deliver, ping and identify. More wait in the multiplexer.
 const NEGOTIATING_MAX: usize = EVIDENCE_MAX + 8;
