@@ -12,26 +12,49 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
     runtime::Handle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// The other side may do nothing for this long before it is left: longer than a slow disk takes for
 /// one group, and as long as a deliver stream waits for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes that earn a second of patience back: one group, the pace below which deliver streams are left too.
+const EARNS_A_SECOND: u32 = 16 << 10;
 /// Read and written at once: what the multiplexer sends in one frame. Eight streams of a peer are
 /// 1 MiB in both directions.
 const BUFFER: usize = 64 << 10;
+
+/// How long one half may still wait. Waiting uses it up and bytes earn it back, so that a byte now and then
+/// does not hold a place for ever.
+struct Pace {
+    left: Duration,
+}
+
+impl Pace {
+    const fn new() -> Self {
+        Self { left: PATIENCE }
+    }
+
+    /// So long was waited, and so many bytes came of it.
+    fn waited(&mut self, time: Duration, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(1).saturating_mul(bytes) / EARNS_A_SECOND;
+        self.left = self.left.saturating_sub(time).saturating_add(earned).min(PATIENCE);
+    }
+}
 
 /// The reading half, blocking.
 pub(super) struct Source<S> {
     half: ReadHalf<S>,
     runtime: Handle,
+    pace: Pace,
 }
 
 /// The writing half, blocking.
 pub(super) struct Sink<S> {
     half: WriteHalf<S>,
     runtime: Handle,
+    pace: Pace,
 }
 
 /// Both halves of a stream, buffered, for a thread that may wait.
@@ -45,8 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     pub(super) fn new(stream: S, runtime: &Handle) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self {
-            from: BufReader::with_capacity(BUFFER, Source { half: read, runtime: runtime.clone() }),
-            to: BufWriter::with_capacity(BUFFER, Sink { half: write, runtime: runtime.clone() }),
+            from: BufReader::with_capacity(BUFFER, Source { half: read, runtime: runtime.clone(), pace: Pace::new() }),
+            to: BufWriter::with_capacity(BUFFER, Sink { half: write, runtime: runtime.clone(), pace: Pace::new() }),
         }
     }
 
@@ -82,17 +105,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Read for Source<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.runtime.block_on(timeout(PATIENCE, self.half.read(buffer)))?
+        let began = Instant::now();
+        let read = self.runtime.block_on(timeout(self.pace.left, self.half.read(buffer)))??;
+        self.pace.waited(began.elapsed(), read);
+        Ok(read)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Sink<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.runtime.block_on(timeout(PATIENCE, self.half.write(bytes)))?
+        let began = Instant::now();
+        let written = self.runtime.block_on(timeout(self.pace.left, self.half.write(bytes)))??;
+        self.pace.waited(began.elapsed(), written);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.runtime.block_on(timeout(PATIENCE, self.half.flush()))?
+        self.runtime.block_on(timeout(self.pace.left, self.half.flush()))?
     }
 }
 
@@ -112,6 +141,35 @@ mod tests {
         let read = tokio::task::spawn_blocking(move || far(there)).await.expect("no panic");
         writer.await.expect("no panic").expect("written");
         read
+    }
+
+    #[test]
+    fn patience_is_used_up_by_waiting_and_earned_by_bytes() {
+        let second = Duration::from_secs(1);
+        let mut drip = Pace::new();
+        drip.waited(59 * second, 1);
+        assert!(drip.left < 2 * second, "a byte earns next to nothing: {:?}", drip.left);
+        drip.waited(59 * second, 1);
+        assert!(drip.left < second);
+        let mut slow = Pace::new();
+        (0..1_000).for_each(|_| slow.waited(second, EARNS_A_SECOND as usize));
+        assert_eq!(slow.left, PATIENCE, "the slowest honest line is never left");
+        slow.waited(30 * second, 0);
+        assert_eq!(slow.left, 30 * second);
+        slow.waited(Duration::ZERO, usize::MAX);
+        assert_eq!(slow.left, PATIENCE, "and no more than at the beginning");
+    }
+
+    /// Whoever has used up its patience is left at once, whatever may still come.
+    #[tokio::test]
+    async fn a_half_without_patience_waits_no_longer() {
+        let (one, _other) = tokio::io::duplex(1 << 10);
+        let mut pipe = Pipe::new(one, &Handle::current());
+        let read = tokio::task::spawn_blocking(move || {
+            pipe.from.get_mut().pace.waited(PATIENCE, 0);
+            pipe.read_frame(8).map_err(|fault| fault.kind())
+        });
+        assert_eq!(read.await.expect("no panic"), Err(io::ErrorKind::TimedOut));
     }
 
     /// SPEC `[T-1]`.
