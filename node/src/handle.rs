@@ -19,6 +19,7 @@ use comity_core::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::conduct::Conduct;
 use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 
 /// Commands waiting for the engine: an office types slower than this by far.
@@ -72,8 +73,8 @@ pub struct PeerStatus {
     pub since: Time,
     /// Why it is down: a `net.*` code.
     pub why: &'static str,
-    /// Deliveries of this peer that were turned away unrecorded.
-    pub misconduct: u64,
+    /// Emergencies of this peer beyond its budget, treated as ordinary ones.
+    pub demoted: u64,
 }
 
 /// What changes while a node runs.
@@ -117,6 +118,10 @@ pub struct View {
     pub index: Index<SledPairs>,
     /// Drafts and what else must last but proves nothing.
     pub desk: Arc<Desk>,
+    /// How the peers behave.
+    pub conduct: Conduct,
+    /// Where the settings say each Party's nodes are.
+    pub addresses: BTreeMap<PartyCode, Vec<String>>,
     /// Where the node listens.
     pub listening: Vec<String>,
     /// When it started.

@@ -3,8 +3,10 @@
 pub mod api;
 pub mod bench;
 pub mod cli;
+pub mod conduct;
 pub mod config;
 pub mod disk;
+pub mod doctor;
 pub mod evidence;
 pub mod handle;
 pub mod keys;

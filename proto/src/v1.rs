@@ -912,10 +912,10 @@ pub struct Custody {
 /// Taker to giver on /comity/evidence/1. A stream carries any number of asks; each is answered in turn.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ask {
-    /// the event that handed over
+    /// the event that handed over; empty when the clock is asked for
     #[prost(bytes = "vec", tag = "1")]
     pub delivery: ::prost::alloc::vec::Vec<u8>,
-    #[prost(oneof = "ask::What", tags = "2, 3")]
+    #[prost(oneof = "ask::What", tags = "2, 3, 4")]
     pub what: ::core::option::Option<ask::What>,
 }
 /// Nested message and enum types in `Ask`.
@@ -926,6 +926,9 @@ pub mod ask {
         Groups(super::Groups),
         #[prost(message, tag = "3")]
         Keys(super::KeyPage),
+        /// the asker's own, in milliseconds since 1970
+        #[prost(uint64, tag = "4")]
+        Clock(u64),
     }
 }
 /// Everything of one object from a group of 16 KiB on.
@@ -950,7 +953,7 @@ pub struct KeyPage {
 /// Giver to taker, once for each ask.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Grant {
-    #[prost(oneof = "grant::Outcome", tags = "1, 2, 3")]
+    #[prost(oneof = "grant::Outcome", tags = "1, 2, 3, 4")]
     pub outcome: ::core::option::Option<grant::Outcome>,
 }
 /// Nested message and enum types in `Grant`.
@@ -965,6 +968,9 @@ pub mod grant {
         Keys(::prost::alloc::vec::Vec<u8>),
         #[prost(message, tag = "3")]
         Denied(super::Retry),
+        /// the answerer's own, in milliseconds since 1970
+        #[prost(uint64, tag = "4")]
+        Clock(u64),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -15,7 +15,7 @@ use crate::{
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, Time},
     ledger::{RecordProof, Salt},
     profile::Trust,
-    proto::{self, CasePart, NodePart, answer::Outcome},
+    proto::{self, CasePart, Lane, NodePart, answer::Outcome},
     record::Slips,
     wire::{ANSWER_MAX, DELIVERY_MAX, ENVELOPE_MAX, strict},
 };
@@ -154,6 +154,14 @@ pub fn read_answer(
         Some(Outcome::Retry(_) | Outcome::Erased(_)) | None => unproved_answer(&answer, now)?,
     };
     Ok((event, checked))
+}
+
+/// The lane a delivery claims, checked in nothing: only to know what to read first.
+#[must_use]
+pub fn lane_named_by(delivery: &[u8]) -> Lane {
+    let delivery = proto::Delivery::decode(delivery).ok();
+    let slip = delivery.and_then(|delivery| proto::Slip::decode(&delivery.slip[..]).ok());
+    slip.map_or(Lane::Normal, |slip| slip.lane())
 }
 
 /// The event a delivery claims to be about, checked in nothing: only to tell an author which of its

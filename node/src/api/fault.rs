@@ -127,6 +127,15 @@ pub enum ApiFault {
         "api.not-covered: there is no proof yet; the record is newer than the last checkpoint; ask again in a moment"
     )]
     NotCovered,
+    /// No such Party.
+    #[error("api.unknown-party: nothing was done; the charter names no other Party so; see /v1/peers")]
+    UnknownParty,
+    /// The Party is in already.
+    #[error("api.not-cut-off: nothing was changed; this Party is not cut off; see /v1/peers")]
+    NotCutOff,
+    /// No frame is kept of this.
+    #[error("api.no-such-proof: there is nothing to give; no frame is kept of this Party and code; see /v1/peers")]
+    NoSuchProof,
     /// A verification is running.
     #[error("api.verifying: nothing was started; a verification of the ledger runs already; wait for it")]
     Verifying,
@@ -179,6 +188,9 @@ impl ApiFault {
             Self::OtherEpoch => "api.other-epoch",
             Self::NoProof => "api.no-proof",
             Self::NotCovered => "api.not-covered",
+            Self::UnknownParty => "api.unknown-party",
+            Self::NotCutOff => "api.not-cut-off",
+            Self::NoSuchProof => "api.no-such-proof",
             Self::Verifying => "api.verifying",
             Self::Busy => "api.busy",
             Self::TooManyWaiting => "api.too-many-waiting",

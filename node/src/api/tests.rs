@@ -1,6 +1,7 @@
 //! The contract, held against real nodes: what a client sees of a request that crosses, and of every
 //! kind of mistake.
 
+mod operations;
 mod town;
 
 use std::collections::BTreeSet;
@@ -68,6 +69,7 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/drafts/{request_id}/send",
         "/v1/events",
         "/v1/forms/{procedure}/{step}",
+        "/v1/health",
         "/v1/inbox",
         "/v1/ledger",
         "/v1/ledger/verify",
@@ -82,10 +84,16 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/manifests/{manifest}",
         "/v1/manifests/{manifest}/items/{item}/content",
         "/v1/manifests/{manifest}/verification",
+        "/v1/metrics",
         "/v1/openapi.json",
         "/v1/outbox",
         "/v1/peers",
+        "/v1/peers/{party}",
+        "/v1/peers/{party}/examine",
+        "/v1/peers/{party}/proofs/{code}",
+        "/v1/peers/{party}/readmit",
         "/v1/procedures",
+        "/v1/ready",
         "/v1/requests",
         "/v1/requests/{request_id}",
         "/v1/requests/{request_id}/deliveries",

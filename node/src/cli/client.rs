@@ -59,12 +59,32 @@ impl Client {
         self.ask(request(Method::DELETE, path, None, None)?).await
     }
 
+    /// Gets findings, which come under 503 as well when not all is in order.
+    pub(crate) async fn findings(&self, path: &str) -> Result<Value, CliFault> {
+        let (status, bytes) = self.answered(request(Method::GET, path, None, None)?).await?;
+        let found = if status == StatusCode::SERVICE_UNAVAILABLE { serde_json::from_slice(&bytes).ok() } else { None };
+        match found.filter(|value: &Value| value["steps"].is_array()) {
+            Some(found) => Ok(found),
+            None => answer(status, &bytes),
+        }
+    }
+
+    /// Gets bytes that are no JSON, all at once.
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Vec<u8>, CliFault> {
+        let (status, bytes) = self.answered(request(Method::GET, path, None, None)?).await?;
+        if status.is_success() { Ok(bytes) } else { Err(problem(status, answer(StatusCode::OK, &bytes)?)) }
+    }
+
     async fn ask(&self, request: Question) -> Result<Value, CliFault> {
+        let (status, bytes) = self.answered(request).await?;
+        answer(status, &bytes)
+    }
+
+    async fn answered(&self, request: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|cause| CliFault::NoNode { socket: self.socket.clone(), cause })?;
         let answered = tokio::time::timeout(ANSWER_WAIT, exchange(stream, request)).await;
-        let (status, bytes) = answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))??;
-        answer(status, &bytes)
+        answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))?
     }
 }
 

@@ -8,6 +8,7 @@
 mod bench;
 mod client;
 mod demo;
+mod doctor;
 mod evidence;
 mod explain;
 mod fault;
@@ -18,6 +19,7 @@ mod init;
 mod ledger;
 mod nodes;
 mod out;
+mod peer;
 mod request;
 mod run;
 mod show;
@@ -78,6 +80,21 @@ enum Command {
     Status,
     /// The other Parties' nodes and whether they are reached.
     Peers,
+    /// One peer: how it behaves, and letting it in again.
+    #[command(subcommand)]
+    Peer(peer::Command),
+    /// Is this node fit, and the whole path to each peer; what to do where it is not.
+    Doctor {
+        /// Only the path to this Party.
+        party: Option<String>,
+    },
+    /// Figures for a monitoring system, as OpenMetrics text.
+    Metrics,
+    /// Gather what helps to find a fault into one file: settings, findings, figures; no secret, no case.
+    Support {
+        /// The file to write; it must not exist.
+        file: PathBuf,
+    },
     /// Requests: draft, send, answer, follow.
     #[command(subcommand)]
     Request(request::Command),
@@ -155,6 +172,10 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Bench(command) => wait_for(bench::bench(command, context)),
         Command::Status => wait_for(status::status(context)),
         Command::Peers => wait_for(status::peers(context)),
+        Command::Peer(command) => wait_for(peer::peer(command, context)),
+        Command::Doctor { party } => wait_for(doctor::doctor(party.as_deref(), context)),
+        Command::Metrics => wait_for(doctor::metrics(context)),
+        Command::Support { file } => wait_for(doctor::support(&file, context)),
         Command::Request(command) => wait_for(request::request(command, context)),
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),

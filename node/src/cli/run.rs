@@ -57,6 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let settings = context.settings(&args.flags())?;
     telemetry::start(settings.log_format, settings.log_level, std::env::var("COMITY_LOG").ok().as_deref())?;
     telemetry::install_panic_hook();
+    keep_memory_private();
     let passphrase = Passphrase::obtain(args.passphrase_file.as_deref(), Purpose::Open)?;
     let keys = Keyring::open(&settings.data.join("keys"), &passphrase)?;
     drop(passphrase);
@@ -66,6 +67,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     // A worker that waits for a slow disk may hold no one up: what it writes is replayed at the next start.
     runtime.shutdown_timeout(WORKERS_WAIT);
     ended
+}
+
+/// From here on keys may be in memory: no core file is written of this process, and no other of this user may look
+/// into it or attach to it.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let closed = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(fault) = closed {
+        tracing::warn!(target: "runtime", code = "cli.core-dumps", %fault, "a core file of this process is possible");
+    }
 }
 
 /// The node and its API, until it is asked to stop or cannot go on.

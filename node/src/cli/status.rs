@@ -57,19 +57,24 @@ fn overview(status: &Value) -> String {
     format!("{}\n\n{}", pairs(&rows), peer_table(status))
 }
 
-fn peer_table(peers: &Value) -> String {
+pub(super) fn peer_table(peers: &Value) -> String {
     let row = |peer: &Value| {
         let up = peer["up"] == true;
-        let why = if up { "" } else { text(peer, "/why") };
+        let why = match text(peer, "/cut_off_until") {
+            "" if up => String::new(),
+            "" => text(peer, "/why").to_owned(),
+            until => format!("net.cut-off until {}", local(until)),
+        };
         [
             text(peer, "/party").to_owned(),
             if up { "up" } else { "down" }.to_owned(),
             local(text(peer, "/since")),
             if peer["hybrid"] == true { "yes" } else { "-" }.to_owned(),
             or_dash(text(peer, "/address")).to_owned(),
-            why.to_owned(),
+            number(peer, "/misconduct").to_string(),
+            why,
         ]
     };
     let rows: Vec<_> = list(peers, "/peers").iter().map(row).collect();
-    table(["PEER", "LINK", "SINCE", "HYBRID", "ADDRESS", "WHY"], &rows)
+    table(["PEER", "LINK", "SINCE", "HYBRID", "ADDRESS", "WRONGS", "WHY"], &rows)
 }

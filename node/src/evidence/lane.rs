@@ -126,7 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
     ) -> Result<(), EvidenceFault> {
         match self.granted()? {
             Outcome::Size(size) if size == wanted.size => {}
-            Outcome::Size(_) | Outcome::Keys(_) => return Err(EvidenceFault::WrongSize { item: wanted.name() }),
+            Outcome::Size(_) | Outcome::Keys(_) | Outcome::Clock(_) => {
+                return Err(EvidenceFault::WrongSize { item: wanted.name() });
+            }
             Outcome::Denied(denied) => return Err(EvidenceFault::Denied(denied.code)),
         }
         receiver.begin(&wanted.item)?;
@@ -165,7 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
         self.pipe.flush().map_err(broken)?;
         let sealed = match self.granted()? {
             Outcome::Keys(sealed) => sealed,
-            Outcome::Size(_) => return Err(EvidenceFault::BadKeys("the giver answers something else".into())),
+            Outcome::Size(_) | Outcome::Clock(_) => {
+                return Err(EvidenceFault::BadKeys("the giver answers something else".into()));
+            }
             Outcome::Denied(denied) => return Err(EvidenceFault::Denied(denied.code)),
         };
         let keys = &self.room.keys;

@@ -8,6 +8,7 @@
 //! stream, `fetch` and `lane` the taker's; `bao` the verified groups between them. Start with [`Evidence`].
 
 mod bao;
+mod clock;
 mod fault;
 mod fetch;
 mod lane;
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     handle::{HandOver, Handle},
     keys::Keyring,
-    net::{Evidence as EvidenceOpener, EvidenceStream, NetEvent},
+    net::{Evidence as EvidenceOpener, EvidenceStream},
     store::{DeskChange, Pending},
     time,
 };
@@ -49,6 +50,7 @@ use pipe::Pipe;
 use progress::Progress;
 use vault::{PlainReader, Vault};
 
+pub use clock::{ClockFault, PeerClock};
 pub use fault::EvidenceFault;
 pub use lots::{FileFacts, LotId, LotLook, SealedLot};
 pub use progress::{Look, Stage};
@@ -72,7 +74,6 @@ struct Room {
     vault: Vault,
     keys: Arc<Keyring>,
     streams: EvidenceOpener,
-    reports: mpsc::Sender<NetEvent>,
     runtime: Runtime,
     lots: Lots,
     jobs: Mutex<BTreeMap<EventId, Job>>,
@@ -108,19 +109,12 @@ pub struct Held {
 
 impl Evidence {
     /// Puts the room to work; call within the runtime that is to drive it.
-    pub fn start(
-        handle: Handle,
-        vault: Vault,
-        keys: Arc<Keyring>,
-        streams: EvidenceOpener,
-        reports: mpsc::Sender<NetEvent>,
-    ) -> Self {
+    pub fn start(handle: Handle, vault: Vault, keys: Arc<Keyring>, streams: EvidenceOpener) -> Self {
         let room = Room {
             handle,
             vault,
             keys,
             streams,
-            reports,
             runtime: Runtime::current(),
             lots: Lots::default(),
             jobs: Mutex::default(),
@@ -151,6 +145,15 @@ impl Evidence {
         for (_, job) in jobs {
             drop(job.task.await); // one that panicked has said so in the log
         }
+    }
+
+    /// Asks a peer for its time, over the line that evidence takes (SPEC `[T-5]`).
+    ///
+    /// # Errors
+    /// When there is no link, or the peer does not answer as agreed within [`clock::PATIENCE`].
+    pub async fn clock(&self, peer: &PartyCode) -> Result<PeerClock, ClockFault> {
+        let stream = self.0.streams.open(peer).await?;
+        clock::ask(stream).await
     }
 
     /// Serves a taker's stream until it ends.
@@ -462,10 +465,7 @@ impl Room {
 
     /// Counted with the peer's other misconduct, and shown.
     fn misconduct(&self, party: &PartyCode, code: &'static str) {
-        let event = NetEvent::Misconduct { party: party.clone(), code };
-        if self.reports.try_send(event).is_err() {
-            tracing::warn!(target: "evidence", peer = %party, code, "misconduct");
-        }
+        self.handle.view().conduct.wrong(party, code, None, time::now());
     }
 
     fn damaged(&self, item: ItemId) {

@@ -98,13 +98,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn answer_one(&mut self) -> Result<bool, Ended> {
         let Some(frame) = self.pipe.read_frame(ASK_MAX)? else { return Ok(false) };
         let ask: proto::Ask = strict(&frame, ASK_MAX).map_err(|_| Ended::Misconduct)?;
+        let what = ask.what.ok_or(Ended::Misconduct)?;
+        if let (What::Clock(_), []) = (&what, &ask.delivery[..]) {
+            self.grant(Outcome::Clock(time::now().0))?;
+            self.pipe.flush()?;
+            return Ok(true);
+        }
         let delivery = EventId::from_slice(&ask.delivery).map_err(|_| Ended::Misconduct)?;
-        match ask.what.ok_or(Ended::Misconduct)? {
+        match what {
             What::Groups(wanted) => {
                 let item = ItemId::from_slice(&wanted.item_id).map_err(|_| Ended::Misconduct)?;
                 self.answer_groups(&delivery, &item, wanted.first)?;
             }
             What::Keys(page) => self.answer_keys(&delivery, page)?,
+            What::Clock(_) => return Err(Ended::Misconduct),
         }
         self.pipe.flush()?;
         Ok(true)

@@ -114,6 +114,12 @@ pub enum LinkEnd {
     /// The Party or its key left the roster.
     #[error("net.removed: the link was closed; no profile in force names this peer; ask the Party if that is meant")]
     Removed,
+    /// The Party is cut off for its misconduct.
+    #[error("net.cut-off: the link was closed; this Party is cut off for its misconduct; see comity peer show")]
+    CutOff,
+    /// More streams of one kind at once than a peer can need.
+    #[error("net.too-many-streams: a stream was reset; the peer opened more at once than agreed; tell its operator")]
+    TooManyStreams,
     /// The node is stopping.
     #[error("net.stopping: the link was closed; this node is stopping; it returns with the next start")]
     Stopping,
@@ -164,6 +170,8 @@ impl LinkEnd {
             Self::Silent => "net.silent",
             Self::Replaced => "net.replaced",
             Self::Removed => "net.removed",
+            Self::CutOff => "net.cut-off",
+            Self::TooManyStreams => "net.too-many-streams",
             Self::Stopping => "net.stopping",
             Self::BadLength => "net.bad-length",
             Self::OutOfStep => "net.out-of-step",
@@ -183,12 +191,13 @@ impl LinkEnd {
     #[must_use]
     pub fn is_misconduct(self) -> bool {
         match self {
-            Self::BadLength | Self::OutOfStep | Self::Unasked => true,
+            Self::BadLength | Self::OutOfStep | Self::Unasked | Self::TooManyStreams => true,
             Self::Closed
             | Self::Stalled
             | Self::Silent
             | Self::Replaced
             | Self::Removed
+            | Self::CutOff
             | Self::Stopping
             | Self::NoDeliver
             | Self::Refused
@@ -214,6 +223,8 @@ mod tests {
             LinkEnd::Silent,
             LinkEnd::Replaced,
             LinkEnd::Removed,
+            LinkEnd::CutOff,
+            LinkEnd::TooManyStreams,
             LinkEnd::Stopping,
             LinkEnd::BadLength,
             LinkEnd::OutOfStep,

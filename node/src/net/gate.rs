@@ -10,7 +10,7 @@
 //! sender for every connection that ever was.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     future::{Ready, ready},
     iter, slice,
@@ -76,6 +76,8 @@ pub(super) enum What {
     Accepted(Stream),
     /// An evidence stream the peer opened, and what cuts it with its connection.
     Evidence(Stream, CancellationToken),
+    /// The peer opened more streams at once than agreed; they were reset.
+    Excess,
 }
 
 /// Why the gate did not let a connection through.
@@ -88,6 +90,11 @@ pub(super) struct Unadmitted;
 #[error("this Party has as many connections as it may have")]
 pub(super) struct Enough;
 
+/// Why a connection of a Party that is cut off was not let through.
+#[derive(Debug, thiserror::Error)]
+#[error("this Party is cut off")]
+pub(super) struct Barred;
+
 /// Connections of one Party, all its PeerIds together and the ones being closed included: more than a flapping
 /// line leaves behind, few enough that a hostile one gains nothing. A Party names as many PeerIds as it likes, and
 /// the end of a connection may wait for a peer that no longer reads.
@@ -98,6 +105,8 @@ pub(super) struct Gate {
     /// What a connection may be used for.
     offer: &'static [Protocol],
     roster: Roster,
+    /// Parties nobody of which is let through, whatever the roster says.
+    cut_off: BTreeSet<PartyCode>,
     /// Connections the other side opened whose handshake is under way.
     crowd: Crowd,
     /// Whose each connection is, until the library says that it is closed.
@@ -115,13 +124,23 @@ impl Gate {
     /// A gate nobody passes until it has a roster.
     pub(super) fn new(offer: &'static [Protocol]) -> Self {
         let (roster, crowd) = (Roster::default(), Crowd::default());
-        let (held, expected) = (BTreeMap::new(), BTreeMap::new());
-        Self { offer, roster, crowd, held, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+        let (held, expected, cut_off) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { offer, roster, cut_off, crowd, held, expected, asked: VecDeque::new(), passed: VecDeque::new() }
     }
 
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
     pub(super) fn set_roster(&mut self, roster: Roster) {
         self.roster = roster;
+    }
+
+    /// From now on lets nobody of these Parties through. Closing their connections is for the loop.
+    pub(super) fn set_cut_off(&mut self, parties: BTreeSet<PartyCode>) {
+        self.cut_off = parties;
+    }
+
+    /// Whether a Party is cut off.
+    pub(super) fn bars(&self, party: &PartyCode) -> bool {
+        self.cut_off.contains(party)
     }
 
     /// The roster in force.
@@ -143,6 +162,9 @@ impl Gate {
         let expected = self.expected.remove(&connection);
         let party = self.roster.party(peer).filter(|party| expected.is_none_or(|expected| expected == **party));
         let party = party.ok_or_else(|| ConnectionDenied::new(Unadmitted))?;
+        if self.bars(party) {
+            return Err(ConnectionDenied::new(Barred));
+        }
         if self.held.values().filter(|other| *other == party).count() >= PER_PARTY_MAX {
             return Err(ConnectionDenied::new(Enough));
         }
@@ -295,24 +317,30 @@ pub(super) struct Door {
     offer: &'static [Protocol],
     asked: VecDeque<Ask>,
     passed: VecDeque<What>,
+    /// Whether excess is on its way to the loop: it is told once, until the loop has taken it.
+    excess: bool,
     /// Cuts the evidence streams of this connection when it ends, however it ends.
     cut: CancellationToken,
 }
 
 impl Door {
     fn new(offer: &'static [Protocol]) -> Self {
-        Self { offer, asked: VecDeque::new(), passed: VecDeque::new(), cut: CancellationToken::new() }
+        Self { offer, asked: VecDeque::new(), passed: VecDeque::new(), excess: false, cut: CancellationToken::new() }
     }
 
     /// Beyond the limit an inbound stream is dropped, which resets it: the peer is not playing fair.
     /// Evidence has places of its own, so that it never crowds out a deliver stream.
     fn accept(&mut self, protocol: Protocol, stream: Stream) {
         let evidence = self.passed.iter().filter(|what| matches!(what, What::Evidence(..))).count();
-        let others = self.passed.len() - evidence;
+        let deliver = self.passed.iter().filter(|what| matches!(what, What::Accepted(_))).count();
         match protocol {
-            Protocol::Deliver if others < WAITING_MAX => self.passed.push_back(What::Accepted(stream)),
+            Protocol::Deliver if deliver < WAITING_MAX => self.passed.push_back(What::Accepted(stream)),
             Protocol::Evidence if evidence < EVIDENCE_MAX => {
                 self.passed.push_back(What::Evidence(stream, self.cut.clone()));
+            }
+            Protocol::Deliver | Protocol::Evidence if !self.excess => {
+                self.passed.push_back(What::Excess);
+                self.excess = true;
             }
             Protocol::Deliver | Protocol::Evidence => {}
         }
@@ -347,6 +375,7 @@ impl ConnectionHandler for Door {
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Offer, Ask, What>> {
         if let Some(what) = self.passed.pop_front() {
+            self.excess &= !matches!(what, What::Excess);
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(what));
         }
         if let Some(ask) = self.asked.pop_front() {

@@ -20,11 +20,12 @@ use libp2p::swarm::ConnectionId;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader, BufWriter},
     sync::{mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     LinkEnd, NetEvent, SendFault,
+    budget::Deliveries,
     frame::{Head, buffered, flush, read_body, read_head, write_frame},
     window::{Place, WINDOW, Window},
 };
@@ -226,7 +227,7 @@ pub(super) async fn recipient<S: AsyncRead + AsyncWrite>(
     stream: S,
     facts: Facts,
     number: u64,
-    window: Window,
+    (window, budget): (Window, Deliveries),
     events: mpsc::Sender<NetEvent>,
     stop: oneshot::Receiver<LinkEnd>,
 ) -> Ended {
@@ -236,7 +237,7 @@ pub(super) async fn recipient<S: AsyncRead + AsyncWrite>(
         biased;
         why = stopped(stop) => why,
         end = write_answers(to, answered) => reason(end),
-        end = read_deliveries(from, &facts.party, &window, &events, &answers) => reason(end),
+        end = read_deliveries(from, &facts.party, (&window, &budget), &events, &answers) => reason(end),
     };
     Ended { party: facts.party, connection: facts.connection, side: Side::Recipient(number), why }
 }
@@ -244,7 +245,7 @@ pub(super) async fn recipient<S: AsyncRead + AsyncWrite>(
 async fn read_deliveries<R: AsyncRead + Unpin>(
     mut from: BufReader<R>,
     party: &PartyCode,
-    window: &Window,
+    (window, budget): (&Window, &Deliveries),
     events: &mpsc::Sender<NetEvent>,
     answers: &mpsc::Sender<Answer>,
 ) -> Result<Infallible, LinkEnd> {
@@ -255,6 +256,10 @@ async fn read_deliveries<R: AsyncRead + Unpin>(
             return Err(LinkEnd::OutOfStep);
         }
         let place = window.place(len).await;
+        let wait = budget.wait_for(len, Instant::now());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
         let frame = read_body(&mut from, head).await?;
         let reply = Reply(Some(Owed { number, place, answers: answers.clone() }));
         let delivery = NetEvent::Delivery { party: party.clone(), frame, reply };
@@ -305,6 +310,12 @@ impl Owed {
 }
 
 impl Reply {
+    /// The way back to nobody.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// Sends the answer. Never waits.
     ///
     /// # Errors

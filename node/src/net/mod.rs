@@ -10,6 +10,7 @@
 //! `evidence` (streams that are handed out), `gate` (admission), `tls` (the handshake), `muxer`
 //! (many streams over one connection), `frame` (the bytes on the wire).
 
+mod budget;
 mod crowd;
 mod evidence;
 mod fault;
@@ -19,16 +20,20 @@ mod ground;
 mod link;
 mod muxer;
 mod peer;
+mod reach;
 mod roster;
 mod run;
 mod tls;
 mod window;
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use comity_core::{crypto::Seed, ids::PartyCode};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -37,6 +42,7 @@ pub use self::{
     evidence::{EVIDENCE_MAX, Evidence, EvidenceStream},
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
+    reach::{Reach, reach},
     roster::{Roster, peer_id_of},
     window::{WINDOW, WINDOW_BYTES},
 };
@@ -56,6 +62,8 @@ pub struct NetSettings {
     pub require_hybrid: bool,
     /// Name and version shown to admitted peers.
     pub agent: String,
+    /// Parties that are neither dialled nor let in, and whose links are closed, as it changes.
+    pub cut_off: watch::Receiver<BTreeSet<PartyCode>>,
 }
 
 /// What the network tells its caller. Take them promptly: the links wait for it.
@@ -108,12 +116,14 @@ pub enum NetEvent {
         /// The stream; dropped, it is reset.
         stream: EvidenceStream,
     },
-    /// A Party broke the protocol of the link, which is closed.
+    /// A Party broke the protocol of the link, or opened more streams than agreed.
     Misconduct {
         /// Who.
         party: PartyCode,
         /// A `net.*` code, see [`LinkEnd`].
         code: &'static str,
+        /// How often since it was last told.
+        count: u32,
     },
     /// Somebody with a key the roster does not name was turned away.
     Stranger {
@@ -172,6 +182,7 @@ async fn begin(
 ) -> Result<Net, NetFault> {
     let identity = roster::identity(transport);
     let handshakes = Handshakes::default();
+    let cut_off = settings.cut_off;
     let swarm = ground::lay(&identity, tls, &PROTOCOLS, settings.agent, pulse, handshakes.clone());
     let shared = Arc::new(Shared::default());
     let mut run = Run::new(swarm, handshakes, events, Arc::clone(&shared), pulse.silence);
@@ -179,7 +190,7 @@ async fn begin(
     run.listen(&settings.listen).await?;
     let (orders, orders_in) = mpsc::channel(ORDERS_MAX);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run.run(orders_in, stop.clone()));
+    let task = tokio::spawn(run.run(orders_in, cut_off, stop.clone()));
     let peer = identity.public().to_peer_id().to_string();
     Ok(Net { peer, shared, orders, stop: stop.drop_guard(), task })
 }

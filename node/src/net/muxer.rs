@@ -10,10 +10,12 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use tokio::time::{Sleep, sleep};
 use yamux::{Config, Connection, ConnectionError, Mode};
 
 use super::evidence::EVIDENCE_MAX;
@@ -25,6 +27,8 @@ pub(super) struct Muxer<C> {
     waiting: VecDeque<Substream>,
     /// Who waits for the next of them.
     waker: Option<Waker>,
+    /// When a farewell the peer does not read is given up; set by the first try to close.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
@@ -32,7 +36,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     pub(super) fn new(connection: C, dialing: bool) -> Self {
         let mode = if dialing { Mode::Client } else { Mode::Server };
         let yamux = Connection::new(connection, config(), mode);
-        Self { yamux, waiting: VecDeque::new(), waker: None }
+        Self { yamux, waiting: VecDeque::new(), waker: None, patience: None }
     }
 }
 
@@ -64,7 +68,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.yamux.poll_close(cx).map_err(fault)
+        if let Poll::Ready(closed) = self.yamux.poll_close(cx) {
+            return Poll::Ready(closed.map_err(fault));
+        }
+        // The swarm waits for this without end, and a peer that does not read would hold the connection.
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(CLOSE)));
+        patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
@@ -147,6 +156,8 @@ const WINDOWS_MAX: usize = STREAMS_MAX * (256 << 10) + (16 << 20);
 /// Inbound streams waiting for negotiation: a peer that comes opens all its evidence streams at once,
 /// and deliver, ping and identify.
 const WAITING_MAX: usize = EVIDENCE_MAX + 8;
+/// How long a connection may take to say farewell; then it is dropped as it is.
+const CLOSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -188,6 +199,21 @@ mod tests {
             poll_fn(|cx| far.poll_inbound_unpin(cx)).await.expect("the others wait");
         }
         near.abort();
+    }
+
+    /// A peer that reads nothing more does not keep a connection that is being closed.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_is_not_waited_for() {
+        let (near, _far) = duplex(64);
+        let mut near = Muxer::new(near.compat(), true);
+        let mut stream = poll_fn(|cx| near.poll_outbound_unpin(cx)).await.expect("opened");
+        let _ = tokio::select! {
+            written = stream.write_all(&[0; 1024]) => written,
+            driven = poll_fn(|cx| near.poll_unpin(cx)) => driven.map(|_| ()),
+            () = sleep(CLOSE) => Ok(()), // the line takes no more
+        };
+        let closed = tokio::time::timeout(2 * CLOSE, poll_fn(|cx| near.poll_close_unpin(cx))).await;
+        assert_eq!(closed.expect("in time").expect_err("given up").kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -15,18 +15,29 @@ use tokio::{
     time::Instant,
 };
 
-use super::{LinkEnd, evidence::EVIDENCE_MAX, window::Window};
+use super::{
+    LinkEnd,
+    budget::{Budget, Deliveries, STREAMS_BURST, STREAMS_PER_SECOND},
+    evidence::EVIDENCE_MAX,
+    window::Window,
+};
 
 /// A Party's state.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) addresses: Vec<Multiaddr>,
+    /// Cut off: nobody of it is let in, and it is not dialled.
+    pub(super) barred: bool,
     pub(super) dialing: Option<(ConnectionId, Multiaddr)>,
     pub(super) author: Author,
     /// The streams of its nodes to us, the newest of each; a Party may run more than one.
     pub(super) recipients: BTreeMap<PeerId, Recipient>,
     /// Deliveries of this Party we have not answered, over all its streams, old and new.
     pub(super) inbound: Window,
+    /// What of them it may send in a second, likewise.
+    pub(super) deliveries: Deliveries,
+    /// Deliver streams it may open.
+    pub(super) streams: Budget,
     /// Places for evidence streams we open, and for those the Party opens, over all connections.
     pub(super) evidence_out: Arc<Semaphore>,
     pub(super) evidence_in: Arc<Semaphore>,
@@ -74,13 +85,16 @@ pub(super) struct Recipient {
 }
 
 impl Peer {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, barred: bool) -> Self {
         Self {
             addresses: Vec::new(),
+            barred,
             dialing: None,
             author: Author::Idle,
             recipients: BTreeMap::new(),
             inbound: Window::new(),
+            deliveries: Deliveries::new(now),
+            streams: Budget::new(STREAMS_PER_SECOND, STREAMS_BURST, now),
             evidence_out: Arc::new(Semaphore::new(EVIDENCE_MAX)),
             evidence_in: Arc::new(Semaphore::new(EVIDENCE_MAX)),
             links: Vec::new(),
@@ -192,7 +206,7 @@ impl Peer {
 
     /// When to dial, if at all.
     pub(super) fn due(&self) -> Option<Instant> {
-        let idle = self.links.is_empty() && self.dialing.is_none();
+        let idle = self.links.is_empty() && self.dialing.is_none() && !self.barred;
         (idle && !self.addresses.is_empty()).then_some(self.due)
     }
 
@@ -255,7 +269,7 @@ mod tests {
     #[test]
     fn contact_resets_the_pause_and_addresses_take_turns() {
         let now = Instant::now();
-        let mut peer = Peer::new(now);
+        let mut peer = Peer::new(now, false);
         assert_eq!(peer.due(), None, "nothing to dial");
         peer.addresses = ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"].map(|a| a.parse().expect("address")).into();
         assert_eq!(peer.due(), Some(now));
@@ -265,6 +279,9 @@ mod tests {
         assert_ne!(peer.next_address().cloned(), first);
         peer.contact(now);
         assert_eq!((peer.due(), peer.attempt()), (Some(now), 0));
+        peer.barred = true;
+        assert_eq!(peer.due(), None, "nobody dials whom it would not let in");
+        peer.barred = false;
         peer.wronged();
         peer.pause(now, 0);
         assert_eq!(peer.due(), Some(now + Duration::from_secs(4)));
@@ -274,7 +291,7 @@ mod tests {
     fn twins_keep_the_first_and_only_one_side_closes() {
         let (now, id) = (Instant::now(), PeerId::random());
         for decides in [true, false] {
-            let mut peer = Peer::new(now);
+            let mut peer = Peer::new(now, false);
             assert_eq!(peer.welcome(link(1, id, now), decides), None);
             let close = peer.welcome(link(2, id, now), decides);
             assert_eq!(close, decides.then(|| ConnectionId::new_unchecked(2)));
@@ -290,13 +307,13 @@ mod tests {
     fn a_returning_peer_wins_over_its_old_connection() {
         let (now, id) = (Instant::now(), PeerId::random());
         for decides in [true, false] {
-            let mut peer = Peer::new(now);
+            let mut peer = Peer::new(now, false);
             peer.welcome(link(1, id, now), decides);
             let close = peer.welcome(link(3, id, now), decides);
             assert_eq!(close, Some(ConnectionId::new_unchecked(1)), "dialled twice by them: the first is dead");
             assert_eq!(used(&peer), Some(3));
 
-            let mut peer = Peer::new(now);
+            let mut peer = Peer::new(now, false);
             peer.welcome(link(1, id, now), decides);
             let close = peer.welcome(link(2, id, now + TWINS), decides);
             assert_eq!(close, decides.then(|| ConnectionId::new_unchecked(1)));
@@ -307,7 +324,7 @@ mod tests {
     #[test]
     fn a_party_with_many_nodes_keeps_few_connections() {
         let now = Instant::now();
-        let mut peer = Peer::new(now);
+        let mut peer = Peer::new(now, false);
         let closes: Vec<_> = (1..6).map(|n| peer.welcome(link(n, PeerId::random(), now), false)).collect();
         assert_eq!(closes[..LINKS_MAX], [None; LINKS_MAX]);
         assert_eq!(closes[LINKS_MAX], Some(ConnectionId::new_unchecked(1)), "the oldest not in use");
@@ -316,7 +333,7 @@ mod tests {
     #[test]
     fn a_spare_node_of_the_same_party_is_not_closed() {
         let now = Instant::now();
-        let mut peer = Peer::new(now);
+        let mut peer = Peer::new(now, false);
         peer.welcome(link(1, PeerId::random(), now), true);
         assert_eq!(peer.welcome(link(2, PeerId::random(), now + TWINS), true), None);
         assert_eq!(used(&peer), Some(2));

@@ -22,7 +22,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
@@ -125,8 +125,15 @@ impl Run {
     }
 
     /// Runs until stopped, or until nobody takes events any more.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut cut_off: watch::Receiver<BTreeSet<PartyCode>>,
+        stop: CancellationToken,
+    ) {
         let events = self.events.clone();
+        let parties = cut_off.borrow_and_update().clone();
+        self.set_cut_off(parties);
         loop {
             let due = self.due();
             tokio::select! {
@@ -135,6 +142,11 @@ impl Run {
                 () = events.closed() => break,
                 Some(ended) = self.tasks.join_next() => self.on_ended(ended),
                 Some(order) = orders.recv() => self.on_order(order),
+                // Whoever decides this may go before us; then what was decided last holds.
+                Ok(()) = cut_off.changed() => {
+                    let parties = cut_off.borrow_and_update().clone();
+                    self.set_cut_off(parties);
+                }
                 slot = events.reserve(), if !self.telling.is_empty() => match slot {
                     Ok(slot) => self.on_room(slot),
                     Err(_) => break,
@@ -176,11 +188,29 @@ impl Run {
             }
         }
         for (party, new) in addresses {
-            let mut peer = Peer::new(now);
+            let barred = self.swarm.behaviour().gate.bars(&party);
+            let mut peer = Peer::new(now, barred);
             peer.addresses = new;
             self.peers.insert(party, peer);
         }
         self.purge();
+    }
+
+    /// Closes what links these Parties have, and dials again those that are let in.
+    fn set_cut_off(&mut self, parties: BTreeSet<PartyCode>) {
+        let now = Instant::now();
+        for (party, peer) in &mut self.peers {
+            let was = std::mem::replace(&mut peer.barred, parties.contains(party));
+            if was && !peer.barred {
+                peer.contact(now);
+            }
+        }
+        let barred = self.peers.values().filter(|peer| peer.barred).flat_map(Peer::links);
+        let ids: Vec<ConnectionId> = barred.map(|link| link.id).collect();
+        self.swarm.behaviour_mut().gate.set_cut_off(parties);
+        for id in ids {
+            self.give_up(id, LinkEnd::CutOff);
+        }
     }
 
     fn close_unnamed(&mut self) {
@@ -252,7 +282,8 @@ impl Run {
             self.swarm.close_connection(id);
             return;
         };
-        let peer = self.peers.entry(party.clone()).or_insert_with(|| Peer::new(now));
+        let barred = self.swarm.behaviour().gate.bars(&party);
+        let peer = self.peers.entry(party.clone()).or_insert_with(|| Peer::new(now, barred));
         if peer.dialing.as_ref().is_some_and(|(dial, _)| *dial == id) {
             peer.dialing = None;
         }
@@ -282,7 +313,9 @@ impl Run {
         }
         stop_author(peer, id, why);
         match gone {
-            Some(link) if link.on_trial && peer.used().is_none() && why != LinkEnd::Removed => {
+            Some(link)
+                if link.on_trial && peer.used().is_none() && !matches!(why, LinkEnd::Removed | LinkEnd::CutOff) =>
+            {
                 let why = if why == LinkEnd::Closed { LinkEnd::Refused } else { why };
                 self.dial_failed(&party, &link.address, why);
             }
@@ -314,6 +347,7 @@ impl Run {
         match what {
             What::Accepted(stream) => self.on_accepted(party, connection, stream),
             What::Evidence(stream, cut) => self.on_evidence(party, stream, cut),
+            What::Excess => self.misconduct(&party, LinkEnd::TooManyStreams),
             What::Opened(stream) => {
                 // A stream that comes after we changed our mind is dropped.
                 if self.peers.get(&party).is_some_and(opening) {
@@ -341,14 +375,17 @@ impl Run {
         let number = self.recipients;
         self.recipients += 1;
         let Some((peer, facts)) = self.facts(&party, connection) else { return };
+        if !peer.streams.take(Instant::now()) {
+            return self.misconduct(&party, LinkEnd::TooManyStreams); // dropped, the stream is reset
+        }
         let (stop, stopped) = oneshot::channel();
         let Some(from) = peer.link(connection).map(|link| link.peer) else { return };
         let old = peer.recipients.insert(from, Recipient { connection, number, stop });
         // A task that has just ended needs no telling.
         let _ = old.map(|old| old.stop.send(LinkEnd::Replaced));
-        let window = peer.inbound.clone();
+        let (window, budget) = (peer.inbound.clone(), peer.deliveries.clone());
         let events = self.events.clone();
-        self.tasks.spawn(link::recipient(stream.compat(), facts, number, window, events, stopped));
+        self.tasks.spawn(link::recipient(stream.compat(), facts, number, (window, budget), events, stopped));
     }
 
     fn facts(&mut self, party: &PartyCode, connection: ConnectionId) -> Option<(&mut Peer, Facts)> {
@@ -388,12 +425,24 @@ impl Run {
 
     fn on_fault(&mut self, party: &PartyCode, connection: ConnectionId, why: LinkEnd) {
         if why.is_misconduct() {
-            self.tell(NetEvent::Misconduct { party: party.clone(), code: why.code() });
+            self.misconduct(party, why);
             if let Some(peer) = self.peers.get_mut(party) {
                 peer.wronged();
             }
         }
         self.give_up(connection, why);
+    }
+
+    /// Told without fail: what waits already is only counted up, so that a flood takes one place for each code.
+    fn misconduct(&mut self, of: &PartyCode, why: LinkEnd) {
+        let same = self.telling.iter_mut().find_map(|event| match event {
+            NetEvent::Misconduct { party, code, count } if party == of && *code == why.code() => Some(count),
+            _ => None,
+        });
+        match same {
+            Some(count) => *count = count.saturating_add(1),
+            None => self.telling.push_back(NetEvent::Misconduct { party: of.clone(), code: why.code(), count: 1 }),
+        }
     }
 
     fn tell(&mut self, event: NetEvent) {

@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 mod evidence;
+mod hostile;
 
 use super::{
     crowd::FROM_ONE_MAX,
@@ -51,7 +52,8 @@ fn roster(entries: &[((&str, u8), &[String])]) -> Roster {
 }
 
 fn settings(listen: &str, require_hybrid: bool) -> NetSettings {
-    NetSettings { listen: vec![listen.to_owned()], require_hybrid, agent: "comity/test".to_owned() }
+    let (_, cut_off) = watch::channel(BTreeSet::new());
+    NetSettings { listen: vec![listen.to_owned()], require_hybrid, agent: "comity/test".to_owned(), cut_off }
 }
 
 const ANY_PORT: &str = "/ip4/127.0.0.1/tcp/0";
@@ -117,8 +119,8 @@ impl Node {
     /// when all own answers and `expected` deliveries are there. Sends again after a `Down`.
     async fn exchange(&mut self, with: (&str, u8), frames: u32, expected: u32) {
         let mut owed: Vec<u32> = (0..frames).rev().collect();
-        let mut sent = std::collections::BTreeSet::new();
-        let mut got = std::collections::BTreeSet::new();
+        let mut sent = BTreeSet::new();
+        let mut got = BTreeSet::new();
         while !(owed.is_empty() && sent.is_empty() && got.len() == expected as usize) {
             while let Some(n) = owed.pop() {
                 match self.net.send(&code(with), n.to_be_bytes().to_vec()) {
@@ -413,7 +415,7 @@ async fn an_oversize_frame_closes_the_link_and_nothing_else() {
     });
     let wrong = arvia
         .wait("misconduct", |event| match event {
-            NetEvent::Misconduct { party, code: wrong } if party == code(BELMAR) => Some(wrong),
+            NetEvent::Misconduct { party, code: wrong, .. } if party == code(BELMAR) => Some(wrong),
             NetEvent::Delivery { .. } => panic!("a forbidden frame got through"),
             _ => None,
         })

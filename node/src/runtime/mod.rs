@@ -7,6 +7,8 @@
 //! next one (group commit). Nothing is awaited inside the loop that would produce it.
 
 mod alarms;
+mod arrivals;
+mod conduct;
 mod trust;
 mod turn;
 mod work;
@@ -35,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::Settings,
+    conduct::Conduct,
+    config::{Address, Settings},
     evidence::{
         Evidence,
         vault::{Vault, VaultFault},
@@ -47,6 +50,7 @@ use crate::{
     time,
 };
 
+use arrivals::Arrivals;
 pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault, load as load_trust};
 
 /// Events of the network waiting for the loop: a few windows of a few peers.
@@ -152,14 +156,28 @@ enum Back {
     Signed(JobId, Option<Vec<Signature>>),
     Committed(Vec<Batched>, Result<Vec<Appended>, StoreFault>),
     Checkpoint(u64, Result<Arc<[u8]>, WorkFault>),
-    Outgoing { peer: PartyCode, due: Due, frame: Result<Option<Vec<u8>>, WorkFault> },
+    Outgoing {
+        peer: PartyCode,
+        due: Due,
+        frame: Result<Option<Vec<u8>>, WorkFault>,
+    },
     Answer(Ticket, Result<Option<Vec<u8>>, WorkFault>),
     Arrival(Ticket, Box<Arrival>),
-    TurnedAway { ticket: Ticket, peer: PartyCode, fault: EventFault, answer: Option<Vec<u8>> },
-    PeerAnswer(PartyCode, Result<(EventId, Box<Verified<PeerAnswer>>), EventFault>),
+    /// Not authentic: the frame is the proof.
+    TurnedAway {
+        ticket: Ticket,
+        peer: PartyCode,
+        fault: EventFault,
+        frame: Vec<u8>,
+        answer: Option<Vec<u8>>,
+    },
+    PeerAnswer(PartyCode, Result<(EventId, Box<Verified<PeerAnswer>>), Unproven>),
     Nothing,
     Lost,
 }
+
+/// An answer that proves nothing: why, and the frame as it came.
+type Unproven = (EventFault, Vec<u8>);
 
 /// What stays of a record while the store writes it: enough to bring the index after it.
 struct Batched {
@@ -175,6 +193,7 @@ pub struct Node {
     evidence: Evidence,
     stop: CancellationToken,
     task: JoinHandle<Result<(), RunFault>>,
+    conduct: JoinHandle<()>,
     _folder: Folder,
 }
 
@@ -206,7 +225,9 @@ impl Node {
     pub async fn stop(mut self) -> Result<(), RunFault> {
         self.evidence.stop().await;
         self.stop.cancel();
-        self.ended().await
+        let ended = self.ended().await;
+        (&mut self.conduct).await.map_err(|_| RunFault::Worker)?;
+        ended
     }
 }
 
@@ -223,14 +244,15 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (ledger, desk) = open_store(&settings.data, &keys)?;
     let index = open_index(&settings.data, &ledger, &rules)?;
     let alarmed = alarms::raised_until(&desk);
+    let conduct = Conduct::new(conduct::kept(&desk), now);
     let engine = Engine::open(us.clone(), trust.clone(), rules.clone(), &index, alarmed)?;
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
         listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
         require_hybrid: settings.require_hybrid,
         agent: format!("comity/{}", env!("CARGO_PKG_VERSION")),
+        cut_off: conduct.cut_off(),
     };
-    let reports = events.clone();
     let net = net::start(net_settings, keys.transport_seed(), roster(settings, &trust)?, events).await?;
     let listening = net.listen_addresses();
     info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
@@ -243,6 +265,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
+        conduct,
+        addresses: addresses(settings),
         listening,
         started: now,
         api_socket: settings.api_socket.clone(),
@@ -252,7 +276,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let handle = Handle { commands: commands_in, status, view: view.clone() };
     let keys = Arc::new(keys);
     let vault = open_vault(&settings.data, &view)?;
-    let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.evidence_opener(), reports);
+    let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.evidence_opener());
     let turn = turn::Turn {
         engine,
         index,
@@ -263,6 +287,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         status: status_in,
         commands,
         peers,
+        arrivals: Arrivals::default(),
+        reading: 0,
         workers: JoinSet::new(),
         appends: VecDeque::new(),
         committing: false,
@@ -273,7 +299,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));
-    Ok(Node { handle, evidence, stop, task, _folder: folder })
+    let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
+    Ok(Node { handle, evidence, stop, task, conduct, _folder: folder })
 }
 
 /// The vault, which is given the content keys of requests by the ledger.
@@ -366,14 +393,18 @@ fn index_agrees(index: &Index<SledPairs>, ledger: &Ledger) -> bool {
     recorded.0 == record.node.recorded_ms
 }
 
+fn addresses(settings: &Settings) -> BTreeMap<PartyCode, Vec<String>> {
+    let texts = |addresses: &Vec<Address>| addresses.iter().map(|address| address.as_str().to_owned()).collect();
+    settings.peers.iter().map(|(party, addresses)| (party.clone(), texts(addresses))).collect()
+}
+
 /// Every chartered Party with its PeerIds, and where the settings say it is.
 fn roster(settings: &Settings, trust: &comity_core::profile::Trust) -> Result<Roster, NetFault> {
     let now = time::now();
+    let mut addresses = addresses(settings);
     let entry = |party: &PartyCode| {
         let profile = trust.profile(party, now)?;
-        let addresses = settings.peers.get(party).into_iter().flatten();
-        let addresses = addresses.map(|address| address.as_str().to_owned()).collect();
-        Some((party.clone(), profile.nodes().to_vec(), addresses))
+        Some((party.clone(), profile.nodes().to_vec(), addresses.remove(party).unwrap_or_default()))
     };
     Roster::new(trust.charter().parties().keys().filter_map(entry))
 }

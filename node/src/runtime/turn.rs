@@ -25,7 +25,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Back, Batched, RunFault, WorkFault, alarms, work};
+use super::{
+    Back, Batched, RunFault, WorkFault, alarms,
+    arrivals::{Arrivals, READING_MAX, Waiting},
+    work,
+};
 use crate::{
     evidence::Evidence,
     handle::{Command, PeerStatus, Status, View, Wish},
@@ -55,6 +59,9 @@ pub(super) struct Turn {
     pub(super) status: watch::Sender<Status>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) peers: mpsc::Receiver<NetEvent>,
+    pub(super) arrivals: Arrivals,
+    /// Deliveries that workers read now.
+    pub(super) reading: usize,
     pub(super) workers: JoinSet<Back>,
     pub(super) appends: VecDeque<(JobId, Record)>,
     pub(super) committing: bool,
@@ -76,7 +83,7 @@ impl Turn {
                 () = stop.cancelled() => break Ok(()),
                 Some(back) = self.workers.join_next() => self.on_back(back.unwrap_or(Back::Lost)),
                 Some(command) = self.commands.recv(), if room => self.on_command(command),
-                Some(event) = self.peers.recv(), if room => self.on_peer(event),
+                Some(event) = self.peers.recv(), if room && self.arrivals.has_room() => self.on_peer(event),
                 () = tokio::time::sleep_until(wake) => self.step(Input::Tick),
             };
             match turned {
@@ -224,21 +231,17 @@ impl Turn {
                 self.step(Input::Down(party))
             }
             NetEvent::Delivery { party, frame, reply } => {
-                let ticket = self.ticket();
-                self.answers.insert(ticket, reply);
-                let read_only = self.status.borrow().read_only;
-                if let Some(code) = read_only {
-                    let event = carry::event_named_by(&frame);
-                    let answer = event.map(|event| carry::retry(&event, code, READ_ONLY_RETRY_MS));
-                    return self.on_back(Back::Answer(ticket, Ok(answer)));
+                let lane = carry::lane_named_by(&frame);
+                let from = party.clone();
+                if self.arrivals.push(Waiting { party, frame, reply }, lane, time::now()) {
+                    debug!(target: "net", peer = %from, "an emergency beyond the budget waits like any other");
+                    self.peer(&from, |peer| peer.demoted += 1);
                 }
-                let (view, keys, now) = (Arc::clone(&self.view), Arc::clone(&self.keys), time::now());
-                self.spawn(move || work::read_delivery(ticket, party, &frame, &view, &keys, now));
-                Ok(())
+                self.read_more()
             }
             NetEvent::Answer { party, frame } => {
                 let (view, now) = (Arc::clone(&self.view), time::now());
-                self.spawn(move || work::read_answer(party, &frame, &view, now));
+                self.spawn(move || work::read_answer(party, frame, &view, now));
                 Ok(())
             }
             NetEvent::Unanswered { party } => {
@@ -249,8 +252,8 @@ impl Turn {
                 self.evidence.serve(party, stream);
                 Ok(())
             }
-            NetEvent::Misconduct { party, code } => {
-                self.misconduct(&party, code);
+            NetEvent::Misconduct { party, code, count } => {
+                (0..count).for_each(|_| self.view.conduct.wrong(&party, code, None, time::now()));
                 Ok(())
             }
             NetEvent::Stranger { .. } => {
@@ -265,13 +268,28 @@ impl Turn {
         }
     }
 
-    fn peer(&self, party: &PartyCode, change: impl FnOnce(&mut PeerStatus)) {
-        self.status.send_modify(|status| change(status.peers.entry(party.clone()).or_default()));
+    /// Has deliveries read that wait, as many at once as may be.
+    fn read_more(&mut self) -> Result<(), RunFault> {
+        while self.reading < READING_MAX {
+            let Some(Waiting { party, frame, reply }) = self.arrivals.pop() else { break };
+            let ticket = self.ticket();
+            self.answers.insert(ticket, reply);
+            let read_only = self.status.borrow().read_only;
+            if let Some(code) = read_only {
+                let event = carry::event_named_by(&frame);
+                let answer = event.map(|event| carry::retry(&event, code, READ_ONLY_RETRY_MS));
+                self.on_back(Back::Answer(ticket, Ok(answer)))?;
+                continue;
+            }
+            self.reading += 1;
+            let (view, keys, now) = (Arc::clone(&self.view), Arc::clone(&self.keys), time::now());
+            self.spawn(move || work::read_delivery(ticket, party, frame, &view, &keys, now));
+        }
+        Ok(())
     }
 
-    fn misconduct(&self, party: &PartyCode, code: &'static str) {
-        warn!(target: "net", peer = %party, code, "misconduct");
-        self.peer(party, |peer| peer.misconduct += 1);
+    fn peer(&self, party: &PartyCode, change: impl FnOnce(&mut PeerStatus)) {
+        self.status.send_modify(|status| change(status.peers.entry(party.clone()).or_default()));
     }
 
     fn on_back(&mut self, back: Back) -> Result<(), RunFault> {
@@ -302,13 +320,18 @@ impl Turn {
                 }
                 Ok(())
             }
-            Back::Arrival(ticket, arrival) => self.step(Input::Arrived(ticket, arrival)),
-            Back::TurnedAway { ticket, peer, fault, answer } => {
-                self.misconduct(&peer, fault.code());
+            Back::Arrival(ticket, arrival) => {
+                self.reading -= 1;
+                self.step(Input::Arrived(ticket, arrival))?;
+                self.read_more()
+            }
+            Back::TurnedAway { ticket, peer, fault, frame, answer } => {
+                self.reading -= 1;
+                self.view.conduct.wrong(&peer, fault.code(), Some(&frame), time::now());
                 if let (Some(reply), Some(answer)) = (self.answers.remove(&ticket), answer) {
                     let _ = reply.send(answer); // as above
                 }
-                Ok(())
+                self.read_more()
             }
             Back::PeerAnswer(peer, Ok((event, answer))) => {
                 if let PeerAnswer::Retry { code, .. } = answer.get() {
@@ -316,8 +339,8 @@ impl Turn {
                 }
                 self.step(Input::Answered(peer, event, answer))
             }
-            Back::PeerAnswer(peer, Err(fault)) => {
-                self.misconduct(&peer, fault.code());
+            Back::PeerAnswer(peer, Err((fault, frame))) => {
+                self.view.conduct.wrong(&peer, fault.code(), Some(&frame), time::now());
                 Ok(())
             }
             Back::Nothing => Ok(()),

@@ -92,16 +92,16 @@ pub(super) fn answer(ticket: Ticket, event: &EventId, reply: &Reply, view: &View
 pub(super) fn read_delivery(
     ticket: Ticket,
     peer: PartyCode,
-    frame: &[u8],
+    frame: Vec<u8>,
     view: &View,
     keys: &Keyring,
     now: Time,
 ) -> Back {
     let unwrap = |body: &[u8], binding: &Digest| keys.unwrap(body, binding);
-    let read = carry::read_delivery(frame, &peer, &view.us.party, &view.trust, now, unwrap);
+    let read = carry::read_delivery(&frame, &peer, &view.us.party, &view.trust, now, unwrap);
     match read {
         Ok(arrival) => Back::Arrival(ticket, Box::new(arrival)),
-        Err(fault) => Back::TurnedAway { ticket, peer, answer: turned_away(frame, &fault), fault },
+        Err(fault) => Back::TurnedAway { ticket, peer, answer: turned_away(&frame, &fault), fault, frame },
     }
 }
 
@@ -111,12 +111,13 @@ fn turned_away(frame: &[u8], fault: &EventFault) -> Option<Vec<u8>> {
     Some(carry::retry(&event, fault.code(), TURNED_AWAY_MS))
 }
 
-pub(super) fn read_answer(peer: PartyCode, frame: &[u8], view: &View, now: Time) -> Back {
+pub(super) fn read_answer(peer: PartyCode, frame: Vec<u8>, view: &View, now: Time) -> Back {
     let signatures = |event: &EventId| {
         let seen = view.index.seen(event).ok().flatten()?;
         let record = view.ledger.read(LedgerIndex(seen.index)).ok()?;
         Some(signatures_digest(&record.case?.signatures))
     };
-    let read = carry::read_answer(frame, &peer, &view.us.party, &view.trust, now, signatures);
-    Back::PeerAnswer(peer, read.map(|(event, answer)| (event, Box::new(answer))))
+    let read = carry::read_answer(&frame, &peer, &view.us.party, &view.trust, now, signatures);
+    let read = read.map(|(event, answer)| (event, Box::new(answer)));
+    Back::PeerAnswer(peer, read.map_err(|fault| (fault, frame)))
 }

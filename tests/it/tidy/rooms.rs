@@ -61,8 +61,10 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 13] = [
+const NODE_ROOMS: [(&str, &[&str]); 15] = [
     ("time", &[]),
+    // What peers did wrong and who is cut off for it; told by whoever sees it.
+    ("conduct", &[]),
     ("telemetry", &[]),
     // A setting says how log lines look; format and level are the types `telemetry` parses itself.
     ("config", &["telemetry"]),
@@ -72,16 +74,18 @@ const NODE_ROOMS: [(&str, &[&str]); 13] = [
     ("store", &["disk"]),
     ("net", &[]),
     // What may be asked of a running node: it lends the store's own reading types.
-    ("handle", &["store"]),
+    ("handle", &["conduct", "store"]),
     // Measures the store next to a plain file.
     ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
+    // Looks at everything an operator asks about and tries the way to each peer.
+    ("doctor", &["evidence", "handle", "net", "store"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["evidence", "handle", "store"]),
+    ("api", &["conduct", "doctor", "evidence", "handle", "store"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["config", "evidence", "handle", "keys", "net", "store"]),
+    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
     ("cli", &["api", "bench", "config", "keys", "net", "runtime", "store", "telemetry"]),

@@ -220,7 +220,8 @@ impl Pair {
 
 async fn node(key: u8, roster: Roster, events: mpsc::Sender<NetEvent>) -> Result<Net, Loose> {
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-    let settings = NetSettings { listen, require_hybrid: true, agent: "bench".to_owned() };
+    let (_, cut_off) = tokio::sync::watch::channel(std::collections::BTreeSet::new());
+    let settings = NetSettings { listen, require_hybrid: true, agent: "bench".to_owned(), cut_off };
     Ok(comity::net::start(settings, &Seed::new([key; 32]), roster, events).await?)
 }
 

@@ -20,6 +20,7 @@ mod exchange;
 mod own;
 
 pub use custody::{Custody, release_command, verify_command};
+pub use own::CLOCK_BEHIND_MS_MAX;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -26,7 +26,7 @@ const ENVELOPE_REST: usize = 16 << 10;
 
 /// A clock further behind the last record than this is wrong, and own events would carry its error;
 /// receiving goes on, since the time of record never falls.
-const CLOCK_BEHIND_MS_MAX: u64 = 2 * 60 * 1000;
+pub const CLOCK_BEHIND_MS_MAX: u64 = 2 * 60 * 1000;
 
 /// An own act under way.
 pub(super) struct Own {

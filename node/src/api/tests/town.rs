@@ -9,6 +9,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use comity_core::{
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Address, Settings},
+    handle::View,
     keys::{Keyring, Passphrase, Purpose},
     runtime::{CHARTER_FILE, Node, PROFILES_FOLDER, start},
     telemetry::{Format, Level},
@@ -78,6 +80,11 @@ impl Town {
         assert!(!self.socket.exists());
     }
 
+    /// What is seen of a running node from within.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.node.handle().view)
+    }
+
     /// Tells the API to stop, as the end of the process does.
     pub(super) fn let_go(&self) {
         self.stop.cancel();
@@ -107,7 +114,12 @@ impl Town {
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         connection.abort();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        let is_json = head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false if is_json => serde_json::from_slice(&bytes).expect("JSON"),
+            false => Value::String(String::from_utf8_lossy(&bytes).into_owned()),
+        };
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     }
 }

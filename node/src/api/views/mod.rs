@@ -6,7 +6,9 @@
 pub(super) mod evidence;
 pub(super) mod law;
 pub(super) mod ledger;
+pub(super) mod metrics;
 pub(super) mod node;
+pub(super) mod peers;
 pub(super) mod requests;
 pub(super) mod standing;
 

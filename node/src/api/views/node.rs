@@ -9,9 +9,10 @@ use comity_core::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::peers::{PeerView, peer_rows};
 use crate::{
     api::problem::Problem,
-    handle::{PeerStatus, Status, View},
+    handle::{Status, View},
     store::disk_room,
     time::rfc3339,
 };
@@ -21,7 +22,7 @@ const COUNTED_MAX: usize = 10_000;
 /// Debts listed to one peer and lane.
 const LISTED_MAX: usize = 100;
 
-const LANES: [(Lane, &str); 2] = [(Lane::Emergency, "emergency"), (Lane::Normal, "normal")];
+pub(super) const LANES: [(Lane, &str); 2] = [(Lane::Emergency, "emergency"), (Lane::Normal, "normal")];
 
 /// How the node is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,7 +78,7 @@ pub(in crate::api) struct SizesView {
 #[schema(as = Owed)]
 pub(in crate::api) struct OwedView {
     /// How many events; at least so many, if `more`.
-    count: usize,
+    pub(super) count: usize,
     /// True if there are more than were counted.
     more: bool,
     /// Since when the oldest waits for its receipt.
@@ -114,43 +115,6 @@ pub(in crate::api) struct CharterView {
     version: u64,
     /// When it expires.
     expires: String,
-}
-
-/// A peer.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Peer)]
-pub(in crate::api) struct PeerView {
-    /// Its Party.
-    party: String,
-    /// The Party's name in the charter.
-    name: String,
-    /// Whether a link is up.
-    up: bool,
-    /// Where it is, or was tried last.
-    address: String,
-    /// Whether the link's keys were exchanged with X25519MLKEM768.
-    hybrid: bool,
-    /// Since when the link is as it is.
-    since: Option<String>,
-    /// Why it is down: a code.
-    why: &'static str,
-    /// Deliveries turned away because the peer broke the protocol.
-    misconduct: u64,
-    /// Deliveries the peer numbered that have not arrived.
-    missing: u64,
-    /// The version of its profile known here; null if it has none and cannot act.
-    profile: Option<u64>,
-    /// What is owed to it.
-    owed: OwedView,
-}
-
-/// The peers.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Peers)]
-pub(in crate::api) struct PeersView {
-    schema: &'static str,
-    /// By Party.
-    peers: Vec<PeerView>,
 }
 
 /// What is owed, peer by peer.
@@ -227,11 +191,6 @@ pub(in crate::api) fn status(view: &View, status: &Status, now: Time) -> Result<
     })
 }
 
-/// Reads who the peers are.
-pub(in crate::api) fn peers(view: &View, status: &Status, now: Time) -> Result<PeersView, Problem> {
-    Ok(PeersView { schema: "comity/peers/v1", peers: peer_rows(view, status, now)? })
-}
-
 /// Reads what is owed.
 pub(in crate::api) fn outbox(view: &View, status: &Status) -> Result<OutboxView, Problem> {
     let mut peers = Vec::new();
@@ -250,39 +209,11 @@ pub(in crate::api) fn sizes(status: &Status) -> SizesView {
     SizesView { size: status.size, signed: status.signed }
 }
 
-fn others(view: &View) -> impl Iterator<Item = &PartyCode> {
+pub(super) fn others(view: &View) -> impl Iterator<Item = &PartyCode> {
     view.trust.charter().parties().keys().filter(|party| **party != view.us.party)
 }
 
-fn peer_rows(view: &View, status: &Status, now: Time) -> Result<Vec<PeerView>, Problem> {
-    let none = PeerStatus::default();
-    let row = |party: &PartyCode| peer(view, party, status.peers.get(party).unwrap_or(&none), now);
-    others(view).map(row).collect()
-}
-
-fn peer(view: &View, party: &PartyCode, link: &PeerStatus, now: Time) -> Result<PeerView, Problem> {
-    let mut missing = 0;
-    for (lane, _) in LANES {
-        let numbers = view.index.numbers(party, lane)?;
-        missing += numbers.highest.saturating_sub(numbers.count);
-    }
-    let named = view.trust.charter().parties().get(party);
-    Ok(PeerView {
-        party: party.to_string(),
-        name: named.map(|party| party.name.clone()).unwrap_or_default(),
-        up: link.up,
-        address: link.address.clone(),
-        hybrid: link.hybrid,
-        since: super::at(link.since.0),
-        why: link.why,
-        misconduct: link.misconduct,
-        missing,
-        profile: view.trust.profile(party, now).map(|profile| profile.version),
-        owed: owed(view, party)?,
-    })
-}
-
-fn owed(view: &View, to: &PartyCode) -> Result<OwedView, Problem> {
+pub(super) fn owed(view: &View, to: &PartyCode) -> Result<OwedView, Problem> {
     let mut all = OwedView::default();
     for (lane, _) in LANES {
         let rows = view.index.owed(to, lane, 0, COUNTED_MAX)?;
@@ -324,12 +255,16 @@ fn disk(folder: &Path) -> Option<DiskView> {
 }
 
 fn next_expiry(view: &View, now: Time) -> Option<ExpiryView> {
+    let (what, at) = expiries(view, now).min_by_key(|(_, at)| *at)?;
+    Some(ExpiryView { what, at: rfc3339(at) })
+}
+
+/// What ends, and when: the charter, and each of our own keys.
+pub(super) fn expiries(view: &View, now: Time) -> impl Iterator<Item = (&'static str, Time)> {
     let charter = ("charter", view.trust.charter().expires);
     let profile = view.trust.profile(&view.us.party, now);
-    let keys = profile.into_iter().flat_map(|profile| profile.expiries(now));
-    let keys = keys.map(|(role, at)| (role_name(role), at));
-    let (what, at) = keys.chain([charter]).min_by_key(|(_, at)| *at)?;
-    Some(ExpiryView { what, at: rfc3339(at) })
+    let keys = profile.into_iter().flat_map(move |profile| profile.expiries(now));
+    keys.map(|(role, at)| (role_name(role), at)).chain([charter])
 }
 
 /// The name of a role's keys as people say it.

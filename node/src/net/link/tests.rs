@@ -48,7 +48,8 @@ struct Receiver {
 fn receiver(stream: DuplexStream) -> Receiver {
     let (events, events_out) = mpsc::channel(WINDOW * 2);
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(recipient(stream, facts(), 0, Window::new(), events, stopped));
+    let task =
+        tokio::spawn(recipient(stream, facts(), 0, (Window::new(), Deliveries::new(Instant::now())), events, stopped));
     Receiver { events: events_out, stop, task }
 }
 

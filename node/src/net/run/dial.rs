@@ -11,7 +11,12 @@ use libp2p::{
 use tokio::time::Instant;
 
 use super::{
-    super::{LinkEnd, NetEvent, gate::Unadmitted, ground::end_of, peer::Peer},
+    super::{
+        LinkEnd, NetEvent,
+        gate::{Barred, Unadmitted},
+        ground::end_of,
+        peer::Peer,
+    },
     Run,
 };
 
@@ -103,6 +108,7 @@ impl Run {
 pub(super) fn dial_end(error: &DialError) -> LinkEnd {
     match error {
         DialError::Denied { cause } if cause.downcast_ref::<Unadmitted>().is_some() => LinkEnd::WrongPeer,
+        DialError::Denied { cause } if cause.downcast_ref::<Barred>().is_some() => LinkEnd::CutOff,
         DialError::Denied { .. } => LinkEnd::TooMany,
         DialError::LocalPeerId { .. } | DialError::WrongPeerId { .. } => LinkEnd::WrongPeer,
         DialError::Transport(tried) => match tried.last() {

@@ -1,0 +1,107 @@
+//! What an operator's tools ask, of two real nodes.
+
+use std::time::Duration;
+
+use comity_core::ids::PartyCode;
+use serde_json::{Value, json};
+
+use super::{Federation, Town, check};
+use crate::time;
+
+/// Looks at the one peer of a node until it is as wanted.
+async fn until(town: &Town, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let look = async {
+        loop {
+            let peers = town.get("/v1/peers").await.body;
+            if fits(&peers["peers"][0]) {
+                return peers["peers"][0].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), look).await.unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+fn codes(found: &Value) -> Vec<(String, Value)> {
+    let steps = found["steps"].as_array().expect("steps").iter();
+    steps.map(|step| (step["step"].as_str().expect("a name").to_owned(), step["code"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fit_node_says_so_and_gives_its_figures() {
+    let federation = Federation::of_two().await;
+    let arvia = &federation.arvia;
+    let health = arvia.get("/v1/health").await;
+    assert_eq!((health.status, &health.body["status"]), (200, &json!("pass")));
+    let ready = arvia.get("/v1/ready").await;
+    assert_eq!((ready.status, &ready.body["ok"]), (200, &json!(true)), "{}", ready.body);
+    let steps: Vec<String> = codes(&ready.body).into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, ["ledger", "disk", "clock", "charter", "keys", "listening"]);
+    until(arvia, "a link", |peer| peer["up"] == true).await;
+    let figures = arvia.get("/v1/metrics").await;
+    assert!(figures.header("content-type").starts_with("application/openmetrics-text"));
+    let text = figures.body.as_str().expect("text");
+    for line in [
+        "comity_peer_up{peer=\"XB\"} 1",
+        "comity_owed_events{peer=\"XB\",lane=\"emergency\"} 0",
+        "comity_owed_oldest_age_seconds{peer=\"XB\",lane=\"normal\"} 0",
+        "comity_peer_misconduct_total{peer=\"XB\"} 0",
+        "comity_deadlines{state=\"overdue\"} 0",
+        "comity_read_only 0",
+        "comity_strangers_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is in:\n{text}");
+    }
+    assert!(text.contains("comity_expiry_timestamp_seconds{what=\"seal key\"} "));
+    assert!(text.ends_with("# EOF\n"));
+    federation.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_path_to_a_peer_is_tried_step_by_step() {
+    let federation = Federation::of_two().await;
+    let (arvia, belmar) = (&federation.arvia, &federation.belmar);
+    until(arvia, "a link", |peer| peer["up"] == true).await;
+    let found = arvia.post("/v1/peers/XB/examine", &json!({})).await.body;
+    assert_eq!(found["ok"], true, "{found}");
+    let expected = ["profile", "conduct", "name", "port", "link", "keys exchanged", "round trip", "clock"];
+    let steps: Vec<String> = codes(&found).into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, expected);
+    let called = belmar.post("/v1/peers/XA/examine", &json!({})).await.body;
+    assert_eq!(
+        (&called["ok"], &called["steps"][2]["step"]),
+        (&json!(true), &json!("address")),
+        "no address is set there"
+    );
+    check(&arvia.post("/v1/peers/XQ/examine", &json!({})).await, 404, "api.unknown-party");
+    check(&arvia.post("/v1/peers/nobody/examine", &json!({})).await, 400, "api.bad-parameter");
+    federation.close().await;
+}
+
+/// SPEC `[T-5]` is asked of a peer that is there; one that is cut off is not asked, and returns by a person's word.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_broke_the_protocol_is_cut_off_and_let_in_by_a_person() {
+    let federation = Federation::of_two().await;
+    let arvia = &federation.arvia;
+    until(arvia, "a link", |peer| peer["up"] == true).await;
+    check(&arvia.post("/v1/peers/XB/readmit", &json!({})).await, 409, "api.not-cut-off");
+    let party = PartyCode::parse("XB").expect("code");
+    for _ in 0..2 {
+        arvia.view().conduct.wrong(&party, "event.malformed", Some(b"what came"), time::now());
+    }
+    let out = until(arvia, "the link's end", |peer| peer["up"] == false).await;
+    assert_eq!((&out["misconduct"], &out["why"]), (&json!(2), &json!("net.cut-off")));
+    assert!(out["cut_off_until"].is_string());
+    let found = arvia.post("/v1/peers/XB/examine", &json!({})).await.body;
+    let wrong: Vec<Value> = codes(&found).into_iter().map(|(_, code)| code).filter(Value::is_string).collect();
+    assert_eq!(wrong, ["net.cut-off", "net.cut-off"], "{found}");
+    let shown = arvia.get("/v1/peers/XB").await.body;
+    assert_eq!(shown["wrongs"][0]["code"], "event.malformed");
+    let proof = arvia.get("/v1/peers/XB/proofs/event.malformed").await;
+    assert_eq!(proof.body, "what came");
+    check(&arvia.get("/v1/peers/XB/proofs/event.bad-slip").await, 404, "api.no-such-proof");
+    assert_eq!(arvia.post("/v1/peers/XB/readmit", &json!({})).await.status, 200);
+    let back = until(arvia, "the link's return", |peer| peer["up"] == true).await;
+    assert_eq!((&back["misconduct"], &back["cut_off_until"]), (&json!(2), &Value::Null));
+    federation.close().await;
+}

@@ -1,0 +1,159 @@
+//! The whole path to each peer, step by step, and whether this node is fit to work: what an operator asks at
+//! three in the morning. It looks and asks; it changes nothing.
+//!
+//! Every finding is a step, whether it is in order, a stable code if it is not (`comity explain` says what to do),
+//! and what was seen. Start with [`path`] and [`fitness`].
+
+use comity_core::{
+    engine::CLOCK_BEHIND_MS_MAX,
+    event::AHEAD_MS_MAX,
+    ids::{PartyCode, Time},
+    proto::KeyRole,
+};
+
+use crate::{
+    evidence::Evidence,
+    handle::{PeerStatus, Status, View},
+    net::reach,
+    store::disk_room,
+    time::{self, rfc3339},
+};
+
+/// Below this the node says that its disk fills: four segments of the ledger, an hour of the busiest day.
+const DISK_LOW: u64 = 256 << 20;
+/// Clocks that differ by more than this are worth setting, in milliseconds.
+const CLOCKS_APART_MS: u64 = 2_000;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub step: &'static str,
+    /// A stable code; empty if all is well.
+    pub code: &'static str,
+    /// What was seen, for people.
+    pub seen: String,
+}
+
+fn fine(step: &'static str, seen: impl Into<String>) -> Finding {
+    Finding { step, code: "", seen: seen.into() }
+}
+
+fn wrong(step: &'static str, code: &'static str, seen: impl Into<String>) -> Finding {
+    Finding { step, code, seen: seen.into() }
+}
+
+/// Whether this node can do its work by itself: record, sign, listen. Peers do not matter here.
+#[must_use]
+pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
+    vec![
+        match status.read_only {
+            Some(code) => wrong("ledger", code, "nothing can be recorded"),
+            None => fine("ledger", format!("{} records, {} under a signed checkpoint", status.size, status.signed)),
+        },
+        match disk_room(&view.data) {
+            Some((free, _)) if free < DISK_LOW => wrong("disk", "store.disk-low", format!("{free} bytes free")),
+            Some((free, _)) => fine("disk", format!("{free} bytes free")),
+            None => fine("disk", "the system does not say"),
+        },
+        clock(view, now),
+        charter(view, now),
+        keys(view, now),
+        match view.listening.is_empty() {
+            true => wrong("listening", "net.not-listening", "no peer can call"),
+            false => fine("listening", view.listening.join(" ")),
+        },
+    ]
+}
+
+/// Our own events stop while the clock is behind the last record.
+fn clock(view: &View, now: Time) -> Finding {
+    match view.index.applied() {
+        Ok((_, recorded)) if recorded.since(now) > CLOCK_BEHIND_MS_MAX => {
+            wrong("clock", "engine.clock-behind", format!("the last record is of {}", rfc3339(recorded)))
+        }
+        Ok(_) => fine("clock", rfc3339(now)),
+        Err(fault) => wrong("clock", fault.code(), "the index does not answer"),
+    }
+}
+
+fn charter(view: &View, now: Time) -> Finding {
+    let until = view.trust.charter().expires;
+    let seen = format!("until {}", rfc3339(until));
+    if now < until { fine("charter", seen) } else { wrong("charter", "charter.expired", seen) }
+}
+
+/// A key of each role this node signs, opens or connects with.
+fn keys(view: &View, now: Time) -> Finding {
+    let Some(profile) = view.trust.profile(&view.us.party, now) else {
+        return wrong("keys", "trust.no-own-profile", "no profile of this Party is in force");
+    };
+    let has = |role: KeyRole| profile.keys(role, now).next().is_some();
+    let gone = [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal].into_iter().find(|role| !has(*role));
+    match (gone, profile.expiries(now).map(|(_, until)| until).min()) {
+        (Some(role), _) => wrong("keys", "keys.expired", format!("no {} key is valid now", role.as_str_name())),
+        (None, Some(until)) => fine("keys", format!("the first ends {}", rfc3339(until))),
+        (None, None) => fine("keys", "none ends"),
+    }
+}
+
+/// The way to one peer, from its profile to its clock.
+pub async fn path(view: &View, status: &Status, evidence: &Evidence, party: &PartyCode) -> Vec<Finding> {
+    let now = time::now();
+    let unknown = PeerStatus::default();
+    let link = status.peers.get(party).unwrap_or(&unknown);
+    let mut found = vec![match view.trust.profile(party, now) {
+        Some(profile) => fine("profile", format!("version {}", profile.version)),
+        None => wrong("profile", "profile.none", "this Party cannot act and is not let in"),
+    }];
+    let until = view.conduct.of(party).until();
+    found.push(match until {
+        Some(until) => wrong("conduct", "net.cut-off", format!("cut off until {}", rfc3339(until))),
+        None => fine("conduct", format!("{} wrongs seen", view.conduct.of(party).count())),
+    });
+    found.extend(addresses(view, party).await);
+    if !link.up {
+        let code = if link.why.is_empty() { "net.not-connected" } else { link.why };
+        found.push(wrong("link", code, format!("down since {}", rfc3339(link.since))));
+        return found;
+    }
+    found.push(fine("link", format!("admitted both ways, {}", link.address)));
+    found.push(match link.hybrid {
+        true => fine("keys exchanged", "X25519MLKEM768"),
+        false => wrong("keys exchanged", "net.not-hybrid", "a classical group, which a quantum computer may open"),
+    });
+    match evidence.clock(party).await {
+        Ok(told) => {
+            found.push(fine("round trip", format!("{} ms", told.round_ms)));
+            let seen =
+                format!("{} ms {}", told.ahead_ms.unsigned_abs(), if told.ahead_ms < 0 { "behind" } else { "ahead" });
+            found.push(match told.ahead_ms.unsigned_abs() {
+                apart if apart > AHEAD_MS_MAX => wrong("clock", "event.time-ahead", seen),
+                apart if apart > CLOCKS_APART_MS.max(told.round_ms) => wrong("clock", "net.clocks-apart", seen),
+                _ => fine("clock", seen),
+            });
+        }
+        Err(fault) => found.push(wrong("round trip", fault.code(), "the peer did not answer")),
+    }
+    found
+}
+
+async fn addresses(view: &View, party: &PartyCode) -> Vec<Finding> {
+    let Some(addresses) = view.addresses.get(party).filter(|addresses| !addresses.is_empty()) else {
+        return vec![fine("address", "none is set; the peer must call")];
+    };
+    let mut found = Vec::new();
+    for address in addresses {
+        let at = reach(address).await;
+        if at.code == "net.unknown-name" || at.code == "net.bad-address" {
+            found.push(wrong("name", at.code, address));
+            continue;
+        }
+        found.push(fine("name", format!("{address} is {}", at.resolved.join(", "))));
+        found.push(match at.connected_ms {
+            Some(ms) => fine("port", format!("answers after {ms} ms")),
+            None => wrong("port", at.code, address),
+        });
+    }
+    found
+}
