@@ -32,7 +32,7 @@ pub(crate) const POINTS: [&str; 5] = [
 const TAKEN: [&str; 4] =
     ["evidence.slots-written", "evidence.group-kept:3", "evidence.pack-synced", "evidence.pack-shelved"];
 /// What a record of an acquisition must say at least.
-const RECORD: [&str; 10] = [
+pub(crate) const RECORD: [&str; 10] = [
     "exhibit.number=1",
     "exhibit.kind=mixed",
     "exhibit.description=Files",
@@ -53,23 +53,30 @@ struct Case {
     id: String,
 }
 
+/// What a test asks Belmar to disclose: the smallest request for stored data its form allows.
+pub(crate) fn assistance() -> Value {
+    let mut fields = smallest_request();
+    let members = fields.as_object_mut().expect("an object");
+    members.retain(|key, _| !["necessity", "path.wanted"].contains(&key.as_str()) && !key.starts_with("follow-up"));
+    let text = |text: &str| json!({ "lang": "en", "text": text });
+    members.insert("assistance.kinds".into(), json!(["disclosure"]));
+    members.insert("assistance.purpose".into(), text("To identify who did it."));
+    members.insert("proceedings.subject".into(), text("Investigation of the Prosecution Office."));
+    fields
+}
+
 impl Case {
     fn new() -> Self {
         let federation = Federation::of(2);
         let case = Self { federation, id: fresh_id() };
-        let mut fields = smallest_request();
-        let members = fields.as_object_mut().expect("an object");
-        members.retain(|key, _| !["necessity", "path.wanted"].contains(&key.as_str()) && !key.starts_with("follow-up"));
-        let text = |text: &str| json!({ "lang": "en", "text": text });
-        members.insert("assistance.kinds".into(), json!(["disclosure"]));
-        members.insert("assistance.purpose".into(), text("To identify who did it."));
-        members.insert("proceedings.subject".into(), text("Investigation of the Prosecution Office."));
+        let fields = assistance();
         let body = json!({
             "request_id": case.id, "procedure": "MLA-STORED", "recipients": ["XB"], "authority": "central",
             "fields": fields,
         });
         case.arvia().insist("/v1/requests", &body);
         wait_until("the request arrives", || case.state_at(case.belmar()) == "issued");
+        let text = |text: &str| json!({ "lang": "en", "text": text });
         let handling = json!({ "handling.reference": text("7"), "handling.role": text("Duty officer") });
         case.step(case.belmar(), "acknowledge", &handling);
         case.step(case.belmar(), "accept", &json!({ "accept.scope": "whole" }));

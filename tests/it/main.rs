@@ -9,6 +9,7 @@ mod evidence;
 mod index;
 mod mistakes;
 mod rig;
+mod secrets;
 mod tidy;
 mod walkthrough;
 
