@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use comity_core::ids::PartyCode;
+use comity_core::{ids::PartyCode, wire::DELIVERY_MAX};
 use serde_json::{Value, json};
 
 use super::{Federation, Town, check};
-use crate::time;
+use crate::{net::NetEvent, time};
 
 /// Looks at the one peer of a node until it is as wanted.
 async fn until(town: &Town, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    until_at(town, "/v1/peers", what, |peers| fits(&peers["peers"][0])).await["peers"][0].clone()
+}
+
+async fn until_at(town: &Town, path: &str, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let look = async {
         loop {
-            let peers = town.get("/v1/peers").await.body;
-            if fits(&peers["peers"][0]) {
-                return peers["peers"][0].clone();
+            let body = town.get(path).await.body;
+            if fits(&body) {
+                return body;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -95,7 +99,8 @@ async fn who_broke_the_protocol_is_cut_off_and_let_in_by_a_person() {
     let found = arvia.post("/v1/peers/XB/examine", &json!({})).await.body;
     let wrong: Vec<Value> = codes(&found).into_iter().map(|(_, code)| code).filter(Value::is_string).collect();
     assert_eq!(wrong, ["net.cut-off", "net.cut-off"], "{found}");
-    let shown = arvia.get("/v1/peers/XB").await.body;
+    let kept = |shown: &Value| shown["wrongs"][0]["proof"] == true;
+    let shown = until_at(arvia, "/v1/peers/XB", "the frame is kept", kept).await;
     assert_eq!(shown["wrongs"][0]["code"], "event.malformed");
     let proof = arvia.get("/v1/peers/XB/proofs/event.malformed").await;
     assert_eq!(proof.body, "what came");
@@ -104,4 +109,44 @@ async fn who_broke_the_protocol_is_cut_off_and_let_in_by_a_person() {
     let back = until(arvia, "the link's return", |peer| peer["up"] == true).await;
     assert_eq!((&back["misconduct"], &back["cut_off_until"]), (&json!(2), &Value::Null));
     federation.close().await;
+}
+
+/// Deliveries that are none: bare noise, messages nested a thousand deep, one as large as may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_is_answered_by_cutting_off_and_nothing_of_it_is_recorded() {
+    let (arvia, rogue, mut events, _folder) = Federation::with_rogue().await;
+    let party = PartyCode::parse("XA").expect("code");
+    let nested = (0..1_000_u32).fold(vec![8, 1], |inner, _| {
+        let mut outer = vec![10];
+        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
+        [outer, inner].concat()
+    });
+    let noise = [b"\xff\xff\xff".to_vec(), nested, vec![0xa5; DELIVERY_MAX]];
+    let (mut up, mut sent, mut left) = (false, 0, 0);
+    let cut = async {
+        loop {
+            match events.recv().await.expect("the network runs") {
+                NetEvent::Up { .. } => up = true,
+                NetEvent::Down { .. } => (up, left) = (false, left + 1),
+                _ => {}
+            }
+            let look = arvia.get("/v1/peers").await.body["peers"][0].clone();
+            if look["cut_off_until"].is_string() && left > 0 {
+                return look;
+            }
+            while up && sent < 30 && rogue.send(&party, noise[sent % noise.len()].clone()).is_ok() {
+                sent += 1;
+            }
+        }
+    };
+    let look = tokio::time::timeout(Duration::from_secs(20), cut).await.expect("it is cut off");
+    assert!(look["misconduct"].as_u64().is_some_and(|count| count >= 2), "{look}");
+    let kept = |shown: &Value| shown["wrongs"][0]["proof"] == true;
+    let shown = until_at(&arvia, "/v1/peers/XB", "the frame is kept", kept).await;
+    assert_eq!(shown["wrongs"][0]["code"], "event.malformed");
+    assert_eq!(arvia.get("/v1/ledger").await.body["size"], 0, "nothing of it is recorded");
+    let proof = arvia.get("/v1/peers/XB/proofs/event.malformed").await.body;
+    assert!(proof.as_str().is_some_and(|proof| !proof.is_empty()), "the frame is kept");
+    rogue.stop().await;
+    arvia.close().await;
 }

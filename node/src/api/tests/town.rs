@@ -25,14 +25,20 @@ use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::UnixStream, task::JoinHandle};
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::{
+    conduct::CutOff,
     config::{Address, Settings},
     handle::View,
     keys::{Keyring, Passphrase, Purpose},
+    net::{self, Net, NetEvent, NetSettings, Roster},
     runtime::{CHARTER_FILE, Node, PROFILES_FOLDER, start},
     telemetry::{Format, Level},
     time,
@@ -144,6 +150,27 @@ impl Federation {
         let peers = BTreeMap::from([(codes[1].clone(), vec![Address::parse(&at).expect("an address")])]);
         let arvia = Town::open(Settings { peers, ..settings(&codes[0]) }, arvia_keys).await;
         Self { arvia, belmar, _folder: folder }
+    }
+
+    /// Arvia, and in Belmar's place somebody with Belmar's keys who sends what it likes.
+    pub(super) async fn with_rogue() -> (Town, Net, mpsc::Receiver<NetEvent>, TempDir) {
+        let folder = tempfile::tempdir().expect("folder");
+        let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
+        let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
+        let fingerprint = found(folder.path(), &codes, &keyrings);
+        let transport = public(&keyrings[0]).transport.try_into().expect("32 bytes");
+        let roster = Roster::new([(codes[0].clone(), vec![transport], Vec::new())]).expect("a roster");
+        let (_, cut_off) = watch::channel(CutOff::default());
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let rogue = NetSettings { listen, require_hybrid: true, agent: "rogue".to_owned(), cut_off };
+        let (events, events_out) = mpsc::channel(64);
+        let rogue = net::start(rogue, keyrings[1].transport_seed(), roster, events).await.expect("starts");
+        let at = Address::parse(&rogue.listen_addresses()[0]).expect("an address");
+        let settings = settings(&folder.path().join("XA"), &codes[0], fingerprint);
+        let peers = BTreeMap::from([(codes[1].clone(), vec![at])]);
+        let [arvia_keys, _] = keyrings;
+        let arvia = Town::open(Settings { peers, ..settings }, arvia_keys).await;
+        (arvia, rogue, events_out, folder)
     }
 
     pub(super) async fn close(self) {
