@@ -4,6 +4,7 @@
 mod bench;
 mod crash;
 mod demo;
+mod deploy;
 mod disk;
 mod evidence;
 mod index;

@@ -20,13 +20,18 @@ use crate::rig::{CODES, free_addresses, pause};
 /// A minute for what is on its way.
 const LOOKS_MAX: u32 = 600;
 /// Verbs that change nothing.
-const LOOKING: [&str; 7] = [" show", " list", " status", " inbox", " peers", " verify", " forms"];
+const LOOKING: [&str; 8] = [" show", " list", " status", " inbox", " peers", " verify", " forms", " doctor"];
 /// The data folders that documents use, in the order of the Parties.
 const FOLDERS: [&str; 3] = ["exercise/arvia", "exercise/belmar", "exercise/corvia"];
 
 #[test]
 fn the_first_request_runs_as_written() {
     walk("examples/first-request.md");
+}
+
+#[test]
+fn operations_run_as_written() {
+    walk("examples/operations.md");
 }
 
 /// A command and what it should print.
