@@ -1,7 +1,6 @@
 //! Charters and profiles, from files and peers.
 
 use comity_core::{
-    founding::sign,
     ids::Origin,
     profile::{CHARTER_TYPE, Charter, PROFILE_TYPE, Profile, ProfileFault, Trust, document_id},
     proto::{self, KeyRole},
@@ -81,14 +80,14 @@ fn profile(bytes: &[u8]) {
     assert!(trust.profile(&party("XD"), NOW).is_none());
 }
 
-/// Documents are also drafted here; what is signed by [`sign`] is what the two functions above read.
+/// What is signed here is signed as the founding signs it.
 #[cfg(test)]
 #[test]
 fn signed_by_hand_is_signed_as_by_the_founding() {
     let payload = payload("charter");
     let by_hand = signed(CHARTER_TYPE, "secretariat", KeyRole::Charter, &payload);
     let secretariat = known::root("secretariat", KeyRole::Charter);
-    let founded = sign(CHARTER_TYPE, payload, &[&secretariat]).expect("signed");
+    let founded = comity_core::founding::sign(CHARTER_TYPE, payload, &[&secretariat]).expect("signed");
     for bytes in [by_hand, founded] {
         assert!(Charter::open(&bytes, digest("charter-fingerprint")).is_ok());
     }

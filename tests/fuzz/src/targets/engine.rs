@@ -297,9 +297,9 @@ impl World {
         let index = LedgerIndex(place);
         let path = tree.inclusion(index, tree.size()).expect("it stands there");
         let checkpoint = Checkpoint { origin: origin(), size: tree.size(), root: tree.root() };
-        let note = checkpoint.sign(&keys("XC").roles.checkpoint, self.now).expect("signed");
+        let note = known::note("XC", &checkpoint, self.now);
         let (node, case, body) = (&record.node, &record.case, &record.body[..]);
-        let stored = Stored { node, case, body, index, path: &path, note: note.as_bytes() };
+        let stored = Stored { node, case, body, index, path: &path, note: &note };
         let us = party(self.nodes[at].code);
         let frame = Frame::Delivery(stored.delivery(&origin(), &us).expect("an event for them"));
         assert!(self.nodes[at].receive(&party("XC"), &frame, self.now), "it is authentic");
@@ -350,8 +350,9 @@ impl World {
         }
         for _ in 0..ROUNDS_MAX {
             self.flow();
-            if self.air.is_empty() && self.nodes.iter().all(Node::is_idle) && self.debts() == 0 {
-                self.nodes.iter().for_each(Node::check_settled);
+            if self.air.is_empty() && self.nodes.iter().all(Node::is_settled) && self.debts() == 0 {
+                let unanswered = self.nodes.iter().filter(|node| node.owes_replies()).map(|node| node.code);
+                assert_eq!(unanswered.collect::<Vec<_>>(), [""; 0], "every command has its reply");
                 return;
             }
             self.now = self.now.plus_ms(31_000);

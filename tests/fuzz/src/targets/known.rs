@@ -11,6 +11,7 @@ use comity_core::{
     event::{BodySecret, EventFault, unwrap_body},
     founding::{Founder, Office, RoleKeys, charter, profile, sign_charter, sign_profile},
     ids::{Digest, KeyId, NetworkName, PartyCode, Time, unhex},
+    ledger::Checkpoint,
     profile::{CHARTER_TYPE, Charter, Profile, Trust, document_id},
     proto::{self, Algorithm, KeyRole, Signature},
     rules::{Rules, SHIPPED},
@@ -90,18 +91,38 @@ pub(crate) fn root(code: &str, role: KeyRole) -> HybridSigner {
     HybridSigner::new(role, &half("a"), Algorithm::MlDsa65, &half("b")).expect("keys")
 }
 
-/// Signatures made before: the same message gets the same pair again, so that one input always does the same.
-static SIGNED: Mutex<BTreeMap<Digest, Vec<Signature>>> = Mutex::new(BTreeMap::new());
-/// Signatures remembered, then all are forgotten: 4 KiB each.
+/// What was signed before, by what it says: the same message gets the same signatures again, which is quicker, and
+/// the same input always does the same.
+struct Signed<T>(Mutex<BTreeMap<Digest, T>>);
+
+/// Remembered of each kind, then all are forgotten: 4 KiB each.
 const SIGNED_MAX: usize = 10_000;
 
-pub(crate) fn sign(name: &str, by: &HybridSigner, message: &[u8]) -> Vec<Signature> {
-    let mut signed = SIGNED.lock().unwrap_or_else(PoisonError::into_inner);
-    if signed.len() >= SIGNED_MAX {
-        signed.clear();
+impl<T: Clone> Signed<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
     }
-    let id = sha256(&[name.as_bytes(), b"\0", message]);
-    signed.entry(id).or_insert_with(|| by.sign_pair(message).expect("signed")).clone()
+
+    fn again_or(&self, says: &[&[u8]], sign: impl FnOnce() -> T) -> T {
+        let mut signed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if signed.len() >= SIGNED_MAX {
+            signed.clear();
+        }
+        signed.entry(sha256(says)).or_insert_with(sign).clone()
+    }
+}
+
+static MESSAGES: Signed<Vec<Signature>> = Signed::new();
+static NOTES: Signed<Vec<u8>> = Signed::new();
+
+pub(crate) fn sign(name: &str, by: &HybridSigner, message: &[u8]) -> Vec<Signature> {
+    MESSAGES.again_or(&[name.as_bytes(), b"\0", message], || by.sign_pair(message).expect("signed"))
+}
+
+/// The note of a Party over its ledger.
+pub(crate) fn note(code: &str, checkpoint: &Checkpoint, now: Time) -> Vec<u8> {
+    let sign = || checkpoint.sign(&keys(code).roles.checkpoint, now).expect("signed").into_bytes();
+    NOTES.again_or(&[checkpoint.text().as_bytes(), &now.0.to_be_bytes()], sign)
 }
 
 /// The same Parties, founded anew with power in every shipped procedure: the known ones preserve only.
