@@ -265,7 +265,10 @@ impl Node {
         let mut last = 0;
         for record in &self.synced {
             let node = &record.node;
-            assert!(ids.insert(&node.record_id), "{}: nothing is applied twice", self.code);
+            let kinds =
+                || self.synced.iter().filter(|other| other.node.record_id == node.record_id).map(|one| one.kind);
+            let again = || kinds().collect::<Vec<_>>();
+            assert!(ids.insert(&node.record_id), "{}: nothing is applied twice: {:?}", self.code, again());
             assert!(node.answers.is_empty() || answered.insert((&node.answers, &node.peer)), "one answer ends a debt");
             assert!(node.recorded_ms >= last, "the time of record never falls");
             last = node.recorded_ms;
