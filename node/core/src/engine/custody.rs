@@ -3,7 +3,7 @@
 //! Checked before anything is signed: the authority's power and, for a hand-over under way, what the
 //! thread says of it. Keys are released only by a statement made here, so only once the taker's
 //! signed acceptance of the terms stands in our ledger. A statement moves no state and is sent to
-//! nobody; the thread need not be occupied for it.
+//! nobody; the thread need not be occupied for it. One about a manifest is made at a time.
 
 use super::{Done, Engine, EngineFault, Job, NotDone, Output, Step, Ticket, own::not_done};
 use crate::{
@@ -79,6 +79,9 @@ impl Engine {
         if let Err(refused) = self.may_sign_now(&wanted.command_id, step.now) {
             return Ok(Err(refused));
         }
+        if self.is_stating(&wanted.manifest) {
+            return Ok(Err(not_done("engine.busy", "another statement about this manifest is under way; try again")));
+        }
         let Some(thread) = step.index.threads_of(&wanted.request)?.first().copied() else {
             return Ok(Err(not_done("request.unknown", "no such request here")));
         };
@@ -111,6 +114,11 @@ impl Engine {
         };
         let bytes = statement.to_wire();
         Ok(Ok(Stating { ticket, command_id: wanted.command_id, thread, statement, bytes }))
+    }
+
+    /// True while a statement about the manifest is not on disk yet: the next has to name it as the one before.
+    fn is_stating(&self, manifest: &Digest) -> bool {
+        self.jobs.values().any(|job| matches!(job, Job::Custody(stating) if stating.statement.manifest == *manifest))
     }
 
     /// What the thread says of the hand-over a statement is about: for a release, the event that

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     carry::{self, Stored},
-    engine::{Act, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
+    engine::{Act, Custody, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
     event::{seal_body, unwrap_body},
     founding::{RoleKeys, tests as founded},
     ids::{EventId, LedgerIndex, Origin, PartyCode, Time},
@@ -107,6 +107,12 @@ impl SimNode {
     pub(super) fn command(&mut self, act: Act) -> Ticket {
         self.tickets += 1;
         self.inbox.push_back(Input::Command(self.tickets, Box::new(act)));
+        self.tickets
+    }
+
+    pub(super) fn custody(&mut self, wanted: Custody) -> Ticket {
+        self.tickets += 1;
+        self.inbox.push_back(Input::Custody(self.tickets, Box::new(wanted)));
         self.tickets
     }
 

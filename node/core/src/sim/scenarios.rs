@@ -2,6 +2,7 @@
 //! before what they follow, or are refused.
 
 use super::*;
+use crate::{engine::Custody, ids::Digest, manifest::Statement, proto::CustodyAct};
 
 /// Lets one node work until it has nothing left to do, and takes what it sends.
 fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
@@ -290,4 +291,37 @@ fn a_request_id_is_not_used_for_somebody_else() {
     check(&["XC"], [7; 16], "request.id-taken");
     check(&["XB", "XC"], [8; 16], "request.not-two-sided");
     check(&[], [8; 16], "request.unknown");
+}
+
+/// [M-4]: of two statements about one manifest each names the one before it; the second of two that are wanted at once
+/// is wanted again.
+#[test]
+fn statements_about_one_manifest_follow_each_other() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let manifest = Digest::new([3; 32]);
+    let wanted = |command: u8| Custody {
+        command_id: [command; 16],
+        request,
+        authority: AuthorityId::parse("central").expect("id"),
+        act: CustodyAct::Seal,
+        manifest,
+        items: 1,
+        bytes: 1,
+        delivery: None,
+    };
+    for command in [1, 2] {
+        sim.nodes[0].custody(wanted(command));
+    }
+    work(&mut sim, 0);
+    let mut replies = std::mem::take(&mut sim.nodes[0].replies).into_iter().map(|(_, reply)| reply);
+    assert_eq!(replies.next().expect("a reply").expect_err("the first is under way").code, "engine.busy");
+    let first = replies.next().expect("a reply").expect("done");
+    sim.nodes[0].custody(wanted(2));
+    work(&mut sim, 0);
+    let (_, second) = sim.nodes[0].replies.pop().expect("a reply");
+    let second = second.expect("done");
+    let place = usize::try_from(second.index.0).expect("small");
+    let statement = Statement::from_wire(&sim.nodes[0].ledger()[place].case.header).expect("reads");
+    assert_eq!(statement.previous.map(|id| *id.as_bytes()), Some(*first.event.as_bytes()));
 }

@@ -187,3 +187,25 @@ impl Pack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_read_back_and_any_flipped_bit_shows() {
+        let item = ItemId::new([7; 16]);
+        for size in [0, 1, u64::MAX] {
+            let whole = frame(&item, size);
+            assert_eq!(read_frame(&whole), Some((item, size)));
+            for bit in 0..whole.len() * 8 {
+                let mut wrong = whole;
+                wrong[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(read_frame(&wrong), None, "bit {bit}");
+            }
+            let longer = [&whole[..], &[0]].concat();
+            assert_eq!((0..FRAME).find(|len| read_frame(&whole[..*len]).is_some()), None);
+            assert_eq!(read_frame(&longer), None);
+        }
+    }
+}

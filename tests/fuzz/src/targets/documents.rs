@@ -1,0 +1,94 @@
+//! Charters and profiles, from files and peers.
+
+use comity_core::{
+    ids::Origin,
+    profile::{CHARTER_TYPE, Charter, PROFILE_TYPE, Profile, ProfileFault, Trust, document_id},
+    proto::{self, KeyRole},
+    wire::{DOCUMENT_MAX, strict},
+};
+
+use super::known::{self, NOW, PARTIES, TRUST, digest, material, party};
+
+/// An envelope as it is handed over, and a payload that whoever may sign did sign.
+pub(crate) fn document(data: &[u8]) {
+    let Some((how, bytes)) = data.split_first() else { return };
+    match how & 3 {
+        0 => charter(bytes, None),
+        1 => profile(bytes),
+        2 => {
+            let signed = signed(CHARTER_TYPE, "secretariat", KeyRole::Charter, bytes);
+            charter(&signed, Some(document_id(CHARTER_TYPE, bytes)));
+        }
+        _ => profile(&signed(PROFILE_TYPE, "XA", KeyRole::Root, bytes)),
+    }
+}
+
+fn signed(payload_type: &str, name: &str, role: KeyRole, payload: &[u8]) -> Vec<u8> {
+    let message = comity_core::crypto::pae(payload_type, payload);
+    let signatures = known::sign(name, &known::root(name, role), &message);
+    comity_core::profile::document(payload_type, payload.to_vec(), signatures)
+}
+
+fn charter(bytes: &[u8], fingerprint: Option<comity_core::ids::Digest>) {
+    let pinned = fingerprint.unwrap_or_else(|| digest("charter-fingerprint"));
+    let Ok(charter) = Charter::open(bytes, pinned) else { return };
+    assert_eq!(charter.id(), pinned);
+    let envelope: proto::Envelope = strict(bytes, DOCUMENT_MAX).expect("read strictly");
+    let wire: proto::Charter = strict(&envelope.header, DOCUMENT_MAX).expect("read strictly");
+    assert_eq!(charter.parties().len(), wire.parties.len());
+    assert!(charter.version > 0 && wire.expires_ms > wire.issued_ms);
+    for one in charter.parties().keys() {
+        for other in charter.parties().keys() {
+            let bound = |a, b| wire.instruments.iter().map(|row| charter.binds(&row.instrument, a, b, NOW)).collect();
+            let (there, back): (Vec<bool>, Vec<bool>) = (bound(one, other), bound(other, one));
+            assert_eq!(there, back, "an instrument binds both or neither");
+        }
+        charter.reservations(one).for_each(drop);
+    }
+    if fingerprint.is_none() {
+        assert_eq!(envelope.header, payload("charter"), "no other charter was pinned");
+    }
+}
+
+fn payload(name: &str) -> Vec<u8> {
+    strict::<proto::Envelope>(material(name), DOCUMENT_MAX).expect("an envelope").header
+}
+
+fn profile(bytes: &[u8]) {
+    let charter = TRUST.charter();
+    let Ok(profile) = Profile::open(bytes, charter) else { return };
+    assert!(PARTIES.contains(&profile.party.as_str()));
+    for (place, origin) in (1..).zip(profile.ledgers()) {
+        assert_eq!(*origin, Origin::of(&profile.party, &charter.network, place), "a Party names its own ledgers only");
+    }
+    let at = [NOW, comity_core::ids::Time(0), comity_core::ids::Time(u64::MAX)];
+    for role in [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal, KeyRole::Directory, KeyRole::Witness] {
+        for key in at.iter().flat_map(|at| profile.keys(role, *at)) {
+            assert!(key.role == role && key.fits_its_role(), "a key serves the role it was declared for");
+        }
+    }
+    for (id, authority) in profile.authorities() {
+        assert_eq!(id.as_str(), authority.id);
+    }
+    let of = profile.party.clone();
+    let twice = Trust::new(charter.clone(), vec![profile.clone(), profile.clone()]).err();
+    assert_eq!(twice, Some(ProfileFault::Content("two profiles of one Party were given")));
+    let trust = Trust::new(charter.clone(), vec![profile]).expect("of a Party");
+    for at in at {
+        assert!(trust.seal_key(&of, at).is_none_or(|key| key.role == KeyRole::Seal));
+    }
+    assert!(trust.profile(&party("XD"), NOW).is_none());
+}
+
+/// What is signed here is signed as the founding signs it.
+#[cfg(test)]
+#[test]
+fn signed_by_hand_is_signed_as_by_the_founding() {
+    let payload = payload("charter");
+    let by_hand = signed(CHARTER_TYPE, "secretariat", KeyRole::Charter, &payload);
+    let secretariat = known::root("secretariat", KeyRole::Charter);
+    let founded = comity_core::founding::sign(CHARTER_TYPE, payload, &[&secretariat]).expect("signed");
+    for bytes in [by_hand, founded] {
+        assert!(Charter::open(&bytes, digest("charter-fingerprint")).is_ok());
+    }
+}
