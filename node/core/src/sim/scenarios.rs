@@ -2,6 +2,10 @@
 //! before what they follow, or are refused.
 
 use super::*;
+use crate::ids::PartyCode;
+
+/// Two nodes; the stories give the commands.
+const PLAN: Plan = Plan { nodes: 2, steps: 0, requests: 1, calm: 1, hostile: false };
 
 /// Lets one node work until it has nothing left to do, and takes what it sends.
 fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
@@ -20,7 +24,7 @@ fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
 
 /// Two nodes, no faults, links up, and nothing said yet.
 fn quiet() -> Sim {
-    let mut sim = Sim::new(1, 2);
+    let mut sim = Sim::new(1, PLAN);
     sim.faults = false;
     for node in 0..2 {
         let sent = work(&mut sim, node);
@@ -32,7 +36,7 @@ fn quiet() -> Sim {
 fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
     let author = sim.nodes[from].party.clone();
     for (_, frame) in frames {
-        sim.nodes[1 - from].receive(&author, frame, sim.now);
+        sim.nodes[1 - from].receive(&author, frame, None, sim.now);
     }
 }
 
@@ -78,7 +82,7 @@ fn state(sim: &Sim, node: usize, request: &RequestId) -> String {
 
 fn open(sim: &mut Sim) -> RequestId {
     let request = RequestId::new([7; 16]);
-    sim.requests.push((request, 0));
+    sim.requests.push(Request { id: request, opener: 0, other: 1 });
     act(sim, 0, request, "request").expect("the request is sent");
     assert_eq!(state(sim, 1, &request), "requested");
     request
@@ -272,7 +276,7 @@ fn a_mark_already_past_is_raised_on_arrival() {
 /// A request id stands for one request to one Party: it is never sealed to somebody else.
 #[test]
 fn a_request_id_is_not_used_for_somebody_else() {
-    let mut sim = Sim::new(1, 3);
+    let mut sim = Sim::new(1, Plan { nodes: 3, ..PLAN });
     sim.faults = false;
     let request = RequestId::new([7; 16]);
     let opening = sim.act(0, request, "request");
