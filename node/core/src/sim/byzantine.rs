@@ -224,12 +224,13 @@ impl Sim {
 
     /// Two events with one place, one slip number and the same parents to one Party, or a second one
     /// beside what it took before.
-    fn siblings(&mut self, node: usize, to: usize) -> Vec<(usize, Frame, Trick)> {
+    pub(super) fn siblings(&mut self, node: usize, to: usize) -> Vec<(usize, Frame, Trick)> {
         let (mut draft, rows) = self.draft(node, to);
         let author = self.nodes[node].party.to_string();
         let taken: Vec<&EventRow> = rows.iter().filter(|row| row.author == author && !row.void).collect();
         let mut count = 2;
-        if let Some(row) = self.chance.pick(&taken) {
+        let beside = !self.chance.one_in(3);
+        if let Some(row) = self.chance.pick(&taken).filter(|_| beside) {
             count = 1;
             let record = &self.nodes[to].ledger()[usize::try_from(row.index).expect("small")];
             draft.slip.number = record.node.slips[0].number;
@@ -240,7 +241,7 @@ impl Sim {
     }
 
     /// One slip number and place for two Parties: in a thread of all three, or of two each under one request id.
-    fn siblings_apart(&mut self, node: usize, to: usize) -> Vec<(usize, Frame, Trick)> {
+    pub(super) fn siblings_apart(&mut self, node: usize, to: usize) -> Vec<(usize, Frame, Trick)> {
         let third = self.other_than(node);
         let (mut draft, _) = self.draft(node, to);
         let (one, other) = (self.nodes[to].party.clone(), self.nodes[third].party.clone());
@@ -255,7 +256,7 @@ impl Sim {
             .into()
     }
 
-    fn off_ledger(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn off_ledger(&mut self, node: usize, to: usize) -> Frame {
         let (draft, _) = self.draft(node, to);
         let body = self.body_of(&draft, to).encode_to_vec();
         let party = self.nodes[to].party.clone();
@@ -264,7 +265,7 @@ impl Sim {
         Frame::Delivery(forge.off_ledger(good, &party).encode_to_vec())
     }
 
-    fn bad_slip(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn bad_slip(&mut self, node: usize, to: usize) -> Frame {
         let (draft, _) = self.draft(node, to);
         let body = self.body_of(&draft, to).encode_to_vec();
         let party = self.nodes[to].party.clone();
@@ -273,7 +274,7 @@ impl Sim {
         Frame::Delivery(forge.bad_slip(good).encode_to_vec())
     }
 
-    fn impostor(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn impostor(&mut self, node: usize, to: usize) -> Frame {
         let (draft, _) = self.draft(node, to);
         let body = self.body_of(&draft, to).encode_to_vec();
         let (victim, third) = (self.nodes[to].party.clone(), self.other_than(node));
@@ -281,14 +282,14 @@ impl Sim {
         Frame::Delivery(self.forge(node, to).impostor(&draft, &body, &victim, &third).encode_to_vec())
     }
 
-    fn absurd_header(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn absurd_header(&mut self, node: usize, to: usize) -> Frame {
         let (draft, _) = self.draft(node, to);
         let body = self.body_of(&draft, to).encode_to_vec();
         let party = self.nodes[to].party.clone();
         Frame::Delivery(self.forge(node, to).absurd_header(&draft, &body, &party).encode_to_vec())
     }
 
-    fn absurd_body(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn absurd_body(&mut self, node: usize, to: usize) -> Frame {
         let (draft, _) = self.draft(node, to);
         let mut body = self.body_of(&draft, to);
         for _ in 0..=self.chance.below(2) {
@@ -328,12 +329,12 @@ impl Sim {
     }
 
     /// A receipt for an event of the victim, which need not have been for us, or for none at all.
-    fn false_receipt(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn false_receipt(&mut self, node: usize, to: usize) -> Frame {
         let (event, signatures) = self.an_event_of(to);
         Frame::Answer(self.forge(node, to).false_receipt(&event, signatures))
     }
 
-    fn false_answer(&mut self, node: usize, to: usize) -> Frame {
+    pub(super) fn false_answer(&mut self, node: usize, to: usize) -> Frame {
         let (event, _) = self.an_event_of(to);
         let author = self.nodes[to].party.clone();
         Frame::Answer(self.forge(node, to).false_answer(&event, &author))

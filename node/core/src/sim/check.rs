@@ -113,7 +113,7 @@ impl Sim {
     }
 
     /// What a node took of one author in a thread forms one line: of two siblings it took one at most.
-    fn check_lines(&self, node: usize) {
+    pub(super) fn check_lines(&self, node: usize) {
         let node = &self.nodes[node];
         for (thread, _) in node.index.threads(None, usize::MAX).expect("answers") {
             let rows = node.index.events(&thread).expect("answers");
@@ -144,23 +144,18 @@ impl Sim {
                 leaked += usize::from(shows(MARKER.as_bytes()));
                 leaked += foreign.iter().filter(|secret| shows(secret)).count();
             }
-            leaked += self
-                .requests
-                .iter()
-                .filter(|request| {
-                    let member = [request.opener, request.other].contains(&place);
-                    !member && !node.index.threads_of(&request.id).expect("answers").is_empty()
-                })
-                .count();
         }
         self.count.add(What::RecordsSearched, searched);
         self.count.add(What::Leaked, leaked);
         assert_eq!(leaked, 0, "who is no member holds nothing of a thread");
     }
 
-    /// Ids of requests and threads this node is no member of.
+    /// Ids of requests and threads this node is no member of. What a hostile member knows it may tell anybody.
     fn foreign_to(&self, node: usize) -> Vec<Vec<u8>> {
-        let foreign = self.requests.iter().filter(|request| ![request.opener, request.other].contains(&node));
+        let foreign = self.requests.iter().filter(|request| {
+            let members = [request.opener, request.other];
+            !members.contains(&node) && members.iter().all(|member| self.is_honest(*member))
+        });
         foreign.flat_map(|request| [request.id.as_bytes().to_vec(), self.thread(request).as_bytes().to_vec()]).collect()
     }
 

@@ -11,7 +11,6 @@ pub(super) enum What {
     Steps,
     Commands,
     Acts,
-    NotDone,
     Records,
     Refusals,
     Deliveries,
@@ -43,7 +42,6 @@ impl What {
             Self::Steps => "steps",
             Self::Commands => "commands given",
             Self::Acts => "acts on record",
-            Self::NotDone => "acts not done",
             Self::Records => "records",
             Self::Refusals => "refusals given",
             Self::Deliveries => "deliveries sent",
@@ -75,6 +73,7 @@ impl What {
 pub(super) struct Count {
     rows: BTreeMap<What, u64>,
     fates: BTreeMap<(Trick, String), u64>,
+    not_done: BTreeMap<&'static str, u64>,
 }
 
 impl Count {
@@ -90,14 +89,14 @@ impl Count {
         self.rows.get(&what).copied().unwrap_or(0)
     }
 
+    /// An act was not done, and why.
+    pub(super) fn not_done(&mut self, code: &'static str) {
+        *self.not_done.entry(code).or_default() += 1;
+    }
+
     /// A false frame met this.
     pub(super) fn fate(&mut self, trick: Trick, code: String) {
         *self.fates.entry((trick, code)).or_default() += 1;
-    }
-
-    /// How often a kind of false frame met this code.
-    pub(super) fn met(&self, trick: Trick, code: &str) -> u64 {
-        self.fates.iter().filter(|((kind, met), _)| *kind == trick && met == code).map(|(_, count)| count).sum()
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -107,6 +106,9 @@ impl Count {
         for (fate, many) in &other.fates {
             *self.fates.entry(fate.clone()).or_default() += many;
         }
+        for (code, many) in &other.not_done {
+            *self.not_done.entry(code).or_default() += many;
+        }
     }
 }
 
@@ -114,6 +116,9 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, many) in &self.rows {
             writeln!(f, "  {:<28} {many:>12}", what.label())?;
+        }
+        for (code, many) in &self.not_done {
+            writeln!(f, "  {:<28} {many:>12}  {code}", "not done")?;
         }
         for ((trick, code), many) in &self.fates {
             writeln!(f, "  {:<28} {many:>12}  {code}", trick.label())?;

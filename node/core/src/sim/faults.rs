@@ -12,8 +12,8 @@ use super::{Chance, Sim, Time, count::What};
 /// Constant offsets: two clocks may be further apart than the five minutes an event may be ahead.
 const OFFSET_MS_MAX: u64 = 3 * 60 * 1000;
 const JUMP_MS_MAX: u64 = 3_600_000;
-/// A clock that has jumped away is not driven further than this.
-const AHEAD_MS_MAX: u64 = 2 * JUMP_MS_MAX;
+/// Most jumps are a correction of this size at most.
+const SMALL_JUMP_MS_MAX: u64 = 2_000;
 const STRETCH_MS_MAX: u64 = 3_000;
 const LONG_STRETCH_MS_MAX: u64 = 2 * 3_600_000;
 
@@ -102,11 +102,15 @@ impl Sim {
         });
     }
 
+    /// A clock jumps by a little, by up to an hour, or back to about the right time.
     fn jump_clock(&mut self, node: usize) {
         self.count.one(What::ClockJumps);
-        let most = i64::try_from(AHEAD_MS_MAX).expect("hours fit");
-        let jump = either_way(&mut self.chance, JUMP_MS_MAX);
-        self.nodes[node].ahead = (self.nodes[node].ahead + jump).clamp(-most, most);
+        let ahead = self.nodes[node].ahead;
+        self.nodes[node].ahead = match self.chance.below(8) {
+            0 => ahead + either_way(&mut self.chance, JUMP_MS_MAX),
+            1..=4 => ahead + either_way(&mut self.chance, SMALL_JUMP_MS_MAX),
+            _ => either_way(&mut self.chance, OFFSET_MS_MAX),
+        };
         self.nodes[node].tick();
     }
 
@@ -134,7 +138,7 @@ impl Sim {
             self.set_link(from.min(to), from.max(to), false);
         }
         self.weather = Weather::fair(self.nodes.len());
-        self.nodes.iter_mut().for_each(|node| node.disk_full = false);
+        self.nodes.iter_mut().for_each(|node| (node.disk_full, node.note_fails) = (false, false));
         self.each_pair(|sim, a, b| sim.set_link(a, b, true));
     }
 }

@@ -16,13 +16,14 @@
 //! ```
 //!
 //! `faults` breaks things, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
-//! `scenarios` tells single stories without chance.
+//! `scenarios` and `lies` tell single stories.
 
 mod byzantine;
 mod check;
 mod count;
 mod faults;
 mod forge;
+mod lies;
 mod long;
 mod node;
 mod scenarios;
@@ -214,7 +215,8 @@ impl Sim {
             58..=59 if self.chance.one_in(self.plan.calm) => self.crash(node),
             60..=62 if self.chance.one_in(self.plan.calm) => self.break_something(node),
             63 => {
-                self.nodes[node].disk_full = self.chance.one_in(3);
+                self.nodes[node].disk_full = self.chance.one_in(4);
+                self.nodes[node].note_fails = self.nodes[node].disk_full && self.chance.one_in(4);
                 self.count.add(What::FullDisks, usize::from(self.nodes[node].disk_full));
             }
             64..=67 => self.invent(),
@@ -279,7 +281,9 @@ impl Sim {
     }
 
     fn pass_time(&mut self) {
-        let most = if self.chance.one_in(50) { 3_600_000 } else { 200 };
+        // After healing hours go by sooner: whose clock was an hour ahead must be caught up with.
+        let long = self.chance.one_in(if self.faults { 50 } else { 10 });
+        let most = if long { 3_600_000 } else { 200 };
         self.now = self.now.plus_ms(self.chance.below(most));
         for node in &mut self.nodes {
             if node.wake.is_some_and(|at| at <= self.now) {
@@ -324,14 +328,22 @@ impl Sim {
             (opener, self.act(opener, request.id, "request"))
         } else {
             let request = self.requests[self.chance.place(self.requests.len())];
-            // Now and then somebody who has never heard of it.
-            let anybody = self.chance.place(self.nodes.len());
-            let node = *self.chance.pick(&[request.opener, request.other]).expect("two");
-            let node = if self.chance.one_in(20) { anybody } else { node };
+            let node = self.who_acts(&request);
             let step = self.open_step(node, &request.id, request.opener == node);
             (node, self.act(node, request.id, &step))
         };
         self.give(Given { node, act });
+    }
+
+    /// A member that knows of the request, else who opens it; now and then anybody.
+    fn who_acts(&mut self, request: &Request) -> usize {
+        let anybody = self.chance.place(self.nodes.len());
+        if self.chance.one_in(20) {
+            return anybody;
+        }
+        let node = if self.chance.one_in(2) { request.opener } else { request.other };
+        let knows = self.rows(&self.nodes[node], &request.id).is_some();
+        if knows { node } else { request.opener }
     }
 
     /// A step the node believes it may take; now and then any.
@@ -339,6 +351,9 @@ impl Sim {
         let any: &[&str] = if opened { &["withdraw", "release", "extend"] } else { &["preserve", "confirm-extension"] };
         let side = if opened { Side::Requesting } else { Side::Requested };
         let rows = self.rows(&self.nodes[node], request);
+        if opened && rows.is_none() {
+            return "request".to_owned();
+        }
         let standing = rows.and_then(|rows| Case::of(&rows).ok()?.standing(&self.world.rules, self.now).ok()?);
         let open: Vec<&str> = match standing {
             Some(standing) if !self.chance.one_in(8) => {
@@ -386,9 +401,12 @@ impl Sim {
         for node in 0..self.nodes.len() {
             for (ticket, result) in std::mem::take(&mut self.nodes[node].replies) {
                 let Some(given) = self.waiting.remove(&(node, ticket)) else { continue };
-                let Ok(done) = result else {
-                    self.count.one(What::NotDone);
-                    continue;
+                let done = match result {
+                    Ok(done) => done,
+                    Err(refused) => {
+                        self.count.not_done(refused.code);
+                        continue;
+                    }
                 };
                 let before = self.acknowledged.insert(given.act.command_id, (node, done.clone()));
                 self.count.add(What::Acts, usize::from(before.is_none()));

@@ -64,6 +64,8 @@ pub(super) struct SimNode {
     pub(super) notices: Vec<Notice>,
     pub(super) wake: Option<Time>,
     pub(super) disk_full: bool,
+    /// True if no checkpoint can be kept.
+    pub(super) note_fails: bool,
     /// How far its clock is ahead of the true time, in milliseconds.
     pub(super) ahead: i64,
     /// What false frames met here.
@@ -99,6 +101,7 @@ impl SimNode {
             notices: Vec::new(),
             wake: None,
             disk_full: false,
+            note_fails: false,
             ahead: 0,
             fates: Vec::new(),
             keys,
@@ -241,6 +244,7 @@ impl SimNode {
                 self.take_in(Input::Signed(job, self.keys.record.sign_pair(&message).ok()));
             }
             Output::Append { job, record } => self.disk.queued.push_back((job, *record)),
+            Output::SignCheckpoint(_) if self.note_fails => self.take_in(Input::CheckpointFailed),
             Output::SignCheckpoint(size) => {
                 let root = self.tree.root_at(size).expect("a size on disk");
                 let checkpoint = Checkpoint { origin: self.us.origin.clone(), size, root };

@@ -5,10 +5,10 @@ use super::*;
 use crate::ids::PartyCode;
 
 /// Two nodes; the stories give the commands.
-const PLAN: Plan = Plan { nodes: 2, steps: 0, requests: 1, calm: 1, hostile: false };
+pub(super) const PLAN: Plan = Plan { nodes: 2, steps: 0, requests: 1, calm: 1, hostile: false };
 
 /// Lets one node work until it has nothing left to do, and takes what it sends.
-fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
+pub(super) fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
     let mut sent = Vec::new();
     loop {
         let entropy = sim.chance.bytes();
