@@ -295,3 +295,43 @@ fn a_request_id_is_not_used_for_somebody_else() {
     check(&["XB", "XC"], [8; 16], "request.not-two-sided");
     check(&[], [8; 16], "request.unknown");
 }
+
+/// A clock that was ahead and is set right must not make a peer wait for as long as it was ahead.
+#[test]
+fn a_clock_set_back_delays_no_debt() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let back = 3_600_000;
+    let look = |sim: &mut Sim| {
+        sim.now = sim.now.plus_ms(31_000); // the node looks up this often at the latest
+        sim.nodes[0].tick();
+        work(sim, 0)
+    };
+    let (_, lost) = act_only(&mut sim, 0, request, "note").expect("noted");
+    sim.nodes[0].ahead -= back;
+    let unanswered = look(&mut sim);
+    assert_eq!((lost.len(), unanswered.len()), (1, 1), "an unanswered delivery is made again");
+    let Frame::Delivery(bytes) = &unanswered[0].1 else { panic!("a delivery") };
+    let event = crate::carry::event_named_by(bytes).expect("an event");
+    let peer = sim.nodes[1].party.clone();
+    let busy = Frame::Answer(crate::carry::retry(&event, "engine.busy", 1_000));
+    sim.nodes[0].receive(&peer, &busy, None, sim.now);
+    assert!(work(&mut sim, 0).is_empty());
+    sim.nodes[0].ahead -= back;
+    assert_eq!(look(&mut sim).len(), 1, "one that was to be tried again is tried again");
+}
+
+/// The same for a checkpoint that could not be kept.
+#[test]
+fn a_clock_set_back_delays_no_checkpoint() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    sim.nodes[0].note_fails = true;
+    let (_, unsigned) = act_only(&mut sim, 0, request, "note").expect("noted");
+    assert!(unsigned.is_empty(), "what no checkpoint covers is not sent");
+    sim.nodes[0].note_fails = false;
+    sim.nodes[0].ahead -= 3_600_000;
+    sim.now = sim.now.plus_ms(31_000);
+    sim.nodes[0].tick();
+    assert_eq!(work(&mut sim, 0).len(), 1, "it is signed and sent");
+}
