@@ -58,6 +58,21 @@ impl Sim {
             && honest.all(|node| self.owes_nothing(&self.nodes[node]))
     }
 
+    /// What keeps a network from being quiet, for whoever replays it.
+    pub(super) fn unrest(&self) -> String {
+        let busy = |node: &SimNode| {
+            format!(
+                "{} takes it to be {}, idle {}, owes nothing {}; ",
+                node.party,
+                node.clock(self.now).0,
+                node.is_idle(),
+                self.owes_nothing(node)
+            )
+        };
+        let nodes: String = self.nodes.iter().map(busy).collect();
+        format!("{nodes}{} frames in the air", self.air.len())
+    }
+
     /// True if nothing is owed to an honest peer.
     pub(super) fn owes_nothing(&self, node: &SimNode) -> bool {
         let peers = (0..self.nodes.len()).filter(|peer| self.is_honest(*peer)).map(|peer| &self.nodes[peer].party);
