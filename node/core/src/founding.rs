@@ -237,6 +237,11 @@ pub fn sign(payload_type: &str, payload: Vec<u8>, signers: &[&HybridSigner]) -> 
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, Mutex},
+    };
+
     use super::*;
     use crate::{
         crypto::sha256,
@@ -269,13 +274,24 @@ pub(crate) mod tests {
         NetworkName::parse("test.comity.test").expect("name")
     }
 
+    /// Codes of so many Parties, [`CODES`] first: what ISO 3166 leaves to its users.
+    pub(crate) fn codes(count: usize) -> Vec<String> {
+        let all = |first: char, from: u8| (from..=b'Z').map(move |second| format!("{first}{}", char::from(second)));
+        all('X', b'A').chain(all('Q', b'M')).take(count).collect()
+    }
+
     pub(crate) fn charter_bytes() -> Vec<u8> {
+        charter_of(&CODES)
+    }
+
+    fn charter_of(parties: &[&str]) -> Vec<u8> {
         let secretariat = root("secretariat", KeyRole::Charter);
-        let founders = CODES.map(|party| Founder {
+        let founder = |party: &&str| Founder {
             code: code(party),
-            name: party.to_owned(),
+            name: (*party).to_owned(),
             root: root(party, KeyRole::Root).public().map(Clone::clone),
-        });
+        };
+        let founders: Vec<Founder> = parties.iter().map(founder).collect();
         let draft = charter(&network(), true, secretariat.public(), &founders, &["BC"], START);
         sign_charter(&draft, &[&secretariat]).expect("signed")
     }
@@ -299,10 +315,31 @@ pub(crate) mod tests {
 
     /// Three Parties, one exercise network.
     pub(crate) fn trust() -> Trust {
-        let bytes = charter_bytes();
+        found(&CODES)
+    }
+
+    fn found(parties: &[&str]) -> Trust {
+        let bytes = charter_of(parties);
         let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
-        let profiles = CODES.map(|party| Profile::open(&profile_bytes(party, party), &charter).expect("profile"));
-        Trust::new(charter, profiles.to_vec()).expect("trust")
+        let profile = |party: &&str| Profile::open(&profile_bytes(party, party), &charter).expect("profile");
+        let profiles = parties.iter().map(profile).collect();
+        Trust::new(charter, profiles).expect("trust")
+    }
+
+    /// A network of so many Parties: founded once, since keys and signatures of thirty take a while.
+    pub(crate) fn trust_of(count: usize) -> Arc<Trust> {
+        static FOUNDED: Mutex<BTreeMap<usize, Arc<Trust>>> = Mutex::new(BTreeMap::new());
+        let mut founded = FOUNDED.lock().expect("no founding fails");
+        let codes = codes(count);
+        let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+        founded.entry(count).or_insert_with(|| Arc::new(found(&codes))).clone()
+    }
+
+    /// The keys of a Party, made once.
+    pub(crate) fn keys_of(party: &str) -> Arc<RoleKeys> {
+        static MADE: Mutex<BTreeMap<String, Arc<RoleKeys>>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().expect("no key fails");
+        made.entry(party.to_owned()).or_insert_with(|| Arc::new(keys(party))).clone()
     }
 
     #[test]

@@ -174,8 +174,10 @@ impl Outbox {
 }
 
 impl Line {
+    /// What began in the future began before the clock was set back: nobody knows how long ago.
     fn expire(&mut self, now: Time) {
-        let late = |flight: &Flight| !flight.answered && flight.since.plus_ms(ANSWER_MS_MAX) <= now;
+        let old = |since: Time| since.plus_ms(ANSWER_MS_MAX) <= now || since > now;
+        let late = |flight: &Flight| !flight.answered && old(flight.since);
         let late: BTreeSet<EventId> =
             self.flights.iter().filter(|(_, flight)| late(flight)).map(|(event, _)| *event).take(LATER_MAX).collect();
         for event in late {
@@ -185,9 +187,11 @@ impl Line {
         }
     }
 
+    /// A wait beyond the longest was planned before the clock was set back: it is over.
     fn again(&mut self, now: Time) -> Vec<Due> {
+        let over = |at: Time| at <= now || at > now.plus_ms(RETRY_MS_MAX);
         let ripe: Vec<EventId> =
-            self.later.iter().filter(|(_, later)| later.at <= now).map(|(event, _)| *event).collect();
+            self.later.iter().filter(|(_, later)| over(later.at)).map(|(event, _)| *event).collect();
         let mut due: Vec<Due> =
             ripe.iter().filter_map(|event| self.later.remove(event)).map(|later| later.due).collect();
         due.sort_by_key(|due| (due.slip.lane as i32, due.slip.number));

@@ -90,9 +90,11 @@ impl Engine {
         self.answers.entry(index).or_default().push((ticket, event, kind));
     }
 
-    /// Asks for a checkpoint when the ledger has outgrown the last one and none is being signed.
+    /// Asks for a checkpoint when the ledger has outgrown the last one and none is being signed. A wait
+    /// beyond the longest was planned before the clock was set back: it is over.
     pub(super) fn sign_checkpoint<P>(&mut self, step: &mut Step<'_, P>) {
-        if self.size > self.signed && !self.signing && step.now >= self.sign_after {
+        let waited = step.now >= self.sign_after || self.sign_after > step.now.plus_ms(SIGN_AGAIN_MS);
+        if self.size > self.signed && !self.signing && waited {
             self.signing = true;
             step.out.push(Output::SignCheckpoint(self.size));
         }

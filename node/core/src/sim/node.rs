@@ -4,23 +4,35 @@
 //! may keep what was written (a torn tail is whole batches here, since the store refuses half
 //! ones), and drops the rest with everything the process knew.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     carry::{self, Stored},
+    crypto::PublicKey,
     engine::{Act, Custody, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
-    event::{seal_body, unwrap_body},
+    event::{EventFault, seal_body, unwrap_body},
     founding::{RoleKeys, tests as founded},
-    ids::{EventId, LedgerIndex, Origin, PartyCode, Time},
+    ids::{EventId, KeyId, LedgerIndex, Origin, PartyCode, Time},
     index::{Index, MemoryPairs, RecordView},
     ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
     profile::Trust,
-    proto::KeyRole,
+    proto::{Algorithm, KeyRole},
     record::Record,
     rules::Rules,
 };
 
+use super::byzantine::Trick;
+
+/// As the node answers a copy that is not authentic.
+const TURNED_AWAY_MS: u32 = 30_000;
+/// The node looks up this often at the latest.
+const IDLE_MS: u64 = 30_000;
+
 /// A frame on its way to another node.
+#[derive(Clone)]
 pub(super) enum Frame {
     Delivery(Vec<u8>),
     Answer(Vec<u8>),
@@ -32,6 +44,9 @@ pub(super) struct World {
     pub(super) trust: Arc<Trust>,
     pub(super) rules: Arc<Rules>,
 }
+
+/// What became of a false frame: the stable code it met, or what it did.
+pub(super) type Fate = (Trick, String);
 
 /// What must survive a crash.
 #[derive(Default)]
@@ -49,17 +64,24 @@ pub(super) struct SimNode {
     pub(super) notices: Vec<Notice>,
     pub(super) wake: Option<Time>,
     pub(super) disk_full: bool,
+    /// True if no checkpoint can be kept.
+    pub(super) note_fails: bool,
+    /// How far its clock is ahead of the true time, in milliseconds.
+    pub(super) ahead: i64,
+    /// What false frames met here.
+    pub(super) fates: Vec<Fate>,
+    pub(super) keys: Arc<RoleKeys>,
     world: World,
-    keys: RoleKeys,
+    seal: KeyId,
     us: Identity,
     disk: Disk,
     tree: Tree,
     note: Vec<u8>,
     signed: u64,
     alarmed: Time,
-    inbox: VecDeque<Input>,
+    inbox: VecDeque<(Input, Option<Trick>)>,
     out: Vec<(PartyCode, Frame)>,
-    answering: std::collections::BTreeMap<Ticket, PartyCode>,
+    answering: BTreeMap<Ticket, (PartyCode, Option<Trick>)>,
     tickets: Ticket,
 }
 
@@ -69,6 +91,8 @@ impl SimNode {
         let us = Identity { party: party.clone(), origin: Origin::of(&party, &founded::network(), 1) };
         let index = Index::new(MemoryPairs::default());
         let engine = Engine::open(us.clone(), world.trust.clone(), world.rules.clone(), &index, now).expect("opens");
+        let keys = founded::keys_of(code);
+        let seal = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &keys.seal).expect("seal key").id();
         Self {
             party,
             engine,
@@ -77,8 +101,12 @@ impl SimNode {
             notices: Vec::new(),
             wake: None,
             disk_full: false,
+            note_fails: false,
+            ahead: 0,
+            fates: Vec::new(),
+            keys,
             world: world.clone(),
-            keys: founded::keys(code),
+            seal,
             us,
             disk: Disk::default(),
             tree: Tree::new(),
@@ -87,7 +115,7 @@ impl SimNode {
             alarmed: now,
             inbox: VecDeque::new(),
             out: Vec::new(),
-            answering: std::collections::BTreeMap::new(),
+            answering: BTreeMap::new(),
             tickets: 0,
         }
     }
@@ -97,73 +125,117 @@ impl SimNode {
         &self.disk.synced
     }
 
+    /// What this node takes the time to be.
+    pub(super) fn clock(&self, now: Time) -> Time {
+        Time(now.0.saturating_add_signed(self.ahead))
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.us.origin
+    }
+
+    /// Inputs that wait: a busy node takes more of them at a time.
+    pub(super) fn backlog(&self) -> usize {
+        self.inbox.len()
+    }
+
+    fn take_in(&mut self, input: Input) {
+        self.inbox.push_back((input, None));
+    }
+
     /// Starts again under another law.
     pub(super) fn adopt(&mut self, rules: Arc<Rules>) {
         let (us, trust) = (self.us.clone(), self.world.trust.clone());
         self.engine = Engine::open(us, trust, rules, &self.index, self.alarmed).expect("opens");
-        self.inbox.push_back(Input::Tick);
+        self.take_in(Input::Tick);
     }
 
     pub(super) fn command(&mut self, act: Act) -> Ticket {
         self.tickets += 1;
-        self.inbox.push_back(Input::Command(self.tickets, Box::new(act)));
+        self.take_in(Input::Command(self.tickets, Box::new(act)));
         self.tickets
     }
 
     pub(super) fn custody(&mut self, wanted: Custody) -> Ticket {
         self.tickets += 1;
-        self.inbox.push_back(Input::Custody(self.tickets, Box::new(wanted)));
+        self.take_in(Input::Custody(self.tickets, Box::new(wanted)));
         self.tickets
     }
 
     pub(super) fn link(&mut self, peer: &PartyCode, up: bool) {
         let peer = peer.clone();
-        self.inbox.push_back(if up { Input::Up(peer) } else { Input::Down(peer) });
+        self.take_in(if up { Input::Up(peer) } else { Input::Down(peer) });
     }
 
     pub(super) fn tick(&mut self) {
         self.wake = None;
-        self.inbox.push_back(Input::Tick);
+        self.take_in(Input::Tick);
     }
 
     /// A frame arrives: a worker checks it, or turns it away unrecorded.
-    pub(super) fn receive(&mut self, from: &PartyCode, frame: &Frame, now: Time) {
-        match frame {
-            Frame::Delivery(bytes) => {
-                let seal = crate::crypto::PublicKey::of(
-                    KeyRole::Seal,
-                    crate::proto::Algorithm::Mlkem768X25519,
-                    &self.keys.seal,
-                );
-                let id = seal.expect("seal key").id();
-                let unwrap = |body: &[u8], binding: &_| unwrap_body(body, binding, &id, &self.keys.seal);
-                let read = carry::read_delivery(bytes, from, &self.party, &self.world.trust, now, unwrap);
-                if let Ok(arrival) = read {
-                    self.tickets += 1;
-                    self.answering.insert(self.tickets, from.clone());
-                    self.inbox.push_back(Input::Arrived(self.tickets, Box::new(arrival)));
-                }
+    pub(super) fn receive(&mut self, from: &PartyCode, frame: &Frame, trick: Option<Trick>, now: Time) {
+        let read = match frame {
+            Frame::Delivery(bytes) => self.receive_delivery(from, bytes, trick, now),
+            Frame::Answer(bytes) => self.receive_answer(from, bytes, trick, now),
+        };
+        if let (Err(fault), Some(trick)) = (read, trick) {
+            self.fates.push((trick, fault.code().to_owned()));
+        }
+    }
+
+    fn receive_delivery(
+        &mut self,
+        from: &PartyCode,
+        bytes: &[u8],
+        trick: Option<Trick>,
+        now: Time,
+    ) -> Result<(), EventFault> {
+        let unwrap = |body: &[u8], binding: &_| unwrap_body(body, binding, &self.seal, &self.keys.seal);
+        let read = carry::read_delivery(bytes, from, &self.party, &self.world.trust, self.clock(now), unwrap);
+        match read {
+            Ok(arrival) => {
+                self.tickets += 1;
+                self.answering.insert(self.tickets, (from.clone(), trick));
+                self.take_in(Input::Arrived(self.tickets, Box::new(arrival)));
+                Ok(())
             }
-            Frame::Answer(bytes) => {
-                let signatures = |event: &EventId| {
-                    let seen = self.index.seen(event).ok().flatten()?;
-                    let record = self.disk.synced.get(usize::try_from(seen.index).ok()?)?;
-                    Some(signatures_digest(&record.case.signatures))
-                };
-                if let Ok((event, answer)) =
-                    carry::read_answer(bytes, from, &self.party, &self.world.trust, now, signatures)
-                {
-                    self.inbox.push_back(Input::Answered(from.clone(), event, Box::new(answer)));
-                }
+            Err(fault) => {
+                let named = carry::event_named_by(bytes);
+                let later = named.map(|event| carry::retry(&event, fault.code(), TURNED_AWAY_MS));
+                self.out.extend(later.map(|answer| (from.clone(), Frame::Answer(answer))));
+                Err(fault)
             }
         }
     }
 
+    fn receive_answer(
+        &mut self,
+        from: &PartyCode,
+        bytes: &[u8],
+        trick: Option<Trick>,
+        now: Time,
+    ) -> Result<(), EventFault> {
+        let signatures = |event: &EventId| {
+            let seen = self.index.seen(event).ok().flatten()?;
+            let record = self.disk.synced.get(usize::try_from(seen.index).ok()?)?;
+            Some(signatures_digest(&record.case.signatures))
+        };
+        let (event, answer) =
+            carry::read_answer(bytes, from, &self.party, &self.world.trust, self.clock(now), signatures)?;
+        self.inbox.push_back((Input::Answered(from.clone(), event, Box::new(answer)), trick));
+        Ok(())
+    }
+
     /// Takes one input if one waits. False if none did.
     pub(super) fn turn(&mut self, now: Time, entropy: [u8; 32]) -> bool {
-        let Some(input) = self.inbox.pop_front() else { return false };
-        self.alarmed = self.alarmed.max(now);
-        let outputs = self.engine.step(now, entropy, input, &self.index).expect("the engine goes on");
+        let Some((input, trick)) = self.inbox.pop_front() else { return false };
+        let local = self.clock(now);
+        self.alarmed = self.alarmed.max(local);
+        let outputs = self.engine.step(local, entropy, input, &self.index).expect("the engine goes on");
+        if let Some(trick) = trick {
+            let taken = outputs.iter().any(|output| matches!(output, Output::Append { .. }));
+            self.fates.push((trick, if taken { "taken as an answer" } else { "not awaited" }.to_owned()));
+        }
         outputs.into_iter().for_each(|output| self.put(output, now));
         true
     }
@@ -172,25 +244,30 @@ impl SimNode {
         match output {
             Output::Seal { job, plaintext, binding, recipients, entropy } => {
                 let sealed = seal_body(&plaintext, &binding, &recipients, &entropy).ok();
-                self.inbox.push_back(Input::Sealed(job, sealed));
+                self.take_in(Input::Sealed(job, sealed));
             }
             Output::Sign { job, message } => {
-                self.inbox.push_back(Input::Signed(job, self.keys.record.sign_pair(&message).ok()));
+                self.take_in(Input::Signed(job, self.keys.record.sign_pair(&message).ok()));
             }
             Output::Append { job, record } => self.disk.queued.push_back((job, *record)),
+            Output::SignCheckpoint(_) if self.note_fails => self.take_in(Input::CheckpointFailed),
             Output::SignCheckpoint(size) => {
                 let root = self.tree.root_at(size).expect("a size on disk");
                 let checkpoint = Checkpoint { origin: self.us.origin.clone(), size, root };
-                self.note = checkpoint.sign(&self.keys.checkpoint, now).expect("signed").into_bytes();
+                self.note = checkpoint.sign(&self.keys.checkpoint, self.clock(now)).expect("signed").into_bytes();
                 self.signed = size;
-                self.inbox.push_back(Input::CheckpointSigned(size));
+                self.take_in(Input::CheckpointSigned(size));
             }
             Output::Deliver(peer, due) => {
                 let delivery = self.stored(due.index, |stored| stored.delivery(&self.us.origin, &peer));
                 self.out.push((peer, Frame::Delivery(delivery)));
             }
             Output::Answer(ticket, event, reply) => {
-                let Some(peer) = self.answering.remove(&ticket) else { return };
+                let Some((peer, trick)) = self.answering.remove(&ticket) else { return };
+                if let Some(trick) = trick {
+                    let fate = (trick, self.fate(&reply));
+                    self.fates.push(fate);
+                }
                 let answer = match reply {
                     Reply::Receipt(index) => self.stored(index, |stored| stored.receipt()),
                     Reply::Refusal(index) => self.stored(index, |stored| stored.refusal()),
@@ -200,7 +277,18 @@ impl SimNode {
             }
             Output::Reply(ticket, result) => self.replies.push((ticket, result)),
             Output::Notify(notice) => self.notices.push(notice),
-            Output::WakeAt(at) => self.wake = Some(at),
+            Output::WakeAt(at) => self.wake = Some(now.plus_ms(at.since(self.clock(now)).min(IDLE_MS))),
+        }
+    }
+
+    fn fate(&self, reply: &Reply) -> String {
+        match reply {
+            Reply::Receipt(_) => "receipted".to_owned(),
+            Reply::Refusal(index) => {
+                let place = usize::try_from(index.0).expect("small");
+                self.disk.synced[place].node.code.clone()
+            }
+            Reply::Retry { code, .. } => (*code).to_owned(),
         }
     }
 
@@ -220,7 +308,7 @@ impl SimNode {
             if self.disk.written.is_empty() && !self.disk.queued.is_empty() {
                 let jobs = self.disk.queued.drain(..).map(|(job, _)| job).collect();
                 // As in the node: taken in before anything else, so that no number is given out between.
-                self.inbox.push_front(Input::NotAppended(jobs, "store.disk-full"));
+                self.inbox.push_front((Input::NotAppended(jobs, "store.disk-full"), None));
             }
             return;
         }
@@ -232,7 +320,7 @@ impl SimNode {
     pub(super) fn sync(&mut self) {
         while let Some((job, record)) = self.disk.written.pop_front() {
             let appended = self.keep(record);
-            self.inbox.push_back(Input::Appended(job, appended));
+            self.take_in(Input::Appended(job, appended));
         }
     }
 
@@ -275,7 +363,7 @@ impl SimNode {
             self.alarmed,
         )
         .expect("opens");
-        self.inbox.push_back(Input::Tick);
+        self.take_in(Input::Tick);
     }
 
     /// An index made from nothing but the records.

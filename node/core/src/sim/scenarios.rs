@@ -2,10 +2,18 @@
 //! before what they follow, or are refused.
 
 use super::*;
-use crate::{engine::Custody, ids::Digest, manifest::Statement, proto::CustodyAct};
+use crate::{
+    engine::Custody,
+    ids::{Digest, PartyCode},
+    manifest::Statement,
+    proto::CustodyAct,
+};
+
+/// Two nodes; the stories give the commands.
+pub(super) const PLAN: Plan = Plan { nodes: 2, steps: 0, requests: 1, calm: 1, hostile: false };
 
 /// Lets one node work until it has nothing left to do, and takes what it sends.
-fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
+pub(super) fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
     let mut sent = Vec::new();
     loop {
         let entropy = sim.chance.bytes();
@@ -21,7 +29,7 @@ fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
 
 /// Two nodes, no faults, links up, and nothing said yet.
 fn quiet() -> Sim {
-    let mut sim = Sim::new(1, 2);
+    let mut sim = Sim::new(1, PLAN);
     sim.faults = false;
     for node in 0..2 {
         let sent = work(&mut sim, node);
@@ -33,7 +41,7 @@ fn quiet() -> Sim {
 fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
     let author = sim.nodes[from].party.clone();
     for (_, frame) in frames {
-        sim.nodes[1 - from].receive(&author, frame, sim.now);
+        sim.nodes[1 - from].receive(&author, frame, None, sim.now);
     }
 }
 
@@ -79,7 +87,7 @@ fn state(sim: &Sim, node: usize, request: &RequestId) -> String {
 
 fn open(sim: &mut Sim) -> RequestId {
     let request = RequestId::new([7; 16]);
-    sim.requests.push((request, 0));
+    sim.requests.push(Request { id: request, opener: 0, other: 1 });
     act(sim, 0, request, "request").expect("the request is sent");
     assert_eq!(state(sim, 1, &request), "requested");
     request
@@ -273,7 +281,7 @@ fn a_mark_already_past_is_raised_on_arrival() {
 /// A request id stands for one request to one Party: it is never sealed to somebody else.
 #[test]
 fn a_request_id_is_not_used_for_somebody_else() {
-    let mut sim = Sim::new(1, 3);
+    let mut sim = Sim::new(1, Plan { nodes: 3, ..PLAN });
     sim.faults = false;
     let request = RequestId::new([7; 16]);
     let opening = sim.act(0, request, "request");
@@ -324,4 +332,44 @@ fn statements_about_one_manifest_follow_each_other() {
     let place = usize::try_from(second.index.0).expect("small");
     let statement = Statement::from_wire(&sim.nodes[0].ledger()[place].case.header).expect("reads");
     assert_eq!(statement.previous.map(|id| *id.as_bytes()), Some(*first.event.as_bytes()));
+}
+
+/// A clock that was ahead and is set right must not make a peer wait for as long as it was ahead.
+#[test]
+fn a_clock_set_back_delays_no_debt() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let back = 3_600_000;
+    let look = |sim: &mut Sim| {
+        sim.now = sim.now.plus_ms(31_000); // the node looks up this often at the latest
+        sim.nodes[0].tick();
+        work(sim, 0)
+    };
+    let (_, lost) = act_only(&mut sim, 0, request, "note").expect("noted");
+    sim.nodes[0].ahead -= back;
+    let unanswered = look(&mut sim);
+    assert_eq!((lost.len(), unanswered.len()), (1, 1), "an unanswered delivery is made again");
+    let Frame::Delivery(bytes) = &unanswered[0].1 else { panic!("a delivery") };
+    let event = crate::carry::event_named_by(bytes).expect("an event");
+    let peer = sim.nodes[1].party.clone();
+    let busy = Frame::Answer(crate::carry::retry(&event, "engine.busy", 1_000));
+    sim.nodes[0].receive(&peer, &busy, None, sim.now);
+    assert!(work(&mut sim, 0).is_empty());
+    sim.nodes[0].ahead -= back;
+    assert_eq!(look(&mut sim).len(), 1, "one that was to be tried again is tried again");
+}
+
+/// The same for a checkpoint that could not be kept.
+#[test]
+fn a_clock_set_back_delays_no_checkpoint() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    sim.nodes[0].note_fails = true;
+    let (_, unsigned) = act_only(&mut sim, 0, request, "note").expect("noted");
+    assert!(unsigned.is_empty(), "what no checkpoint covers is not sent");
+    sim.nodes[0].note_fails = false;
+    sim.nodes[0].ahead -= 3_600_000;
+    sim.now = sim.now.plus_ms(31_000);
+    sim.nodes[0].tick();
+    assert_eq!(work(&mut sim, 0).len(), 1, "it is signed and sent");
 }
