@@ -156,7 +156,7 @@ impl Sim {
         }
     }
 
-    fn replayed(&mut self, to: usize) -> Option<(usize, Frame, Trick)> {
+    pub(super) fn replayed(&mut self, to: usize) -> Option<(usize, Frame, Trick)> {
         let hostile = self.hostile.as_ref().expect("asked before");
         let (_, receiver, frame) = self.chance.pick(&hostile.heard)?.clone();
         let trick = if receiver == to { Trick::Replayed } else { Trick::Misdirected };

@@ -14,8 +14,9 @@ const OFFSET_MS_MAX: u64 = 3 * 60 * 1000;
 const JUMP_MS_MAX: u64 = 3_600_000;
 /// Most jumps are a correction of this size at most.
 const SMALL_JUMP_MS_MAX: u64 = 2_000;
-const STRETCH_MS_MAX: u64 = 3_000;
-const LONG_STRETCH_MS_MAX: u64 = 2 * 3_600_000;
+/// Most stretches are about as long as a few frames fly, so that much crosses under faults too.
+const STRETCH_MS_MAX: u64 = 400;
+const LONG_STRETCH_MS_MAX: u64 = 5_000;
 
 /// What is broken now.
 pub(super) struct Weather {
@@ -56,7 +57,7 @@ impl Sim {
     }
 
     fn stretch(&mut self) -> Time {
-        let most = if self.chance.one_in(10) { LONG_STRETCH_MS_MAX } else { STRETCH_MS_MAX };
+        let most = if self.chance.one_in(20) { LONG_STRETCH_MS_MAX } else { STRETCH_MS_MAX };
         self.now.plus_ms(self.chance.below(most))
     }
 

@@ -72,6 +72,35 @@ fn what_is_not_in_its_ledger_or_not_its_own_is_not_taken() {
     assert!(sim.nodes[HONEST].ledger().is_empty(), "nothing of it is recorded");
 }
 
+/// Old frames, to whom they were for and to others, change no ledger.
+#[test]
+fn what_was_said_before_changes_nothing() {
+    let mut sim = three();
+    let request = RequestId::new([7; 16]);
+    sim.requests.push(Request { id: request, opener: HOSTILE, other: HONEST });
+    let opening = sim.act(HOSTILE, request, "request");
+    sim.nodes[HOSTILE].command(opening);
+    let delivery = work(&mut sim, HOSTILE).remove(0).1;
+    let hostile = sim.nodes[HOSTILE].party.clone();
+    sim.nodes[HONEST].receive(&hostile, &delivery, None, sim.now);
+    let receipt = work(&mut sim, HONEST).remove(0).1;
+    drop(sim.twist(HOSTILE, HONEST, delivery));
+    drop(sim.twist(HONEST, HOSTILE, receipt));
+    let sizes = |sim: &Sim| sim.nodes.iter().map(|node| node.ledger().len()).collect::<Vec<_>>();
+    let before = sizes(&sim);
+    let mut tricks = BTreeSet::new();
+    let met = met(&mut sim, |sim| {
+        let to = sim.other_than(HOSTILE);
+        let replayed = sim.replayed(to);
+        tricks.extend(replayed.iter().map(|(_, _, trick)| *trick));
+        replayed.map(|(to, frame, _)| (to, frame)).into_iter().collect()
+    });
+    assert_eq!(tricks, BTreeSet::from([Trick::Replayed, Trick::Misdirected]));
+    let expected = ["event.bad-header", "event.not-for-us", "event.not-in-ledger", "receipted"];
+    assert_eq!(met.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    assert_eq!(sizes(&sim), before, "nothing is recorded again");
+}
+
 /// A lie about an event that is owed to another Party ends no debt.
 #[test]
 fn nobody_answers_for_another() {

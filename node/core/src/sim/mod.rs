@@ -212,8 +212,8 @@ impl Sim {
             34..=43 => self.arrive(),
             44..=47 => self.pass_time(),
             48..=57 if self.chance.one_in(self.plan.calm) => self.give_command(),
-            58..=59 if self.chance.one_in(self.plan.calm) => self.crash(node),
-            60..=62 if self.chance.one_in(self.plan.calm) => self.break_something(node),
+            58 if self.chance.one_in(2 * self.plan.calm) => self.crash(node),
+            60..=61 if self.chance.one_in(self.plan.calm) => self.break_something(node),
             63 => {
                 self.nodes[node].disk_full = self.chance.one_in(4);
                 self.nodes[node].note_fails = self.nodes[node].disk_full && self.chance.one_in(4);
@@ -243,6 +243,7 @@ impl Sim {
                     Frame::Delivery(_) => What::Deliveries,
                     Frame::Answer(_) => What::Answers,
                 });
+                self.count.add(What::UnderFaults, usize::from(self.faults));
                 self.check_frame(from, to, &frame);
                 for (frame, trick) in self.twist(from, to, frame) {
                     self.post(from, to, frame, trick);
@@ -264,7 +265,7 @@ impl Sim {
     }
 
     fn fly(&mut self, from: usize, to: usize, frame: Frame, trick: Option<Trick>) {
-        let at = self.now.plus_ms(self.chance.below(400));
+        let at = self.now.plus_ms(self.chance.below(200));
         self.flown += 1;
         self.air.push(InFlight { at, from, to, frame, trick, number: self.flown });
     }
