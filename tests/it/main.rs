@@ -8,12 +8,17 @@ mod disk;
 mod evidence;
 mod index;
 mod mistakes;
+mod namespaces;
 mod tidy;
 mod walkthrough;
 
 // What the long runs use as well.
+#[path = "../src/backlog.rs"]
+mod backlog;
 #[path = "../src/handover.rs"]
 mod handover;
+#[path = "../src/lan.rs"]
+mod lan;
 #[path = "../src/rig.rs"]
 mod rig;
 #[path = "../src/story.rs"]
