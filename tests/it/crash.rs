@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::evidence;
 use crate::rig::{Federation, Voice, pause, tell, wait_until};
-use crate::story::{Case, kill_in_the_middle, one_story};
+use crate::story::{Case, Tally, kill_in_the_middle, one_story};
 
 /// Steps that every request meets on both sides, or that an office's drafts meet.
 const DAILY: [&str; 8] = [
@@ -146,5 +146,6 @@ fn twenty_random_kills_lose_nothing() {
         cases.push(case);
     }
     tell(&format!("kills with none, one, both of the acts acknowledged: {fell:?}"));
+    assert_eq!(Tally::of(&federation.nodes, &[], &cases), Tally::default());
     one_story(&federation.nodes, &cases);
 }

@@ -119,8 +119,8 @@ fn a_route_dead_one_way_or_both_is_noticed_and_comes_back() {
     all_verify(&federation);
 }
 
-/// Deliveries for each event a peer was owed while it was away: one, and a second one for those that came before
-/// the event they follow.
+/// Deliveries for each event a peer was owed while it was away: one, and on a machine that is busy another for one
+/// that waited too long for its parent.
 const SENT_FOR_EACH_MAX: usize = 2;
 
 /// Belmar moves to another address and is found there; then it is away while 200 events are recorded.

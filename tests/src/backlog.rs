@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::lan::deliveries;
-use crate::rig::{Node, fresh_id, now, smallest_request, wait_long};
+use crate::rig::{Node, fresh_id, now, smallest_request, wait_until};
 
 /// The feed of a node, page by page.
 #[derive(Default)]
@@ -167,7 +167,7 @@ impl Passed {
         let mut receipts = Vec::new();
         let (began, mut link_ms, mut first_ms) = (now(), None, None);
         away.start(&[]);
-        wait_long("all is receipted", || {
+        wait_until("all is receipted", || {
             link_ms = link_ms.or_else(|| (peer(author, away.code)["up"] == true).then(|| now() - began));
             let page = feed.next(author);
             let mine = page.iter().filter(|item| item["kind"] == "receipt").map(|item| text(item, "event_id"));

@@ -124,13 +124,13 @@ impl Lan {
                 true => at6(&address6(other)),
                 false => format!("{},{}", at(&address(other)), at(&moved(other))),
             };
-            let others = (0..count).filter(|other| *other != place);
-            let peer = |other: usize| (format!("COMITY_PEERS__{}__ADDRESSES", CODES[other]), known(other));
-            let mut settings: Vec<(String, String)> = others.map(peer).collect();
+            for other in (0..count).filter(|other| *other != place) {
+                node.set(&format!("COMITY_PEERS__{}__ADDRESSES", CODES[other]), &known(other));
+            }
             // Where it listens does not change when its address does.
-            settings.push(("COMITY_LISTEN".to_owned(), format!("{},{}", at("0.0.0.0"), at6("::"))));
-            settings.push(("COMITY_LOG".to_owned(), "net=debug,runtime=info".to_owned()));
-            node.house(&self.namespace(place), settings);
+            node.set("COMITY_LISTEN", &format!("{},{}", at("0.0.0.0"), at6("::")));
+            node.set("COMITY_LOG", "net=debug");
+            node.house(&self.namespace(place));
         }
     }
 }

@@ -26,6 +26,7 @@ use tempfile::TempDir;
 const BEAT: Duration = Duration::from_millis(20);
 /// And so many times, which is a minute: for a debug build beside other tests on two cores.
 const LOOKS_MAX: u32 = 3_000;
+/// A long run is worth a wait of ten minutes.
 const LONG_LOOKS_MAX: u32 = 10 * LOOKS_MAX;
 /// The Parties that recur in tests, in this order.
 pub(crate) const CODES: [&str; 5] = ["XA", "XB", "XC", "XD", "XE"];
@@ -67,25 +68,14 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
 /// Looks until the condition holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..LOOKS_MAX {
+    let looks = if FOLDER.get().is_some() { LONG_LOOKS_MAX } else { LOOKS_MAX };
+    for _ in 0..looks {
         if condition() {
             return;
         }
         pause(BEAT);
     }
-    panic!("{what}: did not happen within a minute");
-}
-
-/// The same for what may take its time: as long as a long run is worth.
-#[track_caller]
-pub(crate) fn wait_long(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..LONG_LOOKS_MAX {
-        if condition() {
-            return;
-        }
-        pause(BEAT);
-    }
-    panic!("{what}: did not happen within ten minutes");
+    panic!("{what}: did not happen within {:?}", BEAT * looks);
 }
 
 /// Milliseconds since 1970.
@@ -180,13 +170,12 @@ impl Federation {
 }
 
 impl Node {
-    /// From its next start on it runs in this network namespace, with more settings.
-    pub(crate) fn house(&mut self, namespace: &str, settings: Vec<(String, String)>) {
+    /// From its next start on it runs in this network namespace.
+    pub(crate) fn house(&mut self, namespace: &str) {
         self.namespace = Some(namespace.to_owned());
-        self.environment.extend(settings); // the later of two of one name counts
     }
 
-    /// One more setting, from its next start on.
+    /// One more setting, from its next start on; the later of two of one name counts.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
@@ -292,7 +281,7 @@ impl Node {
                 last = done;
                 true
             }
-            Some((503 | 409, _)) | None => false, // busy, in progress, or not up
+            Some((503 | 504 | 409, _)) | None => false, // busy, late, in progress, or not up
             Some((status, problem)) => panic!("{path}: {status} {problem}"),
         });
         last
