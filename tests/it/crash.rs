@@ -6,20 +6,14 @@
 //!       <- acknowledge -
 //! ```
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use comity::disk::crash::POINTS;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::evidence;
-use crate::rig::{Federation, Node, Voice, fresh_id, pause, smallest_request, tell, wait_until};
+use crate::rig::{Federation, Voice, pause, tell, wait_until};
+use crate::story::{Case, Tally, kill_in_the_middle, one_story};
 
 /// Steps that every request meets on both sides, or that an office's drafts meet.
 const DAILY: [&str; 8] = [
@@ -43,121 +37,6 @@ const ELSEWHERE: [&str; 5] =
 fn every_named_step_is_met_somewhere() {
     let met: BTreeSet<&str> = DAILY.into_iter().chain(FIRST).chain(ELSEWHERE).chain(evidence::POINTS).collect();
     assert_eq!(met, BTreeSet::from(POINTS));
-}
-
-/// One request from Arvia to Belmar and its acknowledgement, each asked for until it is done.
-struct Case {
-    id: String,
-    command: String,
-    /// Events that were answered with success at any time: these exactly must be found at the end, since
-    /// an event that was lost and made anew would have another id.
-    acknowledged: Mutex<BTreeSet<String>>,
-}
-
-impl Case {
-    fn new() -> Self {
-        Self { id: fresh_id(), command: fresh_id(), acknowledged: Mutex::default() }
-    }
-
-    fn note(&self, done: &Value) {
-        let id = done["event_id"].as_str().expect("an event id").to_owned();
-        self.acknowledged.lock().expect("no test panics with it").insert(id);
-    }
-
-    /// Asks for both acts once, whatever comes of it.
-    fn ask_once(&self, [arvia, belmar]: &[Voice; 2]) {
-        let asked = [
-            arvia.ask("POST", "/v1/requests", Some(&self.opening())),
-            belmar.ask("POST", &format!("{}/steps", self.path()), Some(&self.answer())),
-        ];
-        for (_, done) in asked.into_iter().flatten().filter(|(status, _)| *status == 201) {
-            self.note(&done);
-        }
-    }
-
-    fn opening(&self) -> Value {
-        json!({
-            "request_id": self.id, "procedure": "PRES", "recipients": ["XB"], "authority": "central",
-            "fields": smallest_request(),
-        })
-    }
-
-    fn answer(&self) -> Value {
-        let text = |text: &str| json!({ "lang": "en", "text": text });
-        json!({
-            "command_id": self.command, "step": "acknowledge", "authority": "central",
-            "fields": { "handling.reference": text("7"), "handling.role": text("Duty officer") },
-        })
-    }
-
-    fn path(&self) -> String {
-        format!("/v1/requests/{}", self.id)
-    }
-
-    /// Both acts, asked for again and again; then both receipts.
-    #[track_caller]
-    fn complete(&self, arvia: &Node, belmar: &Node) {
-        self.note(&arvia.insist("/v1/requests", &self.opening()));
-        wait_until("the request arrives", || belmar.get(&self.path()).is_some_and(|(status, _)| status == 200));
-        self.note(&belmar.insist(&format!("{}/steps", self.path()), &self.answer()));
-        wait_until("both sides hold both events and receipts", || {
-            self.is_settled(arvia, 2) && self.is_settled(belmar, 2)
-        });
-    }
-
-    fn is_settled(&self, node: &Node, events: usize) -> bool {
-        let Some((200, thread)) = node.get(&self.path()) else { return false };
-        let rows = thread["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let receipts = rows.iter().flat_map(|event| event["receipts"].as_array().into_iter().flatten());
-        let mut receipts = receipts.peekable();
-        rows.len() == events && receipts.peek().is_some() && receipts.all(|receipt| receipt["delivery"] == "receipted")
-    }
-}
-
-/// Every record once; every event of one ledger in the other; every own event receipted once.
-#[track_caller]
-fn one_story(nodes: &[Node], cases: &[Case]) {
-    let ledgers: Vec<BTreeMap<(String, String), usize>> = nodes.iter().map(records).collect();
-    let events = |ledger: &BTreeMap<(String, String), usize>| {
-        let of = |((kind, id), _): (&(String, String), &usize)| kind.starts_with("event-").then(|| id.clone());
-        ledger.iter().filter_map(of).collect::<BTreeSet<String>>()
-    };
-    for ledger in &ledgers {
-        let twice: Vec<_> = ledger.iter().filter(|(_, count)| **count != 1).collect();
-        assert!(twice.is_empty(), "recorded more than once: {twice:?}");
-    }
-    assert_eq!(events(&ledgers[0]), events(&ledgers[1]), "both ledgers hold the same events");
-    assert_eq!(events(&ledgers[0]).len(), 2 * cases.len(), "and exactly those of the cases");
-    for case in cases {
-        let [a, b] = [0, 1].map(|place: usize| nodes[place].look(&case.path()));
-        let ids = |thread: &Value| {
-            let events = thread["events"].as_array().into_iter().flatten();
-            events.map(|event| event["event_id"].as_str().expect("an id").to_owned()).collect::<BTreeSet<_>>()
-        };
-        assert_eq!(ids(&a), ids(&b));
-        let acknowledged = case.acknowledged.lock().expect("no test panics with it");
-        assert_eq!(ids(&a), *acknowledged, "what was acknowledged is what is there");
-        assert_eq!(a["standing"]["state"], "acknowledged");
-        assert_eq!(b["standing"]["state"], "acknowledged");
-    }
-    for node in nodes {
-        let (_, verified) = node.voice().ask("POST", "/v1/ledger/verify", None).expect("answers");
-        assert_eq!(verified["ok"], true, "{}: {verified}", node.code);
-    }
-}
-
-/// How often each record stands in a ledger: events by their id, receipts by what they answer.
-#[track_caller]
-fn records(node: &Node) -> BTreeMap<(String, String), usize> {
-    let size = node.look("/v1/ledger")["size"].as_u64().expect("a size");
-    let mut records = BTreeMap::new();
-    for index in 0..size {
-        let record = node.look(&format!("/v1/ledger/{index}"));
-        let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
-        let id = if record["kind"] == "receipt" { text("answers") + &text("peer") } else { text("record_id") };
-        *records.entry((text("kind"), id)).or_default() += 1;
-    }
-    records
 }
 
 /// Starts a node that dies at `point`, works with it until it does, and starts it again. True if it died.
@@ -260,24 +139,13 @@ fn twenty_random_kills_lose_nothing() {
         let case = Case::new();
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (side, delay) = (usize::from(random >> 63 == 1), (random >> 33) % 50);
-        let voices = voices(&federation);
-        let killed = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let asked = scope.spawn(|| {
-                while !killed.load(Ordering::Relaxed) {
-                    case.ask_once(&voices);
-                }
-            });
-            pause(Duration::from_millis(delay));
-            federation.nodes[side].kill();
-            killed.store(true, Ordering::Relaxed);
-            asked.join().expect("asking does not panic");
-        });
+        kill_in_the_middle(&mut federation, side, Duration::from_millis(delay), &case);
         fell[case.acknowledged.lock().expect("no test panics with it").len()] += 1;
         federation.nodes[side].start(&[]);
         case.complete(&federation.nodes[0], &federation.nodes[1]);
         cases.push(case);
     }
     tell(&format!("kills with none, one, both of the acts acknowledged: {fell:?}"));
+    assert_eq!(Tally::of(&federation.nodes, &[], &cases), Tally::default());
     one_story(&federation.nodes, &cases);
 }

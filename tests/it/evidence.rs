@@ -16,9 +16,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::rig::{Federation, Node, fresh_id, pause, run, smallest_request, tell, wait_until};
+use crate::handover::{Case, bytes};
+use crate::rig::{Node, fresh_id, now, pause, tell, wait_until};
 
 /// The durable steps of the vault that an intake or a fetch meets.
 pub(crate) const POINTS: [&str; 5] = [
@@ -31,166 +32,8 @@ pub(crate) const POINTS: [&str; 5] = [
 /// Those that a taker meets.
 const TAKEN: [&str; 4] =
     ["evidence.slots-written", "evidence.group-kept:3", "evidence.pack-synced", "evidence.pack-shelved"];
-/// What a record of an acquisition must say at least.
-pub(crate) const RECORD: [&str; 10] = [
-    "exhibit.number=1",
-    "exhibit.kind=mixed",
-    "exhibit.description=Files",
-    "source.description=A server",
-    "data.categories=content",
-    "acquisition.by=Examiner",
-    "acquisition.from=2026-03-01T10:00:00Z",
-    "acquisition.until=2026-03-01T11:00:00Z",
-    "acquisition.method=file",
-    "acquisition.tool=copy",
-];
 /// A group of the transfer.
 const GROUP: u64 = 16 << 10;
-
-/// A request for assistance that Belmar has accepted.
-struct Case {
-    federation: Federation,
-    id: String,
-}
-
-/// What a test asks Belmar to disclose: the smallest request for stored data its form allows.
-pub(crate) fn assistance() -> Value {
-    let mut fields = smallest_request();
-    let members = fields.as_object_mut().expect("an object");
-    members.retain(|key, _| !["necessity", "path.wanted"].contains(&key.as_str()) && !key.starts_with("follow-up"));
-    let text = |text: &str| json!({ "lang": "en", "text": text });
-    members.insert("assistance.kinds".into(), json!(["disclosure"]));
-    members.insert("assistance.purpose".into(), text("To identify who did it."));
-    members.insert("proceedings.subject".into(), text("Investigation of the Prosecution Office."));
-    fields
-}
-
-impl Case {
-    fn new() -> Self {
-        let federation = Federation::of(2);
-        let case = Self { federation, id: fresh_id() };
-        let fields = assistance();
-        let body = json!({
-            "request_id": case.id, "procedure": "MLA-STORED", "recipients": ["XB"], "authority": "central",
-            "fields": fields,
-        });
-        case.arvia().insist("/v1/requests", &body);
-        wait_until("the request arrives", || case.state_at(case.belmar()) == "issued");
-        let text = |text: &str| json!({ "lang": "en", "text": text });
-        let handling = json!({ "handling.reference": text("7"), "handling.role": text("Duty officer") });
-        case.step(case.belmar(), "acknowledge", &handling);
-        case.step(case.belmar(), "accept", &json!({ "accept.scope": "whole" }));
-        wait_until("both sides have it accepted", || case.state_at(case.arvia()) == "accepted");
-        case
-    }
-
-    fn arvia(&self) -> &Node {
-        &self.federation.nodes[0]
-    }
-
-    fn belmar(&self) -> &Node {
-        &self.federation.nodes[1]
-    }
-
-    fn state_at(&self, node: &Node) -> String {
-        let thread = node.get(&format!("/v1/requests/{}", self.id)).map(|(_, thread)| thread).unwrap_or_default();
-        thread["standing"]["state"].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn step(&self, node: &Node, step: &str, fields: &Value) -> Value {
-        let body = json!({ "command_id": fresh_id(), "step": step, "authority": "central", "fields": fields });
-        node.insist(&format!("/v1/requests/{}/steps", self.id), &body)
-    }
-
-    /// A command of a Party, asked for JSON: exit code and last object.
-    fn typed(&self, node: &Node, arguments: &[&str]) -> (i32, Value) {
-        let data = node.data.to_str().expect("a plain path");
-        let (code, out, err) = run(&[&["--json", "--data", data, "evidence"], arguments].concat());
-        let last = out.lines().last().unwrap_or_default();
-        (code, serde_json::from_str(last).unwrap_or_else(|_| json!({ "out": out, "err": err })))
-    }
-
-    /// Belmar puts a folder under seal; gives what it says of the manifest.
-    fn seal(&self, folder: &Path, code: i32) -> Value {
-        let (found, sealed) = self.try_to_seal(folder);
-        assert_eq!(found, code, "{sealed}");
-        sealed
-    }
-
-    fn try_to_seal(&self, folder: &Path) -> (i32, Value) {
-        let mut arguments = vec!["add", &self.id, folder.to_str().expect("a plain path")];
-        arguments.extend(RECORD.iter().flat_map(|set| ["--set", set]));
-        self.typed(self.belmar(), &arguments)
-    }
-
-    /// Belmar hands a manifest over; Arvia has the event when this returns.
-    fn deliver(&self, sealed: &Value, step: &str, more: &[&str]) -> String {
-        let manifest = sealed["manifest"].as_str().expect("a manifest");
-        let mut arguments = vec!["deliver", &self.id, manifest, "--step", step];
-        arguments.extend(more.iter().flat_map(|set| ["--set", set]));
-        let (code, done) = self.typed(self.belmar(), &arguments);
-        assert_eq!(code, 0, "{done}");
-        let event = done["event_id"].as_str().expect("an event").to_owned();
-        wait_until("the hand-over arrives", || {
-            self.arvia().get(&format!("/v1/deliveries/{event}")).is_some_and(|a| a.0 == 200)
-        });
-        event
-    }
-
-    fn accept_terms(&self, delivery: &str) {
-        self.step(self.arvia(), "accept-terms", &json!({ "delivery": delivery, "terms.bound": true }));
-    }
-
-    /// Sealed, handed over and accepted.
-    fn handed_over(&self, folder: &Path) -> String {
-        let delivery = self.deliver(&self.seal(folder, 0), "deliver", &["outcome=executed_full"]);
-        self.accept_terms(&delivery);
-        delivery
-    }
-
-    fn ask_to_fetch(&self, delivery: &str) {
-        let asked = self.arvia().post(&format!("/v1/deliveries/{delivery}/fetch"), &json!({}));
-        assert!(asked.as_ref().is_none_or(|(status, _)| *status == 202), "{asked:?}");
-    }
-
-    fn progress(&self, delivery: &str) -> Value {
-        let answer = self.arvia().get(&format!("/v1/deliveries/{delivery}"));
-        answer.map(|(_, delivery)| delivery["progress"].clone()).unwrap_or_default()
-    }
-
-    /// Bytes that are here, and those of them that came since the process started.
-    fn moved(&self, delivery: &str) -> (u64, u64) {
-        let progress = self.progress(delivery);
-        let count = |name: &str| progress[name].as_u64().unwrap_or(0);
-        (count("bytes"), count("fetched").min(count("bytes")))
-    }
-
-    fn wait_for_stage(&self, delivery: &str, stage: &str) -> Value {
-        let mut progress = Value::Null;
-        wait_until(&format!("the fetch is {stage}"), || {
-            progress = self.progress(delivery);
-            progress["stage"] == stage
-        });
-        progress
-    }
-
-    fn take_custody(&self, delivery: &str) {
-        let (code, done) = self.typed(self.arvia(), &["take-custody", &self.id, "--delivery", delivery]);
-        assert_eq!(code, 0, "{done}");
-    }
-
-    /// Arvia writes what it holds into a new folder.
-    fn export(&self, to: &Path) -> (i32, Value) {
-        self.typed(self.arvia(), &["export", &self.id, to.to_str().expect("a plain path")])
-    }
-
-    fn kill_and_start(&mut self, place: usize, environment: &[(&str, &str)]) {
-        let node = &mut self.federation.nodes[place];
-        node.kill();
-        node.start(environment);
-        node.answers_or_ended();
-    }
-}
 
 /// The memory of a running process that no file stands behind.
 struct Memory {
@@ -244,16 +87,6 @@ fn large(folder: &Path) {
     }
 }
 
-/// Milliseconds since 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a long run says how long it took, and takes its seed from when it began"
-)]
-fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    u64::try_from(since.as_millis()).expect("not so late")
-}
-
 /// Every file below a folder with its bytes, links as nothing.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -270,11 +103,6 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     found
-}
-
-fn bytes(len: usize, seed: u64) -> Vec<u8> {
-    let mix = |at: u64| (at ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (0..len as u64).map(|at| mix(at).to_le_bytes()[5]).collect()
 }
 
 fn difficult(folder: &Path) {

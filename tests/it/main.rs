@@ -9,10 +9,22 @@ mod disk;
 mod evidence;
 mod index;
 mod mistakes;
-mod rig;
+mod namespaces;
 mod secrets;
 mod tidy;
 mod walkthrough;
+
+// What the long runs use as well.
+#[path = "../src/backlog.rs"]
+mod backlog;
+#[path = "../src/handover.rs"]
+mod handover;
+#[path = "../src/lan.rs"]
+mod lan;
+#[path = "../src/rig.rs"]
+mod rig;
+#[path = "../src/story.rs"]
+mod story;
 
 /// Says aloud that a test could not run here. Where nothing may be left out (`COMITY_NO_SKIP=1`,
 /// as the full run sets it), that is a failure.

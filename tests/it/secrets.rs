@@ -7,7 +7,7 @@ use comity_core::ids::hex;
 use serde_json::json;
 
 use crate::{
-    evidence::{RECORD, assistance},
+    handover::{RECORD, assistance},
     rig::{Federation, fresh_id, run, tell, wait_until},
 };
 

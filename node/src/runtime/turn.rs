@@ -362,6 +362,8 @@ impl Turn {
         let urgent = due.slip.lane == Lane::Emergency;
         let sent = if urgent { self.net.send_urgent(&peer, frame) } else { self.net.send(&peer, frame) };
         if sent.is_ok() {
+            let (event, number) = (due.event.short(), due.slip.number);
+            debug!(target: "net", peer = %peer, event, number, "delivery sent");
             return Ok(());
         }
         self.step(Input::LinkBusy(peer, due.event))

@@ -3,7 +3,8 @@
 //! What reaches this room is authentic: signed by the author, standing in its ledger, bound to its
 //! slip. Here it is judged against its thread: known parents, no blindness to what the author had
 //! receipted, the author's power, an open body, a complete form, a lawful step. A refusal is a
-//! signed record and ends the debt; a missing parent is only a request to try again.
+//! signed record and ends the debt; a missing parent is waited for a moment, then it is only a request to
+//! try again.
 //! Serves SPEC `[D-4]` to `[D-6]`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,19 @@ use crate::{
     case::{self, Case, Wish},
     crypto::pae,
     event::{Delivery, Event, REFUSAL_TYPE, Slip},
-    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId},
+    ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{IndexFault, Pairs},
     procedure::Side,
     proto::{EventRow, Fact, RecordKind, Signature},
     record::{About, SignedRefusal, event_received, refusal, refusal_bytes},
 };
 
-/// A parent is usually a moment behind, on another link: look again soon.
+/// Deliveries of one window overtake each other, since both sides work on several at once: a parent mostly comes
+/// within a few syncs. Far below the time after which an author sends again.
+const EARLY_MS: u64 = 2_000;
+/// Events that wait for a parent in memory; a peer has at most a window of them. One more is sent back.
+const EARLY_MAX: usize = 4 * crate::outbox::WINDOW;
+/// A parent that did not come meanwhile may be on another link: look again soon.
 const PARENT_RETRY_MS: u32 = 250;
 /// The house is full: give it time to drain.
 const BUSY_RETRY_MS: u32 = 1_000;
@@ -41,11 +47,19 @@ pub(super) struct Refuse {
     bytes: Vec<u8>,
 }
 
+/// An event that came before one it follows.
+pub(super) struct Early {
+    ticket: Ticket,
+    arrival: Box<Arrival>,
+    until: Time,
+}
+
 /// What the thread says to an event.
 enum Judgement {
     Admit(Vec<Fact>),
     Refuse(&'static str),
-    Retry(&'static str),
+    /// This parent is not here.
+    Early(EventId),
 }
 
 impl Engine {
@@ -68,11 +82,41 @@ impl Engine {
             return Ok(());
         }
         match self.judge(step, &arrival)? {
-            Judgement::Retry(code) => step.out.push(retry(ticket, id, code, PARENT_RETRY_MS)),
+            Judgement::Early(parent) => self.put_aside(step, parent, ticket, arrival),
             Judgement::Refuse(code) => self.refuse(step, ticket, arrival.delivery.get(), code)?,
             Judgement::Admit(facts) => self.receive(step, ticket, *arrival, facts),
         }
         Ok(())
+    }
+
+    /// Nothing is recorded or promised: an event that is lost with us here is owed to us as before.
+    fn put_aside<P>(&mut self, step: &mut Step<'_, P>, parent: EventId, ticket: Ticket, arrival: Box<Arrival>) {
+        if self.early.values().map(Vec::len).sum::<usize>() >= EARLY_MAX {
+            return step.out.push(parent_missing(ticket, &arrival));
+        }
+        let until = step.now.plus_ms(EARLY_MS);
+        self.early.entry(parent).or_default().push(Early { ticket, arrival, until });
+    }
+
+    /// An event was recorded or refused: those that waited for it are judged once its thread is free.
+    pub(super) fn parent_came(&mut self, parent: &EventId, thread: ThreadId) {
+        let early = self.early.remove(parent).unwrap_or_default();
+        let queue = self.busy.entry(thread).or_default();
+        early.into_iter().rev().for_each(|early| queue.push_front(Waiting::Arrival(early.ticket, early.arrival)));
+    }
+
+    /// Sends back what has waited long enough.
+    pub(super) fn expire_early<P>(&mut self, step: &mut Step<'_, P>) {
+        let now = step.now;
+        for early in self.early.values_mut().flat_map(|early| early.extract_if(.., |early| early.until <= now)) {
+            step.out.push(parent_missing(early.ticket, &early.arrival));
+        }
+        self.early.retain(|_, early| !early.is_empty());
+    }
+
+    /// When the first of them has.
+    pub(super) fn early_until(&self) -> Option<Time> {
+        self.early.values().flatten().map(|early| early.until).min()
     }
 
     fn judge<P: Pairs>(&self, step: &Step<'_, P>, arrival: &Arrival) -> Result<Judgement, EngineFault> {
@@ -126,7 +170,7 @@ impl Engine {
         let known = |id: &EventId| rows.iter().find(|row| row.event_id == id.as_bytes());
         if let Some(parent) = header.parents.iter().find(|parent| known(parent).is_none()) {
             return Ok(Some(match step.index.seen(parent)?.map(|seen| seen.kind()) {
-                None => Judgement::Retry("engine.parent-missing"),
+                None => Judgement::Early(*parent),
                 Some(RecordKind::RefusalGiven) => Judgement::Refuse("event.void-parent"),
                 Some(_) => Judgement::Refuse("event.parent-elsewhere"),
             }));
@@ -251,6 +295,10 @@ impl Engine {
         step.out.push(retry(refuse.ticket, refuse.event, "engine.busy", BUSY_RETRY_MS));
         self.release(step, &refuse.thread)
     }
+}
+
+fn parent_missing(ticket: Ticket, arrival: &Arrival) -> Output {
+    retry(ticket, arrival.delivery.get().event.id, "engine.parent-missing", PARENT_RETRY_MS)
 }
 
 fn retry(ticket: Ticket, event: EventId, code: &'static str, after_ms: u32) -> Output {

@@ -123,6 +123,7 @@ impl Engine {
 
     pub(super) fn on_tick<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
         self.pump_all(step)?;
+        self.expire_early(step);
         while let Some((at, thread)) = self.alarms.first().copied().filter(|(at, _)| *at <= step.now) {
             self.alarms.remove(&(at, thread));
             self.raise_alarms(step, &thread, self.alarmed)?;
@@ -192,7 +193,7 @@ impl Engine {
     pub(super) fn wake<P>(&self, step: &mut Step<'_, P>) {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let sign = (self.size > self.signed && !self.signing).then_some(self.sign_after);
-        let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign);
+        let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign).chain(self.early_until());
         step.out.extend(wakes.min().map(Output::WakeAt));
     }
 }

@@ -272,6 +272,8 @@ pub struct Engine {
     jobs: BTreeMap<JobId, Job>,
     next_job: JobId,
     busy: BTreeMap<ThreadId, VecDeque<Waiting>>,
+    /// By the event they wait for.
+    early: BTreeMap<EventId, Vec<arrival::Early>>,
     commands: BTreeSet<[u8; 16]>,
     numbers: BTreeMap<(PartyCode, i32), u64>,
     last_recorded: Time,
@@ -323,6 +325,7 @@ impl Engine {
             jobs: BTreeMap::new(),
             next_job: 1,
             busy: BTreeMap::new(),
+            early: BTreeMap::new(),
             commands: BTreeSet::new(),
             numbers: BTreeMap::new(),
             last_recorded,
@@ -476,10 +479,12 @@ impl Engine {
             Job::Receive { ticket, event, thread } => {
                 self.owe_answer(index, ticket, event, RecordKind::EventReceived);
                 self.clocks_changed(step, &thread)?;
+                self.parent_came(&event, thread);
                 self.release(step, &thread)?;
             }
             Job::Refuse(refuse) => {
                 self.owe_answer(index, refuse.ticket, refuse.event, RecordKind::RefusalGiven);
+                self.parent_came(&refuse.event, refuse.thread);
                 self.release(step, &refuse.thread)?;
             }
             Job::Settle { peer, event } => {

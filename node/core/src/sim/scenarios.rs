@@ -166,6 +166,37 @@ fn an_event_before_its_parent_waits_and_is_lost_to_nobody() {
     sim.check_healed();
 }
 
+/// SPEC `[D-4]`: what overtakes its parent within a window is sent once all the same, and receipted in order; only a
+/// parent that does not come in time is asked for.
+#[test]
+fn a_thread_that_arrives_backwards_is_sent_once() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let steps = ["question", "note", "note", "note"];
+    let line: Vec<_> = steps.map(|step| act_only(&mut sim, 0, request, step).expect("done").1).into();
+    let [rest @ .., last] = &line[..] else { unreachable!("four") };
+    hand_over(&mut sim, 0, last);
+    assert!(work(&mut sim, 1).is_empty(), "it waits for its parent");
+    rest.iter().rev().for_each(|frames| hand_over(&mut sim, 0, frames));
+    let answers = work(&mut sim, 1);
+    assert_eq!(answers.len(), steps.len(), "one answer for each delivery");
+    hand_over(&mut sim, 1, &answers);
+    assert!(work(&mut sim, 0).is_empty(), "nothing is sent again");
+    assert!(sim.owes_nothing(&sim.nodes[0]));
+
+    let _ = act_only(&mut sim, 0, request, "note").expect("noted");
+    let (_, orphan) = act_only(&mut sim, 0, request, "note").expect("noted");
+    hand_over(&mut sim, 0, &orphan);
+    assert!(work(&mut sim, 1).is_empty());
+    sim.now = sim.now.plus_ms(2_000);
+    sim.nodes[1].tick();
+    let answers = work(&mut sim, 1);
+    let [(_, Frame::Answer(bytes))] = &answers[..] else { panic!("one answer") };
+    let answer = <crate::proto::Answer as prost::Message>::decode(&bytes[..]).expect("an answer");
+    let Some(crate::proto::answer::Outcome::Retry(retry)) = answer.outcome else { panic!("a retry") };
+    assert_eq!(retry.code, "engine.parent-missing");
+}
+
 /// A preservation that the requesting side cannot accept is refused there, becomes void on both
 /// sides, and its slip number is consumed.
 #[test]

@@ -5,6 +5,7 @@
 //! with the test, also when that fails. Start at [`Federation::of`].
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,14 +26,31 @@ use tempfile::TempDir;
 const BEAT: Duration = Duration::from_millis(20);
 /// And so many times, which is a minute: for a debug build beside other tests on two cores.
 const LOOKS_MAX: u32 = 3_000;
+/// A long run is worth a wait of ten minutes.
+const LONG_LOOKS_MAX: u32 = 10 * LOOKS_MAX;
 /// The Parties that recur in tests, in this order.
-pub(crate) const CODES: [&str; 3] = ["XA", "XB", "XC"];
-const NAMES: [&str; 3] = ["arvia", "belmar", "corvia"];
+pub(crate) const CODES: [&str; 5] = ["XA", "XB", "XC", "XD", "XE"];
+const NAMES: [&str; CODES.len()] = ["arvia", "belmar", "corvia", "dorvia", "estria"];
+/// So many are founded unless more nodes are asked for.
+const FOUNDED: usize = 3;
 const PASSPHRASE: &str = "correct horse battery staple\n";
+
+/// The program under test: what cargo built beside an integration test, or what a long run names here.
+pub(crate) static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// Where a long run has all its files; a test leaves this open.
+pub(crate) static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+fn program() -> &'static Path {
+    PROGRAM.get_or_init(|| option_env!("CARGO_BIN_EXE_comity").expect("a long run names the program").into())
+}
 
 /// The program under test.
 pub(crate) fn comity() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+    cleared(Command::new(program()))
+}
+
+/// Without settings of ours that whoever runs this may have.
+fn cleared(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COMITY_")) {
         command.env_remove(name);
     }
@@ -50,13 +68,24 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
 /// Looks until the condition holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..LOOKS_MAX {
+    let looks = if FOLDER.get().is_some() { LONG_LOOKS_MAX } else { LOOKS_MAX };
+    for _ in 0..looks {
         if condition() {
             return;
         }
         pause(BEAT);
     }
-    panic!("{what}: did not happen within a minute");
+    panic!("{what}: did not happen within {:?}", BEAT * looks);
+}
+
+/// Milliseconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a long run says how long it took, and takes its seed from when it began"
+)]
+pub(crate) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    u64::try_from(since.as_millis()).expect("not so late")
 }
 
 /// Between two looks, and nowhere else.
@@ -84,28 +113,38 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     passphrase: PathBuf,
     environment: Vec<(String, String)>,
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
 impl Federation {
-    /// Founds Arvia, Belmar and Corvia and starts the nodes of the first `count`, all linked.
+    /// Founds Arvia, Belmar and Corvia, or as many more as are asked for, and starts the nodes of the first
+    /// `count`, all linked.
     pub(crate) fn of(count: usize) -> Self {
         let mut federation = Self::stopped(count);
-        federation.nodes.iter_mut().for_each(|node| node.start(&[]));
-        for node in &mut federation.nodes {
+        federation.start();
+        federation
+    }
+
+    /// Starts all and waits until all are linked.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.start(&[]));
+        for node in &mut self.nodes {
             assert!(node.answers_or_ended(), "{} starts", node.code);
         }
-        federation.linked();
-        federation
+        self.linked();
     }
 
     /// The same, with nothing running yet.
     pub(crate) fn stopped(count: usize) -> Self {
-        let folder = tempfile::Builder::new().prefix("comity-it-").tempdir().expect("folder");
-        copy(founded(), folder.path());
-        let addresses = free_addresses();
+        let parties = count.max(FOUNDED);
+        let within = FOLDER.get().cloned().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("comity-it-").tempdir_in(within).expect("folder");
+        copy(&founded(parties), folder.path());
+        let addresses: [String; CODES.len()] = free_addresses();
         let node = |place: usize| {
-            let others = (0..CODES.len()).filter(|other| *other != place);
+            let others = (0..parties).filter(|other| *other != place);
             let peer = |other: usize| (format!("COMITY_PEERS__{}__ADDRESSES", CODES[other]), addresses[other].clone());
             let own = ("COMITY_LISTEN".to_owned(), addresses[place].clone());
             Node {
@@ -113,6 +152,7 @@ impl Federation {
                 data: folder.path().join("exercise").join(NAMES[place]),
                 passphrase: folder.path().join("passphrase"),
                 environment: others.map(peer).chain([own]).collect(),
+                namespace: None,
                 child: None,
             }
         };
@@ -130,11 +170,33 @@ impl Federation {
 }
 
 impl Node {
+    /// From its next start on it runs in this network namespace.
+    pub(crate) fn house(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
+    }
+
+    /// One more setting, from its next start on; the later of two of one name counts.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// What it has logged since it was founded.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.data.with_extension("log")).unwrap_or_default()
+    }
+
     /// Starts the process with more in its environment. It stops when its standard input closes.
     pub(crate) fn start(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "{} runs already", self.code);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.data.with_extension("log")).expect("log");
-        let mut command = comity();
+        let mut command = match &self.namespace {
+            None => comity(),
+            Some(namespace) => {
+                let mut inside = cleared(Command::new("ip"));
+                inside.args(["netns", "exec", namespace]).arg(program());
+                inside
+            }
+        };
         command.args(["run", "--until-stdin-closes", "--data"]).arg(&self.data);
         command.arg("--passphrase-file").arg(&self.passphrase);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -219,7 +281,7 @@ impl Node {
                 last = done;
                 true
             }
-            Some((503 | 409, _)) | None => false, // busy, in progress, or not up
+            Some((503 | 504 | 409, _)) | None => false, // busy, late, in progress, or not up
             Some((status, problem)) => panic!("{path}: {status} {problem}"),
         });
         last
@@ -284,34 +346,42 @@ pub(crate) fn smallest_request() -> Value {
     })
 }
 
-/// A network founded once for all tests of this process; each gets a copy.
-fn founded() -> &'static Path {
-    static FOUNDED: OnceLock<PathBuf> = OnceLock::new();
-    FOUNDED.get_or_init(|| {
-        let folder = place_of_this_process();
+/// A network of so many founded once for all tests of this process; each gets a copy.
+fn founded(parties: usize) -> PathBuf {
+    static FOUNDED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut founded = FOUNDED.lock().expect("founding does not panic");
+    let found = || {
+        let folder = place_of_this_process().join(parties.to_string());
+        fs::create_dir(&folder).expect("made once");
         let passphrase = folder.join("passphrase");
         private(&passphrase, PASSPHRASE.as_bytes());
-        let parties: Vec<String> = CODES.iter().zip(NAMES).map(|(code, name)| format!("{code}:{name}")).collect();
+        let named = CODES.iter().zip(NAMES).take(parties);
+        let named: Vec<String> = named.map(|(code, name)| format!("{code}:{name}")).collect();
         let mut init = comity();
-        init.args(["init", "--parties", &parties.join(","), "--found"]).arg(folder.join("exercise"));
+        init.args(["init", "--parties", &named.join(","), "--found"]).arg(folder.join("exercise"));
         let output = init.arg("--passphrase-file").arg(&passphrase).output().expect("runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         folder
-    })
+    };
+    founded.entry(parties).or_insert_with(found).clone()
 }
 
 /// A folder below `target` for what outlives a test; those of processes that have ended are removed.
-fn place_of_this_process() -> PathBuf {
-    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("founded");
-    fs::create_dir_all(&all).expect("made");
-    for entry in fs::read_dir(&all).expect("reads").filter_map(Result::ok) {
-        if !Path::new("/proc").join(entry.file_name()).exists() {
-            fs::remove_dir_all(entry.path()).expect("removed");
+fn place_of_this_process() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let target = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from);
+        let all = FOLDER.get().cloned().or(target).expect("a long run names its folder").join("founded");
+        fs::create_dir_all(&all).expect("made");
+        for entry in fs::read_dir(&all).expect("reads").filter_map(Result::ok) {
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                fs::remove_dir_all(entry.path()).expect("removed");
+            }
         }
-    }
-    let own = all.join(std::process::id().to_string());
-    fs::create_dir(&own).expect("no process of this number is left");
-    own
+        let own = all.join(std::process::id().to_string());
+        fs::create_dir(&own).expect("no process of this number is left");
+        own
+    })
 }
 
 /// Writes a file that only its owner may read.
@@ -336,8 +406,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Addresses on this machine that nobody listens on now.
-pub(crate) fn free_addresses() -> [String; 3] {
-    let held: [TcpListener; 3] =
+pub(crate) fn free_addresses<const N: usize>() -> [String; N] {
+    let held: [TcpListener; N] =
         std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     let port = |listener: &TcpListener| listener.local_addr().map(|at| at.port());
     held.each_ref().map(|listener| format!("/ip4/127.0.0.1/tcp/{}", port(listener).expect("bound")))
