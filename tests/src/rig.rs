@@ -41,7 +41,8 @@ pub(crate) static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 pub(crate) static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 fn program() -> &'static Path {
-    PROGRAM.get_or_init(|| option_env!("CARGO_BIN_EXE_comity").expect("a long run names the program").into())
+    let built = option_env!("CARGO_BIN_EXE_comity").map(PathBuf::from);
+    PROGRAM.get_or_init(|| built.expect("a long run names the program"))
 }
 
 /// The program under test.
