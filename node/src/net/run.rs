@@ -303,6 +303,7 @@ impl Run {
     /// Forgets a connection at once, whatever the other end of a dead line may say later.
     fn give_up(&mut self, id: ConnectionId, why: LinkEnd) {
         let Some(party) = self.homes.remove(&id) else { return };
+        tracing::debug!(target: "net", party = %party, code = why.code(), "connection given up");
         self.swarm.close_connection(id);
         let Some(peer) = self.peers.get_mut(&party) else { return };
         let gone = peer.part(id);
