@@ -150,7 +150,7 @@ impl Evidence {
     /// Asks a peer for its time, over the line that evidence takes (SPEC `[T-5]`).
     ///
     /// # Errors
-    /// When there is no link, or the peer does not answer as agreed within [`clock::PATIENCE`].
+    /// When there is no link, or the peer does not answer as agreed within ten seconds.
     pub async fn clock(&self, peer: &PartyCode) -> Result<PeerClock, ClockFault> {
         let stream = self.0.streams.open(peer).await?;
         clock::ask(stream).await
