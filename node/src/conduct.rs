@@ -181,7 +181,6 @@ impl Conduct {
         let waiting: usize = book.proofs.iter().map(|(_, _, bytes)| bytes.len()).sum();
         let standing = book.parties.entry(party.clone()).or_default();
         standing.add(code, now);
-        let until = standing.until();
         let kept = standing.wrongs.values().filter(|seen| seen.proof).count();
         let fits = |proof: &&[u8]| kept < PROOFS_MAX && waiting + proof.len() <= WAITING_MAX;
         let wanted = standing.wrongs.get_mut(code).filter(|seen| !seen.proof);
@@ -190,9 +189,7 @@ impl Conduct {
             book.proofs.push((party.clone(), code, proof.to_vec()));
         }
         book.changed.insert(party.clone());
-        drop(book);
-        let newly = until.is_some() && self.cut.send_if_modified(|cut| cut.insert(party.clone()));
-        if newly {
+        if self.publish(&book) {
             tracing::warn!(target: "net", peer = %party, code = "net.cut-off", "cut off for its misconduct");
         }
         self.news.notify_one();
@@ -206,8 +203,7 @@ impl Conduct {
         };
         (standing.until_ms, standing.score) = (None, 0.0);
         book.changed.insert(party.clone());
-        drop(book);
-        self.cut.send_if_modified(|cut| cut.remove(party));
+        self.publish(&book);
         self.news.notify_one();
         true
     }
@@ -222,16 +218,19 @@ impl Conduct {
                 changed.insert(party.clone());
             }
         }
-        let cut: CutOff =
-            parties.iter().filter(|(_, s)| s.until_ms.is_some()).map(|(party, _)| party.clone()).collect();
-        let next = parties.values().filter_map(Standing::until).min();
-        drop(book);
-        self.cut.send_if_modified(|old| {
-            let changed = *old != cut;
-            *old = cut;
-            changed
-        });
-        next
+        self.publish(&book);
+        book.parties.values().filter_map(Standing::until).min()
+    }
+
+    /// Tells who is cut off by the book, while nobody else may write in it. True if that is news.
+    fn publish(&self, book: &Book) -> bool {
+        let out = book.parties.iter().filter(|(_, standing)| standing.until_ms.is_some());
+        let cut: CutOff = out.map(|(party, _)| party.clone()).collect();
+        self.cut.send_if_modified(|told| {
+            let news = *told != cut;
+            *told = cut;
+            news
+        })
     }
 
     /// Who is cut off, now and from now on.

@@ -106,10 +106,10 @@ pub async fn path(view: &View, status: &Status, evidence: &Evidence, party: &Par
         Some(profile) => fine("profile", format!("version {}", profile.version)),
         None => wrong("profile", "profile.none", "this Party cannot act and is not let in"),
     }];
-    let until = view.conduct.of(party).until();
-    found.push(match until {
+    let conduct = view.conduct.of(party);
+    found.push(match conduct.until() {
         Some(until) => wrong("conduct", "net.cut-off", format!("cut off until {}", rfc3339(until))),
-        None => fine("conduct", format!("{} wrongs seen", view.conduct.of(party).count())),
+        None => fine("conduct", format!("{} wrongs seen", conduct.count())),
     });
     found.extend(addresses(view, party).await);
     if !link.up {

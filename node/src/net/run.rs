@@ -132,8 +132,7 @@ impl Run {
         stop: CancellationToken,
     ) {
         let events = self.events.clone();
-        let parties = cut_off.borrow_and_update().clone();
-        self.set_cut_off(parties);
+        cut_off.mark_changed(); // what was decided before is taken in like what comes
         loop {
             let due = self.due();
             tokio::select! {

@@ -1,22 +1,20 @@
 //! What a monitoring system reads, in the text form of OpenMetrics: figures and codes, no id and no name but those
 //! of Parties. Nothing is counted here; each reading is taken off the node as it is.
 
-use comity_core::{ids::Time, proto::Lane};
+use comity_core::ids::Time;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
-use super::node::{expiries, others};
+use super::node::{COUNTED_MAX, LANES, expiries, missing, others};
 use crate::{
     api::problem::Problem,
     handle::{Status, View},
     store::disk_room,
 };
 
-/// Debts counted to one peer and lane, and deadlines looked at: beyond it the figure says "at least".
-const COUNTED_MAX: usize = 10_000;
 /// A deadline is at risk when it ends within this, in milliseconds: one working day and its night.
 const AT_RISK_MS: u64 = 86_400_000;
 
@@ -90,7 +88,7 @@ fn node(registry: &mut Registry, view: &View, status: &Status) {
 fn peers(registry: &mut Registry, view: &View, status: &Status, now: Time) -> Result<(), Problem> {
     let (up, cut_off) = (Family::<OfPeer, Gauge>::default(), Family::<OfPeer, Gauge>::default());
     let (owed, oldest) = (Family::<OfLane, Gauge>::default(), Family::<OfLane, Gauge>::default());
-    let missing = Family::<OfLane, Gauge>::default();
+    let gaps = Family::<OfLane, Gauge>::default();
     let (misconduct, demoted) = (Family::<OfPeer, Counter>::default(), Family::<OfPeer, Counter>::default());
     for party in others(view) {
         let of = OfPeer { peer: party.to_string() };
@@ -100,15 +98,14 @@ fn peers(registry: &mut Registry, view: &View, status: &Status, now: Time) -> Re
         cut_off.get_or_create(&of).set(conduct.until().is_some().into());
         misconduct.get_or_create(&of).inc_by(conduct.count());
         demoted.get_or_create(&of).inc_by(link.demoted);
-        for (lane, name) in [(Lane::Emergency, "emergency"), (Lane::Normal, "normal")] {
+        for (lane, name) in LANES {
             let of = OfLane { peer: party.to_string(), lane: name };
             let rows = view.index.owed(party, lane, 0, COUNTED_MAX)?;
             let since = rows.iter().map(|(_, row)| row.recorded_ms).min();
             let age = since.map_or(0, |since| now.since(Time(since)) / 1000);
             owed.get_or_create(&of).set(whole(rows.len() as u64));
             oldest.get_or_create(&of).set(whole(age));
-            let numbers = view.index.numbers(party, lane)?;
-            missing.get_or_create(&of).set(whole(numbers.highest.saturating_sub(numbers.count)));
+            gaps.get_or_create(&of).set(whole(missing(view, party, lane)?));
         }
     }
     registry.register("peer_up", "1 when a link to the peer is up", up);
@@ -118,7 +115,7 @@ fn peers(registry: &mut Registry, view: &View, status: &Status, now: Time) -> Re
     registry.register("owed_events", "Events whose receipt by the peer is pending, at most 10000", owed);
     let unit = Unit::Seconds;
     registry.register_with_unit("owed_oldest_age", "How long the oldest of them has waited", unit, oldest);
-    registry.register("missing_deliveries", "Deliveries the peer numbered that have not arrived", missing);
+    registry.register("missing_deliveries", "Deliveries the peer numbered that have not arrived", gaps);
     Ok(())
 }
 

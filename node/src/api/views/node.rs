@@ -17,8 +17,8 @@ use crate::{
     time::rfc3339,
 };
 
-/// Debts counted to one peer and lane: beyond it the number says "at least".
-const COUNTED_MAX: usize = 10_000;
+/// Debts counted to one peer and lane, and deadlines looked at: beyond it the number says "at least".
+pub(super) const COUNTED_MAX: usize = 10_000;
 /// Debts listed to one peer and lane.
 const LISTED_MAX: usize = 100;
 
@@ -211,6 +211,12 @@ pub(in crate::api) fn sizes(status: &Status) -> SizesView {
 
 pub(super) fn others(view: &View) -> impl Iterator<Item = &PartyCode> {
     view.trust.charter().parties().keys().filter(|party| **party != view.us.party)
+}
+
+/// Deliveries a peer numbered in a lane that have not arrived.
+pub(super) fn missing(view: &View, from: &PartyCode, lane: Lane) -> Result<u64, Problem> {
+    let numbers = view.index.numbers(from, lane)?;
+    Ok(numbers.highest.saturating_sub(numbers.count))
 }
 
 pub(super) fn owed(view: &View, to: &PartyCode) -> Result<OwedView, Problem> {

@@ -4,7 +4,7 @@ use comity_core::ids::{PartyCode, Time};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::node::{LANES, OwedView, others, owed};
+use super::node::{LANES, OwedView, missing, others, owed};
 use crate::{
     api::{fault::ApiFault, problem::Problem},
     conduct::{Standing, proof_key},
@@ -158,10 +158,9 @@ fn link<'s>(status: &'s Status, party: &PartyCode) -> Option<&'s PeerStatus> {
 
 fn peer(view: &View, party: &PartyCode, link: Option<&PeerStatus>, now: Time) -> Result<PeerView, Problem> {
     let link = link.cloned().unwrap_or_default();
-    let mut missing = 0;
+    let mut gaps = 0;
     for (lane, _) in LANES {
-        let numbers = view.index.numbers(party, lane)?;
-        missing += numbers.highest.saturating_sub(numbers.count);
+        gaps += missing(view, party, lane)?;
     }
     let conduct = view.conduct.of(party);
     let named = view.trust.charter().parties().get(party);
@@ -176,7 +175,7 @@ fn peer(view: &View, party: &PartyCode, link: Option<&PeerStatus>, now: Time) ->
         misconduct: conduct.count(),
         cut_off_until: conduct.until().and_then(|until| super::at(until.0)),
         demoted: link.demoted,
-        missing,
+        missing: gaps,
         profile: view.trust.profile(party, now).map(|profile| profile.version),
         owed: owed(view, party)?,
     })
