@@ -2,14 +2,17 @@
 //! as libp2p's own wrapper sets it, and through two whole `Net`s; interleaved, medians, ratios.
 //!
 //! `cargo run --release -p comity-tests --bin bench-net [MiB] [rounds] [part of a name]`. Figures and
-//! their reading are in `node/BENCHMARKS.md`. It measures and asserts nothing. Plain TLS is always
+//! their reading are in `node/BENCHMARKS.md`. `bench-net apart [MiB]` is plain TLS alone, between two
+//! processes, as one JSON object, for `tests/bench/files --memory`. It measures and asserts nothing. Plain TLS is always
 //! measured, because the others are given beside it.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
+#[path = "bench-net/apart.rs"]
+mod apart;
 #[path = "bench-net/plain.rs"]
 mod plain;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use comity::net::{EvidenceStream, Net, NetEvent, NetSettings, Roster};
 use comity_core::{
@@ -71,13 +74,24 @@ struct Figure {
     cpu_s_per_gb: f64,
 }
 
+impl Figure {
+    fn of(bytes: usize, took: Duration, used: Duration) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+        let gb = bytes as f64 / 1e9;
+        Self { gb_per_s: gb / took.as_secs_f64(), cpu_s_per_gb: used.as_secs_f64() / gb }
+    }
+}
+
 fn main() -> Result<(), Loose> {
-    let mut arguments = std::env::args().skip(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if_eq("apart").is_some() {
+        return runtime.block_on(apart::run(arguments));
+    }
     let mib: usize = arguments.next().map(|mib| mib.parse()).transpose()?.unwrap_or(1024);
     let rounds = arguments.next().map(|rounds| rounds.parse()).transpose()?.unwrap_or(5);
     let part = arguments.next().unwrap_or_default();
     let ways: Vec<Way> = WAYS.into_iter().filter(|way| *way == WAYS[0] || way.name().contains(&part)).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(&ways, mib << 20, rounds))
 }
 
@@ -133,40 +147,40 @@ where
     let share = bytes / ends.len();
     let (began, cpu) = (Instant::now(), processor());
     let mut tasks = tokio::task::JoinSet::new();
-    for (mut near, mut far) in ends {
-        tasks.spawn(async move {
-            let piece = vec![7; PIECE];
-            let mut left = share;
-            while left > 0 {
-                let some = left.min(PIECE);
-                near.write_all(&piece[..some]).await?;
-                left -= some;
-            }
-            near.flush().await?;
-            // Held until the other side has all: dropped earlier it would be reset.
-            Ok::<_, std::io::Error>(Some(near))
-        });
-        tasks.spawn(async move {
-            let mut piece = vec![0; PIECE];
-            let mut left = share;
-            while left > 0 {
-                let some = left.min(PIECE);
-                left -= match far.read(&mut piece[..some]).await? {
-                    0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                    read => read,
-                };
-            }
-            Ok(None)
-        });
+    for (near, far) in ends {
+        tasks.spawn(async move { give(near, share).await.map(Some) });
+        tasks.spawn(async move { take(far, share).await.map(|()| None) });
     }
     let mut held = Vec::new();
     while let Some(ended) = tasks.join_next().await {
         held.push(ended??);
     }
-    #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-    let gb = bytes as f64 / 1e9;
-    let (took, used) = (began.elapsed(), processor() - cpu);
-    Ok(Figure { gb_per_s: gb / took.as_secs_f64(), cpu_s_per_gb: used.as_secs_f64() / gb })
+    Ok(Figure::of(bytes, began.elapsed(), processor() - cpu))
+}
+
+/// Writes so many bytes. The end is to be held until the other side has all: dropped earlier it would be reset.
+async fn give<N: AsyncWrite + Unpin>(mut near: N, mut left: usize) -> io::Result<N> {
+    let piece = vec![7; PIECE];
+    while left > 0 {
+        let some = left.min(PIECE);
+        near.write_all(&piece[..some]).await?;
+        left -= some;
+    }
+    near.flush().await?;
+    Ok(near)
+}
+
+/// Reads so many bytes.
+async fn take(mut far: impl AsyncRead + Unpin, mut left: usize) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    while left > 0 {
+        let some = left.min(PIECE);
+        left -= match far.read(&mut piece[..some]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+    }
+    Ok(())
 }
 
 /// Processor time of this process, all threads.

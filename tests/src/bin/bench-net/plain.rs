@@ -1,14 +1,15 @@
 //! What the node stands beside: TLS and yamux put together from the same parts, with nothing else.
 
-use std::{future::poll_fn, io, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
 use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use libp2p::{identity::Keypair, tls};
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    version::TLS13,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -43,6 +44,16 @@ pub(crate) async fn tls(cipher: Cipher) -> Result<(Compat<Plain>, Compat<Plain>)
     Ok((near.compat(), far.compat()))
 }
 
+/// The end of a connection to that address.
+pub(crate) async fn dialled(cipher: Cipher, address: &str) -> Result<Compat<Plain>, Loose> {
+    Ok(dial(cipher, TcpStream::connect(address).await?).await?.compat())
+}
+
+/// The end of the next connection that comes.
+pub(crate) async fn accepted(cipher: Cipher, listener: &TcpListener) -> Result<Compat<Plain>, Loose> {
+    Ok(accept(cipher, listener.accept().await?.0).await?.compat())
+}
+
 /// Two ends of one yamux stream over it, and the tasks that drive the two connections.
 pub(crate) async fn yamux(
     cipher: Cipher,
@@ -65,33 +76,34 @@ pub(crate) async fn yamux(
 }
 
 async fn shaken(cipher: Cipher) -> Result<(Plain, Plain), Loose> {
-    let identity = Keypair::generate_ed25519();
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites = vec![cipher.suite()];
-    let provider = Arc::new(provider);
-    let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    let mut client = client;
-    client.dangerous().set_certificate_verifier(Arc::new(Anyone));
-    let resolver = tls::make_server_config(&identity)?.cert_resolver;
-    let server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let dialled = TcpStream::connect(listener.local_addr()?).await?;
     let (taken, _) = listener.accept().await?;
-    dialled.set_nodelay(true)?;
-    taken.set_nodelay(true)?;
+    let (near, far) = tokio::join!(dial(cipher, dialled), accept(cipher, taken));
+    Ok((near?, far?))
+}
+
+/// The end that dialled, once the handshake is done.
+async fn dial(cipher: Cipher, stream: TcpStream) -> Result<Plain, Loose> {
+    let config = ClientConfig::builder_with_provider(provider(cipher)).with_protocol_versions(&[&TLS13])?;
+    let mut config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    config.dangerous().set_certificate_verifier(Arc::new(Anyone));
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost")?;
-    let (near, far) = tokio::join!(
-        TlsConnector::from(Arc::new(client)).connect(name, dialled.compat()),
-        TlsAcceptor::from(Arc::new(server)).accept(taken.compat()),
-    );
-    let pair: io::Result<(Plain, Plain)> = near.and_then(|near| Ok((near.into(), far?.into())));
-    Ok(pair?)
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, stream.compat()).await?.into())
+}
+
+/// The end that was dialled.
+async fn accept(cipher: Cipher, stream: TcpStream) -> Result<Plain, Loose> {
+    let resolver = tls::make_server_config(&Keypair::generate_ed25519())?.cert_resolver;
+    let config = ServerConfig::builder_with_provider(provider(cipher)).with_protocol_versions(&[&TLS13])?;
+    let config = config.with_no_client_auth().with_cert_resolver(resolver);
+    stream.set_nodelay(true)?;
+    Ok(TlsAcceptor::from(Arc::new(config)).accept(stream.compat()).await?.into())
+}
+
+fn provider(cipher: Cipher) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { cipher_suites: vec![cipher.suite()], ..aws_lc_rs::default_provider() })
 }
 
 /// Nobody is to be kept out here.
