@@ -28,9 +28,15 @@ const BEAT: Duration = Duration::from_millis(20);
 const LOOKS_MAX: u32 = 3_000;
 /// A long run is worth a wait of ten minutes.
 const LONG_LOOKS_MAX: u32 = 10 * LOOKS_MAX;
-/// The Parties that recur in tests, in this order.
-pub(crate) const CODES: [&str; 5] = ["XA", "XB", "XC", "XD", "XE"];
-const NAMES: [&str; CODES.len()] = ["arvia", "belmar", "corvia", "dorvia", "estria"];
+/// The Parties that recur in tests, in this order, and all other codes that ISO 3166 leaves to its users.
+#[rustfmt::skip]
+pub(crate) const CODES: [&str; 40] = [
+    "XA", "XB", "XC", "XD", "XE", "XF", "XG", "XH", "XI", "XJ", "XK", "XL", "XM", "XN", "XO", "XP", "XQ", "XR", "XS",
+    "XT", "XU", "XV", "XW", "XX", "XY", "XZ", "QM", "QN", "QO", "QP", "QQ", "QR", "QS", "QT", "QU", "QV", "QW", "QX",
+    "QY", "QZ",
+];
+/// The first of them have names; the others are called by their codes.
+const NAMES: [&str; 5] = ["arvia", "belmar", "corvia", "dorvia", "estria"];
 /// So many are founded unless more nodes are asked for.
 const FOUNDED: usize = 3;
 const PASSPHRASE: &str = "correct horse battery staple\n";
@@ -39,6 +45,10 @@ const PASSPHRASE: &str = "correct horse battery staple\n";
 pub(crate) static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 /// Where a long run has all its files; a test leaves this open.
 pub(crate) static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+fn name(place: usize) -> String {
+    NAMES.get(place).map_or_else(|| CODES[place].to_ascii_lowercase(), |name| (*name).to_owned())
+}
 
 fn program() -> &'static Path {
     let built = option_env!("CARGO_BIN_EXE_comity").map(PathBuf::from);
@@ -150,7 +160,7 @@ impl Federation {
             let own = ("COMITY_LISTEN".to_owned(), addresses[place].clone());
             Node {
                 code: CODES[place],
-                data: folder.path().join("exercise").join(NAMES[place]),
+                data: folder.path().join("exercise").join(name(place)),
                 passphrase: folder.path().join("passphrase"),
                 environment: others.map(peer).chain([own]).collect(),
                 namespace: None,
@@ -356,8 +366,7 @@ fn founded(parties: usize) -> PathBuf {
         fs::create_dir(&folder).expect("made once");
         let passphrase = folder.join("passphrase");
         private(&passphrase, PASSPHRASE.as_bytes());
-        let named = CODES.iter().zip(NAMES).take(parties);
-        let named: Vec<String> = named.map(|(code, name)| format!("{code}:{name}")).collect();
+        let named: Vec<String> = (0..parties).map(|place| format!("{}:{}", CODES[place], name(place))).collect();
         let mut init = comity();
         init.args(["init", "--parties", &named.join(","), "--found"]).arg(folder.join("exercise"));
         let output = init.arg("--passphrase-file").arg(&passphrase).output().expect("runs");

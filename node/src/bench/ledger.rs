@@ -1,11 +1,11 @@
 //! The ledger as a node uses it - records encrypted under the keys of their requests, hashed into the tree,
 //! one sync for all that wait - without the index, the engine and the network.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, hint::black_box, path::Path, time::Duration};
 
 use comity_core::{
     crypto::DataKey,
-    ids::{Digest, RequestId},
+    ids::{Digest, LedgerIndex, RequestId},
     ledger::{Salt, leaf_entry},
     proto::{CasePart, NodePart, RecordKind},
     record::Record,
@@ -48,13 +48,60 @@ pub struct Again {
 /// # Errors
 /// When it is not whole.
 pub fn reopen(folder: &Path) -> Result<Again, BenchFault> {
-    let began = Instant::now();
-    let (ledger, _) = Ledger::open(folder, keys(), None)?;
-    let open = began.elapsed();
-    let began = Instant::now();
-    let verified = ledger.verify(&mut |_| ())?;
-    Ok(Again { open, verify: began.elapsed(), verified })
+    let reopened = Reopened::open(folder)?;
+    let (verify, verified) = reopened.verify()?;
+    Ok(Again { open: reopened.open, verify, verified })
 }
+
+/// A ledger of [`drive_ledger`], open again.
+pub struct Reopened {
+    ledger: Ledger,
+    /// From the call until it could be read and written.
+    pub open: Duration,
+}
+
+impl Reopened {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub fn open(folder: &Path) -> Result<Self, BenchFault> {
+        let began = Instant::now();
+        let (ledger, _) = Ledger::open(folder, keys(), None)?;
+        Ok(Self { ledger, open: began.elapsed() })
+    }
+
+    /// What each of so many proofs took, of records from everywhere, ascending.
+    ///
+    /// # Panics
+    /// When the tree does not reach what the ledger holds.
+    #[must_use]
+    pub fn proofs(&self, count: usize) -> Vec<Duration> {
+        let size = self.ledger.size();
+        let one = |n: u64| {
+            let index = LedgerIndex(n.wrapping_mul(SPREAD) % size.max(1));
+            let began = Instant::now();
+            black_box(self.ledger.prove(index, size).expect("the index is below the size"));
+            began.elapsed()
+        };
+        let mut took: Vec<Duration> = (0..size.min(count as u64)).map(one).collect();
+        took.sort_unstable();
+        took
+    }
+
+    /// Recomputes every checksum, leaf and root; what that took.
+    ///
+    /// # Errors
+    /// When it is not whole.
+    pub fn verify(&self) -> Result<(Duration, Verified), BenchFault> {
+        let began = Instant::now();
+        let verified = self.ledger.verify(&mut |_| ())?;
+        Ok((began.elapsed(), verified))
+    }
+}
+
+/// A prime that sends neighbours far apart.
+const SPREAD: u64 = 2_654_435_761;
 
 /// Keys of no node: what they protect is worth nothing.
 fn keys() -> LedgerKeys {

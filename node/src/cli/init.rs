@@ -21,8 +21,9 @@ use crate::{
 
 /// The ports of an exercise on one machine start here: beside the default port of a node.
 const FIRST_PORT: u16 = 4811;
-/// A handful of Parties on one machine; more would be an exercise of another kind.
-const PARTIES_MAX: usize = 26;
+/// As many Parties on one machine as ISO 3166 leaves codes to its users, QM to QZ and XA to XZ; more would be an
+/// exercise of another kind.
+const PARTIES_MAX: usize = 40;
 
 /// What `init` can be told.
 #[derive(clap::Args)]

@@ -22,6 +22,8 @@ mod handover;
 #[allow(dead_code, reason = "the integration tests use the rest")]
 #[path = "../lan.rs"]
 mod lan;
+#[path = "../place.rs"]
+mod place;
 #[allow(dead_code, reason = "the integration tests use the rest")]
 #[path = "../rig.rs"]
 mod rig;
@@ -38,8 +40,8 @@ use std::{
 
 use backlog::{Differences, Feed, Owed, Passed};
 use handover::bytes;
-use lan::{Janitor, Lan};
-use rig::{FOLDER, Federation, PROGRAM, now, tell, wait_until};
+use lan::Lan;
+use rig::{Federation, now, tell, wait_until};
 use story::{Case, Tally, kill_in_the_middle, one_story};
 
 type Loose = Box<dyn std::error::Error + Send + Sync>;
@@ -65,7 +67,7 @@ fn main() -> Result<(), Loose> {
         }
     }
     let (program, dir) = (paths.remove("--comity"), paths.remove("--dir"));
-    let _janitor = prepare(program, dir.unwrap_or_else(std::env::temp_dir))?;
+    let _janitor = place::prepare("long", program, dir)?;
     let number = |name: &str| told[name];
     println!("| run | cases | faults | lost | twice | leaked | more |\n|---|---|---|---|---|---|---|");
     let clean = match what.as_str() {
@@ -75,21 +77,6 @@ fn main() -> Result<(), Loose> {
         _ => return Err(USAGE.into()),
     };
     clean.then_some(()).ok_or_else(|| "something is not as it was promised".into())
-}
-
-/// Where the program is and where files go; whoever removes them is returned.
-fn prepare(program: Option<PathBuf>, dir: PathBuf) -> Result<Janitor, Loose> {
-    let beside = std::env::current_exe()?.with_file_name("comity");
-    let program = fs::canonicalize(program.unwrap_or(beside)).map_err(|why| format!("no comity: {why}\n{USAGE}"))?;
-    let folder = dir.join(format!("comity-long-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let folder = fs::canonicalize(folder)?;
-    let quoted = folder.display().to_string().replace('\'', "'\\''");
-    // Nodes that are still stopping may make files meanwhile.
-    let janitor = Janitor::new(&format!("until rm -rf '{quoted}'; do sleep 1; done"));
-    PROGRAM.set(program).expect("set once");
-    FOLDER.set(folder).expect("set once");
-    Ok(janitor)
 }
 
 struct Line {
