@@ -111,7 +111,7 @@ pub fn drive(
         per_s: ratio(load.records, 1) / took.as_secs_f64(),
         p50: rank(&waits, 50),
         p99: rank(&waits, 99),
-        disk: ratio(bytes_in(folder)?, payload),
+        disk: ratio(disk_bytes(folder)?, payload),
     })
 }
 
@@ -159,13 +159,16 @@ pub fn median(runs: &[Figures]) -> Figures {
 }
 
 /// Bytes the files below a folder take on disk.
-fn bytes_in(folder: &Path) -> Result<u64, BenchFault> {
+///
+/// # Errors
+/// When it does not read.
+pub fn disk_bytes(folder: &Path) -> Result<u64, BenchFault> {
     use std::os::unix::fs::MetadataExt as _;
     let mut sum = 0;
     for entry in fs::read_dir(folder).map_err(BenchFault::disk(folder))? {
         let path = entry.map_err(BenchFault::disk(folder))?.path();
         let meta = fs::symlink_metadata(&path).map_err(BenchFault::disk(&path))?;
-        sum += if meta.is_dir() { bytes_in(&path)? } else { meta.blocks() * 512 };
+        sum += if meta.is_dir() { disk_bytes(&path)? } else { meta.blocks() * 512 };
     }
     Ok(sum)
 }

@@ -1,15 +1,20 @@
 //! The ledger beside databases that many use: the same bytes from the same writers to SQLite, redb, a plain
 //! file and the ledger, in turn; medians, and each beside SQLite and the plain file.
 //!
-//! `cargo run --release -p comity-tests --bin bench-ledger -- [records] [writers] [rounds] [folder]`. Figures and
+//! `cargo run --release -p comity-tests --bin bench-ledger -- [records] [writers] [rounds] [folder]`, or
+//! `-- --sustained [seconds] [writers] [folder]` for a minute of ledger and index beside SQLite with one. Figures and
 //! their reading are in `node/BENCHMARKS.md`. It measures and asserts nothing. What the others do not
 //! promise: they keep no tree, encrypt nothing and sign nothing. All of them share one sync
 //! among what waits, as the ledger does.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
+#[path = "bench-ledger/sustained.rs"]
+mod sustained;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use comity::bench::{
@@ -86,16 +91,21 @@ impl<T: redb::ReadableTable<u64, &'static [u8]>> LastKey for T {
 }
 
 fn main() -> Result<(), Loose> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let is_sustained = arguments.next_if_eq("--sustained").is_some();
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |number| number.parse());
-    let (records, writers, rounds) = (number(100_000)?, number(64)?, number(3)?);
+    let (first, writers) = (number(if is_sustained { 60 } else { 100_000 })?, number(64)?);
+    let (rounds, writers) = (if is_sustained { 1 } else { number(3)? }, usize::try_from(writers)?);
     let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let place = parent.join(format!("comity-bench-ledger-{}", std::process::id()));
-    let load = Load { records, writers: usize::try_from(writers)?, bytes: 1024 };
-    let measured = measure(&place, load, rounds.max(1));
+    let done = if is_sustained {
+        sustained::run(&place, writers, Duration::from_secs(first))
+    } else {
+        let load = Load { records: first, writers, bytes: 1024 };
+        measure(&place, load, rounds.max(1)).map(|rows| print(&rows))
+    };
     fs::remove_dir_all(&place)?;
-    print(&measured?);
-    Ok(())
+    done
 }
 
 struct Row {
