@@ -18,7 +18,7 @@ use crate::{
         AuthorityId, Digest, EventId, KeyId, Malformed, NetworkName, Origin, PartyCode, ProcedureCode, RequestId,
         StepCode, ThreadId, Time,
     },
-    ledger::{LedgerFault, ProvenRecord, RecordProof, VerifiedCheckpoint, signatures_digest, slip_digest},
+    ledger::{LedgerFault, ProvenRecord, RecordProof, signatures_digest, slip_digest},
     profile::{Profile, Trust},
     proto::{self, ActorKind, Algorithm, KeyRole, Lane, RecordKind, Signature},
     wire::{DELIVERY_MAX, ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
@@ -582,8 +582,8 @@ fn check_proof(
     now: Time,
 ) -> Result<ProvenRecord, EventFault> {
     let proof = RecordProof::parse(bytes).map_err(EventFault::NotInLedger)?;
-    let origin = profile.ledgers().last().ok_or(EventFault::UnknownAuthor)?;
-    VerifiedCheckpoint::verify(proof.note(), origin, profile.keys(KeyRole::Checkpoint, now))
+    profile
+        .verify_checkpoint(proof.note(), now)
         .and_then(|checkpoint| proof.verify(record, kind, &checkpoint))
         .map_err(EventFault::NotInLedger)
 }

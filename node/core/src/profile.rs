@@ -5,13 +5,17 @@
 //! current profile per Party. The charter says who is a Party; only the Party says who speaks for
 //! it. Chains of versions, heads and suspension are walked elsewhere and end in a new [`Trust`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use prost::Message as _;
 
 use crate::{
     crypto::{PublicKey, pae, sha256},
     ids::{AuthorityId, Digest, KeyId, Malformed, NetworkName, Origin, PartyCode, ProcedureCode, Time},
+    ledger::{LatelyVerified, LedgerFault, VerifiedCheckpoint},
     proto::{self, Algorithm, KeyRole},
     rules::Side,
     wire::{DOCUMENT_MAX, WireFault, ascending, strict},
@@ -342,6 +346,7 @@ pub struct Profile {
     nodes: Vec<[u8; 32]>,
     ledgers: Vec<Origin>,
     keys: BTreeMap<KeyId, DatedKey>,
+    checkpoints: LatelyVerified,
 }
 
 impl Profile {
@@ -392,6 +397,7 @@ impl Profile {
             .collect::<Result<BTreeMap<_, _>, ProfileFault>>()?;
         Ok(Self {
             keys: read_keys(&wire.keys, &wire.revocations)?,
+            checkpoints: LatelyVerified::default(),
             nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
             declarations: wire.declarations,
             version: wire.version,
@@ -440,6 +446,15 @@ impl Profile {
     /// The keys of a role that may be used at this time (SPEC `[P-4]`).
     pub fn keys(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &PublicKey> + Clone {
         self.dated(role, at).map(|dated| &dated.key)
+    }
+
+    /// Checks a checkpoint of the Party's current ledger under the keys that may sign one at this time.
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::verify`].
+    pub fn verify_checkpoint(&self, note: &[u8], at: Time) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
+        let origin = self.ledgers.last().expect("a profile names a ledger");
+        self.checkpoints.verify(note, origin, self.keys(KeyRole::Checkpoint, at))
     }
 
     fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {

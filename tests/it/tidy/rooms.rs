@@ -18,8 +18,9 @@ const CORE_LEVELS: [(&str, u8); 21] = [
     // The format of one sealed item; nothing of who may open it.
     ("object", 3),
     ("rules", 3),
-    ("profile", 4),
-    ("ledger", 5),
+    ("ledger", 4),
+    // Judges a Party's checkpoints under its keys.
+    ("profile", 5),
     ("event", 6),
     ("founding", 7),
     // Seals keys as bodies are sealed, and is named by the records of custody.

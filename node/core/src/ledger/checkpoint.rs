@@ -69,9 +69,8 @@ impl Checkpoint {
 
 /// A checkpoint both of whose required signatures were checked, with the bytes they came in.
 ///
-/// The check costs two signature verifications. One note often serves a whole batch of proofs, so
-/// keep the last one of each peer and compare [`Self::note`] with the next; drop it when the
-/// peer's keys change.
+/// The check costs two signature verifications; [`super::LatelyVerified`] spares them where one note serves many
+/// proofs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCheckpoint {
     checkpoint: Checkpoint,

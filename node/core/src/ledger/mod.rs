@@ -11,6 +11,7 @@
 pub mod checkpoint;
 mod context;
 mod fault;
+mod lately;
 pub mod leaf;
 mod note;
 pub mod proof;
@@ -19,6 +20,7 @@ pub mod tree;
 pub use checkpoint::{Checkpoint, VerifiedCheckpoint};
 pub use context::{Context, SLIPS_MAX};
 pub use fault::LedgerFault;
+pub use lately::LatelyVerified;
 pub use leaf::{LeafEntry, Salt, leaf_entry, leaf_hash, signatures_digest, slip_digest, slip_nonce};
 pub use note::{LINES_MAX, NOTE_MAX};
 pub use proof::{Appended, ProvenRecord, RecordProof};

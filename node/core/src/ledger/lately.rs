@@ -1,0 +1,113 @@
+//! Checkpoints that verified lately, so that many proofs under one note cost its two verifications once.
+//!
+//! A memory of results and nothing else: it answers as [`VerifiedCheckpoint::verify`] would, for the same
+//! note, origin and keys. Serves SPEC `[L-*]`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{LedgerFault, VerifiedCheckpoint};
+use crate::{crypto::PublicKey, ids::Origin};
+
+/// Notes of one ledger that are remembered: a peer's deliveries and receipts on their way stand under its newest
+/// few.
+const KEPT_MAX: usize = 4;
+
+/// The last notes of one ledger that verified, newest last. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct LatelyVerified(Arc<Mutex<Vec<Remembered>>>);
+
+#[derive(Debug)]
+struct Remembered {
+    /// All keys that were known: a note is judged by each line in a known key's name.
+    keys: Vec<PublicKey>,
+    verified: Arc<VerifiedCheckpoint>,
+}
+
+impl LatelyVerified {
+    /// As [`VerifiedCheckpoint::verify`]. Whoever asks meanwhile about the same ledger waits for this answer, since
+    /// it is mostly about the same note.
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::verify`]; only what verified is remembered.
+    pub fn verify<'k>(
+        &self,
+        note: &[u8],
+        origin: &Origin,
+        keys: impl IntoIterator<Item = &'k PublicKey> + Clone,
+    ) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |known: &&Remembered| {
+            known.verified.note() == note
+                && known.verified.checkpoint().origin == *origin
+                && known.keys.iter().eq(keys.clone())
+        };
+        if let Some(known) = kept.iter().rev().find(same) {
+            return Ok(Arc::clone(&known.verified));
+        }
+        let verified = Arc::new(VerifiedCheckpoint::verify(note, origin, keys.clone())?);
+        if kept.len() >= KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push(Remembered { keys: keys.into_iter().cloned().collect(), verified: Arc::clone(&verified) });
+        Ok(verified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::HybridSigner,
+        ids::{Digest, Time},
+        ledger::{
+            Checkpoint,
+            checkpoint::tests::{origin, signer},
+        },
+    };
+
+    fn note(size: u64) -> Vec<u8> {
+        let checkpoint = Checkpoint { origin: origin(), size, root: Digest::new([9; 32]) };
+        checkpoint.sign(&signer(1), Time(1_800_000_000_000)).expect("signed").into_bytes()
+    }
+
+    fn ask(
+        lately: &LatelyVerified,
+        note: &[u8],
+        signer: &HybridSigner,
+    ) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
+        lately.verify(note, &origin(), signer.public())
+    }
+
+    #[test]
+    fn a_note_is_verified_once_and_only_for_the_same_question() {
+        let (lately, first) = (LatelyVerified::default(), note(1));
+        let verified = ask(&lately, &first, &signer(1)).expect("verifies");
+        assert!(Arc::ptr_eq(&verified, &ask(&lately, &first, &signer(1)).expect("verifies")));
+        assert_eq!(ask(&lately, &first, &signer(2)), Err(LedgerFault::NoEd25519));
+        let half = lately.verify(&first, &origin(), [signer(1).public()[0]]);
+        assert_eq!(half, Err(LedgerFault::NoMlDsa));
+        let elsewhere = Origin::parse("xb.demo.test/ledger/1").expect("origin");
+        assert_eq!(lately.verify(&first, &elsewhere, signer(1).public()), Err(LedgerFault::OtherOrigin));
+    }
+
+    #[test]
+    fn a_changed_note_is_judged_by_itself() {
+        let (lately, mut note) = (LatelyVerified::default(), note(1));
+        ask(&lately, &note, &signer(1)).expect("verifies");
+        let last = note.len() - 4;
+        note[last] ^= 1;
+        assert!(ask(&lately, &note, &signer(1)).is_err());
+        assert!(ask(&lately, &note, &signer(1)).is_err(), "what did not verify is not remembered");
+    }
+
+    #[test]
+    fn only_the_newest_are_kept() {
+        let lately = LatelyVerified::default();
+        let first = ask(&lately, &note(1), &signer(1)).expect("verifies");
+        for size in 2..=KEPT_MAX as u64 + 1 {
+            ask(&lately, &note(size), &signer(1)).expect("verifies");
+        }
+        assert_eq!(lately.0.lock().expect("no panic before").len(), KEPT_MAX);
+        assert_eq!(Arc::strong_count(&first), 1, "the first is forgotten");
+    }
+}
