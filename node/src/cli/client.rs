@@ -1,12 +1,16 @@
 //! Asking the node: HTTP over the Unix socket in its data folder.
 //!
-//! One connection for one question, so that nothing has to be kept alive, save where thousands of files
-//! follow each other ([`Line`]). Answers are JSON values:
+//! A connection that served one question serves the next. Answers are JSON values:
 //! this room shows what the API says and has no second opinion about its shapes.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming},
@@ -24,16 +28,20 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A full verification of a large ledger is the slowest question there is.
 const ANSWER_WAIT: Duration = Duration::from_secs(600);
 
-/// Where a node answers.
-#[derive(Debug, Clone)]
+/// Connections kept for the next question: as many as a node serves at once.
+const IDLE_MAX: usize = 64;
+
+/// Where a node answers. Clones share their connections.
+#[derive(Clone)]
 pub(crate) struct Client {
     socket: PathBuf,
+    idle: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Client {
     /// A node by its socket. Nothing is opened yet.
-    pub(crate) const fn new(socket: PathBuf) -> Self {
-        Self { socket }
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket, idle: Arc::default() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, CliFault> {
@@ -80,11 +88,38 @@ impl Client {
         answer(status, &bytes)
     }
 
-    async fn answered(&self, request: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream = stream.map_err(|cause| CliFault::NoNode { socket: self.socket.clone(), cause })?;
-        let answered = tokio::time::timeout(ANSWER_WAIT, exchange(stream, request)).await;
+    async fn answered(&self, question: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
+        let answered = tokio::time::timeout(ANSWER_WAIT, self.exchange(question)).await;
         answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))?
+    }
+
+    /// Asks over a connection that is kept, or a new one. What a kept one did not take any more goes over a new one;
+    /// what it took and did not answer may have been done, and is not asked twice.
+    async fn exchange(&self, question: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
+        let mut question = question;
+        while let Some(mut line) = self.kept() {
+            question = match line.try_ask(question).await {
+                Ok(answer) => return self.read(answer, line).await,
+                Err((_, Some(question))) => question,
+                Err((cause, None)) => return Err(lost(cause)),
+            };
+        }
+        let mut line = self.line().await?;
+        let answer = line.try_ask(question).await.map_err(|(cause, _)| lost(cause))?;
+        self.read(answer, line).await
+    }
+
+    async fn read(&self, answer: Response<Incoming>, line: Line) -> Result<(StatusCode, Vec<u8>), CliFault> {
+        let read = read(answer).await?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(line);
+        }
+        Ok(read)
+    }
+
+    fn kept(&self) -> Option<Line> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
@@ -101,7 +136,7 @@ fn problem(status: StatusCode, body: Value) -> CliFault {
     CliFault::Problem(Box::new(Problem::read(status.as_u16(), body)))
 }
 
-/// A connection for one question after another, where there are thousands of them.
+/// A connection for one question after another.
 pub(crate) struct Line {
     sender: http1::SendRequest<Pieces>,
     driver: JoinHandle<hyper::Result<()>>,
@@ -141,7 +176,7 @@ impl Line {
 
     /// Gets bytes, as they come.
     pub(crate) async fn download(&mut self, path: &str) -> Result<Incoming, CliFault> {
-        let answered = self.ask(Method::GET, path, BoxBody::new(Empty::new().map_err(|never| match never {}))).await?;
+        let answered = self.ask(Method::GET, path, whole(String::new())).await?;
         if answered.status().is_success() {
             return Ok(answered.into_body());
         }
@@ -154,8 +189,16 @@ impl Line {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "comity");
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream").body(body);
         let bad = |cause: hyper::http::Error| CliFault::BadArgument { what: path.to_owned(), why: cause.to_string() };
-        self.sender.ready().await.map_err(lost)?;
-        self.sender.send_request(request.map_err(bad)?).await.map_err(lost)
+        self.try_ask(request.map_err(bad)?).await.map_err(|(cause, _)| lost(cause))
+    }
+
+    /// Asks; on a fault the question comes back if nothing of it was sent.
+    async fn try_ask(&mut self, question: Question) -> Result<Response<Incoming>, (hyper::Error, Option<Question>)> {
+        if let Err(cause) = self.sender.ready().await {
+            return Err((cause, Some(question)));
+        }
+        let asked = self.sender.try_send_request(question).await;
+        asked.map_err(|mut fault| (fault.take_message(), fault)).map_err(|(back, fault)| (fault.into_error(), back))
     }
 }
 
@@ -164,7 +207,12 @@ pub(crate) fn lost(cause: hyper::Error) -> CliFault {
     CliFault::NoAnswer(cause.to_string())
 }
 
-type Question = Request<Full<Bytes>>;
+/// A body that is there already.
+fn whole(bytes: String) -> Pieces {
+    BoxBody::new(Full::from(bytes).map_err(|never| match never {}))
+}
+
+type Question = Request<Pieces>;
 
 fn request(
     method: Method,
@@ -178,19 +226,7 @@ fn request(
     let builder = only.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
     let bytes = body.map(ToString::to_string).unwrap_or_default();
     let bad = |cause: hyper::http::Error| CliFault::BadArgument { what: path.to_owned(), why: cause.to_string() };
-    builder.body(Full::from(bytes)).map_err(bad)
-}
-
-async fn exchange(stream: UnixStream, request: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
-    let driver = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(lost);
-    let read = match answer {
-        Ok(answer) => read(answer).await,
-        Err(fault) => Err(fault),
-    };
-    driver.abort();
-    read
+    builder.body(whole(bytes)).map_err(bad)
 }
 
 async fn read(answer: Response<Incoming>) -> Result<(StatusCode, Vec<u8>), CliFault> {
