@@ -142,7 +142,7 @@ impl NewRequest {
             command_id: command_id(self.command_id.as_deref(), key)?.unwrap_or(*request.as_bytes()),
             request,
             recipients: recipients.collect::<Result<BTreeSet<PartyCode>, _>>()?,
-            body: body(rules, &procedure, &step, &self.fields, Map::new())?,
+            body: body(rules, &procedure, &step, &self.fields, &Map::new())?,
             procedure,
             step,
             authority: parse("authority", &self.authority)?,
@@ -177,7 +177,7 @@ impl NewStep {
             command_id: command_id(self.command_id.as_deref(), key)?.ok_or(ApiFault::NoCommandId)?,
             request,
             recipients: BTreeSet::new(),
-            body: body(rules, &procedure, &step, &self.fields, made)?,
+            body: body(rules, &procedure, &step, &self.fields, &made)?,
             procedure,
             step,
             authority: parse("authority", &self.authority)?,
@@ -199,7 +199,7 @@ fn body(
     procedure: &ProcedureCode,
     step: &StepCode,
     contents: &Map<String, Value>,
-    made: Map<String, Value>,
+    made: &Map<String, Value>,
 ) -> Result<proto::Body, Problem> {
     let unknown =
         || Problem::new("form.unknown", "nothing was done; no procedure here has this step; see /v1/procedures");
@@ -213,8 +213,7 @@ fn body(
     {
         return Err(ApiFault::MadeByNode(rule.key.clone()).into());
     }
-    let contents: Map<String, Value> = contents.clone().into_iter().chain(made).collect();
-    fields::read(form, &contents).map_err(|errors| Problem::form(&form.id(), errors))
+    fields::read(form, contents.iter().chain(made)).map_err(|errors| Problem::form(&form.id(), errors))
 }
 
 /// Has the engine do an act. What was done before under the same command id is answered again,
@@ -223,7 +222,9 @@ pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
     let wanted = act.clone();
     let done = api.handle.act(act).await?;
     let answer = ActView::new(&wanted.request, &done);
-    api.look(move |view| is_meant(view, done.index, &wanted)).await?;
+    if done.before {
+        api.look(move |view| is_meant(view, done.index, &wanted)).await?;
+    }
     Ok(answer)
 }
 

@@ -4,7 +4,7 @@
 //! A text is `{"lang": "en", "text": "…"}`, a code, time or date a string, an integer a number, a flag
 //! true or false. Reading finds every mistake at once: those of the shape here, the rest by the form.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_core::{
     ids::Time,
@@ -20,13 +20,16 @@ use crate::time;
 ///
 /// # Errors
 /// Everything that is wrong, field by field.
-pub(super) fn read(form: &Form, fields: &Map<String, Json>) -> Result<Body, Vec<FieldError>> {
+pub(super) fn read<'f>(
+    form: &Form,
+    fields: impl IntoIterator<Item = (&'f String, &'f Json)>,
+) -> Result<Body, Vec<FieldError>> {
     let mut body = Body { form: form.id(), form_version: form.version(), fields: Vec::new() };
     let mut errors = Vec::new();
-    // A JSON map is in no promised order; a body's fields ascend.
-    let keys: BTreeSet<&String> = fields.keys().collect();
-    for key in keys {
-        match read_field(form, key, &fields[key]) {
+    // A JSON map is in no promised order; a body's fields ascend. Of two under one key the later counts.
+    let fields: BTreeMap<&String, &Json> = fields.into_iter().collect();
+    for (key, value) in fields {
+        match read_field(form, key, value) {
             Ok(field) => body.fields.push(field),
             Err(error) => errors.push(error),
         }

@@ -166,7 +166,7 @@ impl Engine {
     pub(super) fn custody_appended<P>(&mut self, step: &mut Step<'_, P>, stating: &Stating, index: LedgerIndex) {
         self.commands.remove(&stating.command_id);
         let record = sha256(&[&pae(CUSTODY_TYPE, &stating.bytes)]);
-        let done = Done { event: EventId::new(*record.as_bytes()), thread: stating.thread, index };
+        let done = Done { event: EventId::new(*record.as_bytes()), thread: stating.thread, index, before: false };
         step.out.push(Output::Reply(stating.ticket, Ok(done)));
     }
 

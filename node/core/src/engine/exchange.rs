@@ -126,8 +126,7 @@ impl Engine {
         self.expire_early(step);
         while let Some((at, thread)) = self.alarms.first().copied().filter(|(at, _)| *at <= step.now) {
             self.alarms.remove(&(at, thread));
-            self.raise_alarms(step, &thread, self.alarmed)?;
-            self.watch_clocks(step.index, &thread, step.now)?;
+            self.look_at_clocks(step, &thread, self.alarmed)?;
         }
         self.alarmed = self.alarmed.max(step.now);
         Ok(())
@@ -140,42 +139,34 @@ impl Engine {
         step: &mut Step<'_, P>,
         thread: &ThreadId,
     ) -> Result<(), EngineFault> {
-        self.raise_alarms(step, thread, Time(0))?;
-        self.watch_clocks(step.index, thread, step.now)
+        self.look_at_clocks(step, thread, Time(0))
     }
 
-    fn raise_alarms<P: Pairs>(
-        &self,
+    /// Raises the alarms of a thread's clocks that fell due after `since`, and watches for the next one.
+    fn look_at_clocks<P: Pairs>(
+        &mut self,
         step: &mut Step<'_, P>,
         thread: &ThreadId,
         since: Time,
     ) -> Result<(), EngineFault> {
-        let rows = step.index.events(thread)?;
-        let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
+        let case = case_of(step.index, thread)?;
         for (rule, alert) in case.alarms(&self.rules, since, step.now) {
             let notice = Notice::Clock { thread: *thread, rule, percent: alert.percent, at: alert.at };
             step.out.push(Output::Notify(notice));
         }
+        self.watch_clocks(&case, thread, step.now);
         Ok(())
     }
 
     /// Remembers when the next clock alarm of a thread is due.
-    pub(super) fn watch_clocks<P: Pairs>(
-        &mut self,
-        index: &Index<P>,
-        thread: &ThreadId,
-        now: Time,
-    ) -> Result<(), EngineFault> {
+    fn watch_clocks(&mut self, case: &Case, thread: &ThreadId, now: Time) {
         if let Some(at) = self.alarm_of.remove(thread) {
             self.alarms.remove(&(at, *thread));
         }
-        let rows = index.events(thread)?;
-        let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
         if let Some(at) = case.next_alarm(&self.rules, now) {
             self.alarms.insert((at, *thread));
             self.alarm_of.insert(*thread, at);
         }
-        Ok(())
     }
 
     pub(super) fn load_alarms<P: Pairs>(&mut self, index: &Index<P>) -> Result<(), EngineFault> {
@@ -185,7 +176,7 @@ impl Engine {
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(*last);
             for (thread, _) in &page {
-                self.watch_clocks(index, thread, self.alarmed)?;
+                self.watch_clocks(&case_of(index, thread)?, thread, self.alarmed);
             }
         }
     }
@@ -196,6 +187,10 @@ impl Engine {
         let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign).chain(self.early_until());
         step.out.extend(wakes.min().map(Output::WakeAt));
     }
+}
+
+fn case_of<P: Pairs>(index: &Index<P>, thread: &ThreadId) -> Result<Case, IndexFault> {
+    Case::of(&index.events(thread)?).map_err(|_| IndexFault::Damaged)
 }
 
 fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) -> Option<Output> {

@@ -188,6 +188,8 @@ pub struct Done {
     pub thread: ThreadId,
     /// Where it stands in our ledger.
     pub index: LedgerIndex,
+    /// True if it was done before, under the same command id: by this command sent again, or by another act.
+    pub before: bool,
 }
 
 /// Why a command was not done. Nothing was recorded.

@@ -92,7 +92,7 @@ impl Engine {
         let Some(event) = step.index.command(command_id)? else { return Ok(None) };
         let seen = step.index.seen(&event)?.ok_or(IndexFault::Damaged)?;
         let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
-        Ok(Some(Done { event, thread, index: LedgerIndex(seen.index) }))
+        Ok(Some(Done { event, thread, index: LedgerIndex(seen.index), before: true }))
     }
 
     fn place<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Result<Place, NotDone>, EngineFault> {
@@ -291,7 +291,7 @@ impl Engine {
     ) -> Result<(), EngineFault> {
         self.commands.remove(&own.command_id);
         let thread = own.header.thread;
-        let done = Done { event: event_id(&own.header.to_wire()), thread, index };
+        let done = Done { event: event_id(&own.header.to_wire()), thread, index, before: false };
         step.out.push(Output::Reply(own.ticket, Ok(done)));
         self.clocks_changed(step, &thread)?;
         self.release(step, &thread)
