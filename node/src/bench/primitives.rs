@@ -1,9 +1,10 @@
-//! What one event cannot do without, each measured alone on one core: signatures, seals, hashes.
+//! What one event cannot do without, each measured with as many callers at once as there are cores
+//! at work, since cores may share more than they seem to: signatures, seals, hashes.
 //!
 //! Not in it, and so part of what a figure beside it pays for: encoding, the tree and its proofs, keys at
 //! rest, the index, the law, the network and the local API.
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, thread, time::Duration};
 
 use comity_core::{
     crypto::{CryptoFault, HybridSigner, PublicKey, Seed, sha256, verify_pair},
@@ -24,7 +25,7 @@ pub struct Primitives {
     pub sign_checkpoint: Duration,
     /// Both verified.
     pub verify_checkpoint: Duration,
-    /// A body sealed to author and recipient.
+    /// A body sealed to its recipient.
     pub seal: Duration,
     /// A body secret unwrapped.
     pub unwrap: Duration,
@@ -39,32 +40,33 @@ const BODY: usize = 6 << 10;
 const CALLS: u32 = 400;
 
 impl Primitives {
-    /// Measures all of them.
+    /// Measures all of them with so many callers at once.
     ///
     /// # Errors
     /// None that an input causes.
-    pub fn measure() -> Result<Self, CryptoFault> {
+    pub fn measure(callers: u32) -> Result<Self, CryptoFault> {
         let (record, checkpoint) =
             (signer(KeyRole::Record, Algorithm::MlDsa65)?, signer(KeyRole::Checkpoint, Algorithm::MlDsa44)?);
         let header = vec![7; HEADER];
         let (signed, noted) = (record.sign_pair(&header)?, checkpoint.sign_pair(&header)?);
         let seed = Seed::new([3; 32]);
         let ours = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &seed)?;
-        let theirs = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &Seed::new([4; 32]))?;
         let (binding, body) = (Digest::new([5; 32]), vec![6; BODY]);
-        let both = [ours.clone(), theirs];
-        let (sealed, _) = seal_body(&body, &binding, &both, &[8; 32])?;
+        let to = std::slice::from_ref(&ours);
+        let (sealed, _) = seal_body(&body, &binding, to, &[8; 32])?;
         let id = ours.id();
         Ok(Self {
-            sign_event: mean(|| record.sign_pair(&header))?,
-            verify_event: mean(|| verify_pair(record.public().into_iter(), Algorithm::MlDsa65, &header, &signed))?,
-            sign_checkpoint: mean(|| checkpoint.sign_pair(&header))?,
-            verify_checkpoint: mean(|| {
+            sign_event: mean(callers, || record.sign_pair(&header))?,
+            verify_event: mean(callers, || {
+                verify_pair(record.public().into_iter(), Algorithm::MlDsa65, &header, &signed)
+            })?,
+            sign_checkpoint: mean(callers, || checkpoint.sign_pair(&header))?,
+            verify_checkpoint: mean(callers, || {
                 verify_pair(checkpoint.public().into_iter(), Algorithm::MlDsa44, &header, &noted)
             })?,
-            seal: mean(|| seal_body(&body, &binding, &both, &[8; 32]))?,
-            unwrap: mean(|| unwrap_body(&sealed, &binding, &id, &seed).map_err(|_| CryptoFault::DoesNotOpen))?,
-            hash: mean(|| Ok(sha256(&[&header, &body])))?,
+            seal: mean(callers, || seal_body(&body, &binding, to, &[8; 32]))?,
+            unwrap: mean(callers, || unwrap_body(&sealed, &binding, &id, &seed).map_err(|_| CryptoFault::DoesNotOpen))?,
+            hash: mean(callers, || Ok(sha256(&[&header, &body])))?,
         })
     }
 
@@ -82,12 +84,18 @@ fn signer(role: KeyRole, kind: Algorithm) -> Result<HybridSigner, CryptoFault> {
     HybridSigner::new(role, &Seed::new([1; 32]), kind, &Seed::new([2; 32]))
 }
 
-fn mean<T>(call: impl Fn() -> Result<T, CryptoFault>) -> Result<Duration, CryptoFault> {
-    let began = Instant::now();
-    for _ in 0..CALLS {
-        black_box(call()?);
-    }
-    Ok(began.elapsed() / CALLS)
+/// The mean of one call, with so many callers at once.
+fn mean<T>(callers: u32, call: impl Fn() -> Result<T, CryptoFault> + Sync) -> Result<Duration, CryptoFault> {
+    let calls = || {
+        let began = Instant::now();
+        (0..CALLS).try_for_each(|_| call().map(|done| drop(black_box(done)))).map(|()| began.elapsed() / CALLS)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..callers).map(|_| scope.spawn(calls)).collect();
+        let means = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(CryptoFault::BadKey)));
+        let means = means.collect::<Result<Vec<_>, _>>()?;
+        Ok(means.iter().sum::<Duration>() / callers.max(1))
+    })
 }
 
 #[cfg(test)]

@@ -99,11 +99,11 @@ impl Limit {
     /// The sum of what each event needs: processor time shared by all cores, and its part of three syncs: the
     /// event at both ends and the receipt.
     fn measure(place: &Path, in_flight: u32) -> Result<Self, CliFault> {
-        let primitives = Primitives::measure()?;
         let sync = drive_raw(&place.join("sync"), Load { records: SYNCS, writers: 1, bytes: RECORD })?;
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let cores = u32::try_from(cores).unwrap_or(1);
-        let each = primitives.event(in_flight) / cores.min(in_flight) + sync.p50 * 3 / in_flight;
+        let busy = u32::try_from(cores).unwrap_or(1).min(in_flight);
+        let primitives = Primitives::measure(busy)?;
+        let each = primitives.event(in_flight) / busy + sync.p50 * 3 / in_flight;
         Ok(Self { primitives, sync, per_s: 1.0 / each.as_secs_f64() })
     }
 }
@@ -276,7 +276,7 @@ impl Run {
             ("Processor", format!("{} of the author, {} of the recipient, each", ms(self.cpu[0]), ms(self.cpu[1]))),
             ("Signing", format!("{} an event, {} a checkpoint", ms(each.sign_event), ms(each.sign_checkpoint))),
             ("Verifying", format!("{} an event, {} a checkpoint", ms(each.verify_event), ms(each.verify_checkpoint))),
-            ("Sealing", format!("{} to two, {} to open", ms(each.seal), ms(each.unwrap))),
+            ("Sealing", format!("{}, {} to open", ms(each.seal), ms(each.unwrap))),
             ("One sync", format!("p50 {}, p99 {}", ms(limit.sync.p50), ms(limit.sync.p99))),
         ];
         pairs(&rows)
