@@ -218,12 +218,12 @@ mod tests {
         Change::Put(key.to_vec(), value.to_vec())
     }
 
-    /// Opens again within one process: threads of sled may hold the folder a moment longer than its handle.
-    fn let_go(folder: &Path) -> SledPairs {
-        loop {
-            if let Some(pairs) = try_open(folder) {
-                return pairs;
-            }
+    /// Lets go of a database within one process: threads of sled hold it a moment longer than its handle, and may
+    /// still write. Its lock is the last it lets go of.
+    fn let_go(pairs: SledPairs, folder: &Path) {
+        drop(pairs);
+        let file = fs::File::open(folder.join("db")).expect("sled's file");
+        while file.try_lock().is_err() {
             std::thread::yield_now();
         }
     }
@@ -237,8 +237,8 @@ mod tests {
         pairs.apply(&[put(b"b", b"2"), put(b"a", b"1"), put(b"c", b"3")]).expect("applied");
         pairs.apply(&[Change::Delete(b"b".to_vec()), put(b"d", b"4")]).expect("applied");
         pairs.flush().expect("flushed");
-        drop(pairs);
-        let mut pairs = let_go(&folder);
+        let_go(pairs, &folder);
+        let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
         assert_eq!(pairs.get(b"b"), Ok(None));
         assert_eq!(pairs.get(b"c"), Ok(Some(b"3".to_vec())));
         let keys = |from: &[u8], until: &[u8], max| {
@@ -303,7 +303,7 @@ mod tests {
             let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
             pairs.apply(&[put(b"a", b"1")]).expect("applied");
             pairs.flush().expect("flushed");
-            drop(pairs);
+            let_go(pairs, &folder);
             for entry in fs::read_dir(&folder).expect("listed") {
                 let path = entry.expect("entry").path();
                 if path.is_file() {
@@ -313,6 +313,7 @@ mod tests {
             let (pairs, opened) = SledPairs::open(&folder).expect("opened anew");
             assert_eq!(opened.set_aside, Some(home.path().join(format!("index.bad-{n}"))));
             assert_eq!(pairs.get(b"a"), Ok(None));
+            let_go(pairs, &folder);
         }
     }
 }
