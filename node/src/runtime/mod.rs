@@ -296,6 +296,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         answers: BTreeMap::new(),
         next_ticket: 0,
         wake: now,
+        settle: None,
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));

@@ -48,6 +48,10 @@ const READ_ONLY_RETRY_MS: u32 = 30_000;
 /// Without anything to wait for the loop still looks at the clock this often.
 const IDLE_MS: u64 = 30_000;
 
+/// What the index follows goes into its database this late: each transaction wakes its threads and writes its log, so
+/// many commits share one. What a kill loses of it is replayed at the next start.
+const SETTLE_MS: u64 = 250;
+
 /// The loop and what it owns.
 pub(super) struct Turn {
     pub(super) engine: Engine,
@@ -69,6 +73,8 @@ pub(super) struct Turn {
     pub(super) answers: BTreeMap<Ticket, Reply>,
     pub(super) next_ticket: Ticket,
     pub(super) wake: Time,
+    /// When the index is settled next, if something waits for it.
+    pub(super) settle: Option<Instant>,
 }
 
 impl Turn {
@@ -86,10 +92,10 @@ impl Turn {
                 Some(event) = self.peers.recv(), if room && self.arrivals.has_room() => self.on_peer(event),
                 () = tokio::time::sleep_until(wake) => self.step(Input::Tick),
             };
-            match turned {
-                Ok(()) => self.commit(),
-                Err(fault) => break Err(fault),
+            if let Err(fault) = turned.and_then(|()| self.settle()) {
+                break Err(fault);
             }
+            self.commit();
         };
         self.close().await;
         ended
@@ -117,7 +123,16 @@ impl Turn {
 
     fn sleep(&self) -> Instant {
         let ms = self.wake.since(time::now()).min(IDLE_MS);
-        Instant::now() + Duration::from_millis(ms)
+        let wake = Instant::now() + Duration::from_millis(ms);
+        self.settle.map_or(wake, |settle| settle.min(wake))
+    }
+
+    /// Puts what the index followed into its database, when it is time.
+    fn settle(&mut self) -> Result<(), RunFault> {
+        if self.settle.take_if(|at| *at <= Instant::now()).is_some() {
+            self.index.pairs().settle()?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, input: Input) -> Result<(), RunFault> {
@@ -378,7 +393,8 @@ impl Turn {
                     self.status.send_modify(|status| status.size = appended.size());
                     self.step(Input::Appended(batched.job, appended))?;
                 }
-                Ok(self.index.pairs().settle()?)
+                self.settle.get_or_insert_with(|| Instant::now() + Duration::from_millis(SETTLE_MS));
+                Ok(())
             }
             Err(fault) if fault.is_fatal() => {
                 self.status.send_modify(|status| status.read_only = Some(fault.code()));
