@@ -272,6 +272,32 @@ fn pack_of(node: &Node) -> PathBuf {
     packs.next().expect("a pack")
 }
 
+/// A giver serves eight streams and a fetch takes four: the third waits for its turn, not for a fault.
+#[test]
+fn more_fetches_than_the_giver_has_streams_take_turns() {
+    let case = Case::new();
+    let home = case.federation.folder.path().to_owned();
+    let part = |n: u64| {
+        let folder = home.join(format!("part{n}"));
+        fs::create_dir(&folder).expect("made");
+        fs::write(folder.join("file"), bytes(4 << 20, n)).expect("written");
+        let sealed = case.seal(&folder, 0);
+        let delivery = case.deliver(&sealed, "deliver-part", &["outcome=executed_partial", "to-come=The other parts."]);
+        case.accept_terms(&delivery);
+        delivery
+    };
+    let deliveries: Vec<String> = (0..4).map(part).collect();
+    deliveries.iter().for_each(|delivery| case.ask_to_fetch(delivery));
+    wait_until("all is fetched", || {
+        let looks = deliveries.iter().map(|delivery| case.progress(delivery));
+        let done = |look: serde_json::Value| {
+            assert_eq!(look["code"].as_str().unwrap_or_default(), "", "{look}");
+            look["stage"] == "done"
+        };
+        looks.map(done).filter(|done| *done).count() == deliveries.len()
+    });
+}
+
 /// A giver with a bad disk says so, names the place, and sends nothing wrong.
 #[test]
 fn a_changed_byte_at_the_giver_is_named_and_never_sent() {

@@ -29,11 +29,14 @@ use super::{
     progress::{Progress, Stage},
     vault::{Expected, ItemKind, Receiver},
 };
-use crate::{handle::HandOver, time};
+use crate::{handle::HandOver, net::EVIDENCE_MAX, time};
 
 /// Streams of one delivery: enough that hashing one item and waiting for another overlap on a small
 /// machine, and half of what a giver serves one Party.
 const LANES: usize = 4;
+/// Fetches from one Party at once: what it serves us in streams is enough for so many. One more would find no stream
+/// and only try again and again.
+pub(super) const AT_ONCE_MAX: usize = EVIDENCE_MAX / LANES;
 /// Pauses between attempts: a link that comes back is noticed earlier, by its own event.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -118,6 +121,10 @@ impl Fetch {
 
     async fn attempt(&self) -> Result<(), EvidenceFault> {
         let hand_over = self.hand_over()?;
+        let _place = tokio::select! {
+            () = self.stop.cancelled() => return Err(EvidenceFault::Stopped),
+            place = self.room.places(&hand_over.giver).acquire_owned() => place,
+        };
         let manifest = self.manifest(&hand_over).await?;
         match hand_over.delivery.state {
             DeliveryState::TermsAccepted { .. } | DeliveryState::InCustody { .. } => {}

@@ -81,6 +81,8 @@ struct Room {
     manifests: Mutex<Vec<Held>>,
     damaged: Mutex<BTreeSet<ItemId>>,
     serving: Arc<Semaphore>,
+    /// Places for fetches from each Party.
+    fetching: Mutex<BTreeMap<PartyCode, Arc<Semaphore>>>,
     stop: CancellationToken,
 }
 
@@ -122,6 +124,7 @@ impl Evidence {
             manifests: Mutex::default(),
             damaged: Mutex::default(),
             serving: Arc::new(Semaphore::new(SERVED_MAX)),
+            fetching: Mutex::default(),
             stop: CancellationToken::new(),
         };
         let evidence = Self(Arc::new(room));
@@ -375,6 +378,13 @@ impl Room {
             }
         });
         jobs.insert(delivery, Job { progress, stop, task });
+    }
+
+    /// Where fetches from a Party take their place: as many as its streams are enough for, the others in turn.
+    fn places(&self, giver: &PartyCode) -> Arc<Semaphore> {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = fetching.entry(giver.clone()).or_insert_with(|| Arc::new(Semaphore::new(fetch::AT_ONCE_MAX)));
+        Arc::clone(places)
     }
 
     fn forget_fetch(&self, delivery: &EventId) -> Result<(), EvidenceFault> {
