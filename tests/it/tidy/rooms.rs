@@ -347,7 +347,7 @@ mod tests {
         check("event.rs", "use crate::{ids::{A, B}, ledger::Tree, record::Record, engine};", 2);
         check("ids.rs", "fn f() { crate::crypto::sha256(&[]) }", 1);
         check("crypto.rs", "use crate::wire::strict;", 1);
-        check("ledger/tree.rs", "use crate::{event::Event, profile::Profile};", 1);
+        check("ledger/tree.rs", "use crate::{event::Event, profile::Profile, wire::strict};", 2);
         check("ledger/tree.rs", "use super::super::engine::Engine;", 1);
         check("ids.rs", "use super::engine::Engine;", 1);
         check("attic.rs", "", 1);

@@ -190,8 +190,9 @@ impl Node {
                 let place = usize::try_from(done.index.0).expect("few");
                 let record = self.synced.get(place).expect("what is said to be done is on disk");
                 assert_eq!(record.node.record_id, done.event.as_bytes(), "at its place");
-                let before = self.done.insert(command, done.clone());
-                assert!(before.is_none_or(|before| before == done), "one command has one result");
+                let Some(first) = self.done.get(&command) else { return drop(self.done.insert(command, done)) };
+                assert!(done.before, "a command done again is told so");
+                assert_eq!(Done { before: first.before, ..done }, *first, "one command has one result");
             }
             Err(refused) => assert!(refused.code.contains('.') && !refused.detail.is_empty()),
         }
