@@ -1,6 +1,6 @@
 //! One node in memory for the engine's target: the real engine, and a disk, a line and keys that do what the input says.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 use comity_core::{
     carry::{self, Stored, read_answer, read_delivery},
@@ -190,9 +190,19 @@ impl Node {
                 let place = usize::try_from(done.index.0).expect("few");
                 let record = self.synced.get(place).expect("what is said to be done is on disk");
                 assert_eq!(record.node.record_id, done.event.as_bytes(), "at its place");
-                let Some(first) = self.done.get(&command) else { return drop(self.done.insert(command, done)) };
-                assert!(done.before, "a command done again is told so");
-                assert_eq!(Done { before: first.before, ..done }, *first, "one command has one result");
+                match self.done.entry(command) {
+                    Entry::Vacant(first) => {
+                        first.insert(done);
+                    }
+                    Entry::Occupied(first) => {
+                        assert!(done.before, "a command done again is told so");
+                        assert_eq!(
+                            Done { before: first.get().before, ..done },
+                            *first.get(),
+                            "one command has one result"
+                        );
+                    }
+                }
             }
             Err(refused) => assert!(refused.code.contains('.') && !refused.detail.is_empty()),
         }
