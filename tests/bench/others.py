@@ -1,5 +1,6 @@
 """The tools that `files` stands beside: each served on loopback for one run alone, with keys of its own, and ended
-with it. A tool that is not there, or does not start, says so with `Skipped`; nothing here installs anything.
+with it. A tool that is not there, or does not start, says so with `Skipped`; nothing here installs anything. How tools
+and free ports are found serves `messages` as well.
 """
 
 import getpass
@@ -24,7 +25,9 @@ class Skipped(Exception):
 
 
 def found(tool):
-    return shutil.which(tool) or shutil.which(tool, path=f"/usr/sbin:/sbin:{ROOT / 'target/others/bin'}")
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    beside = [*versions, Path("/usr/sbin"), Path("/sbin"), ROOT / "target/others/bin"]
+    return shutil.which(tool) or shutil.which(tool, path=os.pathsep.join(map(str, beside)))
 
 
 def need(*tools):

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use comity::bench::process::memory_kib;
 use serde_json::json;
 
 use crate::handover::{Case, bytes};
@@ -57,9 +58,7 @@ impl Memory {
 }
 
 fn anonymous_kib(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    memory_kib(process, "RssAnon").expect("it runs")
 }
 
 /// 10 GiB: one of 4 GiB, some of 1 GiB, and many smaller ones.
@@ -276,17 +275,7 @@ fn pack_of(node: &Node) -> PathBuf {
 #[test]
 fn more_fetches_than_the_giver_has_streams_take_turns() {
     let case = Case::new();
-    let home = case.federation.folder.path().to_owned();
-    let part = |n: u64| {
-        let folder = home.join(format!("part{n}"));
-        fs::create_dir(&folder).expect("made");
-        fs::write(folder.join("file"), bytes(4 << 20, n)).expect("written");
-        let sealed = case.seal(&folder, 0);
-        let delivery = case.deliver(&sealed, "deliver-part", &["outcome=executed_partial", "to-come=The other parts."]);
-        case.accept_terms(&delivery);
-        delivery
-    };
-    let deliveries: Vec<String> = (0..4).map(part).collect();
+    let deliveries: Vec<String> = (0..4).map(|n| case.part_handed_over(4 << 20, n)).collect();
     deliveries.iter().for_each(|delivery| case.ask_to_fetch(delivery));
     wait_until("all is fetched", || {
         let looks = deliveries.iter().map(|delivery| case.progress(delivery));

@@ -1,31 +1,20 @@
-//! What the system counts of a process: processor time and memory. And how figures are shown, as a table or for
-//! programs.
+//! Figures of nodes that run, and how figures are shown: as a table or for programs.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
+use comity::bench::process;
 use serde_json::{Map, Value, json};
 
-/// The unit of processor time in /proc on every Linux this runs on.
-const TICK_MS: u64 = 10;
-
-/// Processor time of a process, all threads, in the system's hundredths of a second.
+/// Processor time of a node that runs.
 pub(crate) fn processor(process: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    // The name in brackets may hold anything; user and system time are the 12th and 13th after it.
-    let rest = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let ticks: u64 = rest.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-    Duration::from_millis(ticks * TICK_MS)
+    process::processor(process).expect("it runs")
 }
 
-/// Memory of a process in MiB, by the name of a line: `VmRSS` is what is resident, `RssAnon` what of it no file
-/// stands behind.
+/// Its memory in MiB, by the name of a line.
 #[allow(clippy::cast_precision_loss, reason = "no process has so much")]
 pub(crate) fn memory(process: u32, line: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let told = status.lines().find_map(|told| told.strip_prefix(line)?.strip_prefix(':')).expect("a line");
-    let kib: u64 = told.trim().trim_end_matches(" kB").parse().expect("a number");
-    kib as f64 / 1024.0
+    process::memory_kib(process, line).expect("it runs") as f64 / 1024.0
 }
 
 /// A column: its name for programs, its head for people, and the places shown.

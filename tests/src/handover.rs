@@ -1,7 +1,7 @@
 //! A request for assistance between Arvia and Belmar up to the hand-over of evidence, by commands and over
 //! the API. Start at [`Case::new`].
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
@@ -118,6 +118,20 @@ impl Case {
     /// Sealed, handed over and accepted.
     pub(crate) fn handed_over(&self, folder: &Path) -> String {
         let delivery = self.deliver(&self.seal(folder, 0), "deliver", &["outcome=executed_full"]);
+        self.accept_terms(&delivery);
+        delivery
+    }
+
+    /// One file of so many bytes, which `seed` tells from others, as a part of what is asked for: sealed, handed over and
+    /// accepted.
+    pub(crate) fn part_handed_over(&self, len: usize, seed: u64) -> String {
+        let folder = self.federation.folder.path().join(format!("part{seed}"));
+        fs::create_dir(&folder).expect("made");
+        fs::write(folder.join("file"), bytes(len, seed)).expect("written");
+        let sealed = self.seal(&folder, 0);
+        fs::remove_dir_all(&folder).expect("removed");
+        let part = ["outcome=executed_partial", "to-come=The other parts."];
+        let delivery = self.deliver(&sealed, "deliver-part", &part);
         self.accept_terms(&delivery);
         delivery
     }

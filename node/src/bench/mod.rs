@@ -8,6 +8,7 @@
 pub mod grouped;
 pub mod ledger;
 pub mod primitives;
+pub mod process;
 
 use std::{
     fs, io,

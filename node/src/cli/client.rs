@@ -95,8 +95,7 @@ impl Client {
 
     /// Asks over a connection that is kept, or a new one. What a kept one did not take any more goes over a new one;
     /// what it took and did not answer may have been done, and is not asked twice.
-    async fn exchange(&self, question: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
-        let mut question = question;
+    async fn exchange(&self, mut question: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
         while let Some(mut line) = self.kept() {
             question = match line.try_ask(question).await {
                 Ok(answer) => return self.read(answer, line).await,
@@ -198,7 +197,10 @@ impl Line {
             return Err((cause, Some(question)));
         }
         let asked = self.sender.try_send_request(question).await;
-        asked.map_err(|mut fault| (fault.take_message(), fault)).map_err(|(back, fault)| (fault.into_error(), back))
+        asked.map_err(|mut fault| {
+            let back = fault.take_message();
+            (fault.into_error(), back)
+        })
     }
 }
 

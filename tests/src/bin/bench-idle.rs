@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use comity::net::{Net, NetEvent, NetSettings, Roster};
+use comity::{
+    bench::process::memory_kib,
+    net::{Net, NetEvent, NetSettings, Roster},
+};
 use comity_core::{
     crypto::{PublicKey, Seed},
     ids::PartyCode,
@@ -81,14 +84,13 @@ async fn lost(told: &mut mpsc::Receiver<NetEvent>) -> Option<NetEvent> {
 }
 
 /// Memory in MiB and processor time in percent, over a rest.
+#[allow(clippy::cast_precision_loss, reason = "no process has so much")]
 async fn figures(rest: Duration) -> Result<(f64, f64), Loose> {
     let before = processor();
     tokio::time::sleep(rest).await;
     let used = processor().saturating_sub(before);
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no figure of memory")?;
-    let kib: f64 = line.split_whitespace().next().ok_or("no figure of memory")?.parse()?;
-    Ok((kib / 1024.0, 100.0 * used.as_secs_f64() / rest.as_secs_f64()))
+    let kib = memory_kib(std::process::id(), "VmRSS")?;
+    Ok((kib as f64 / 1024.0, 100.0 * used.as_secs_f64() / rest.as_secs_f64()))
 }
 
 fn processor() -> Duration {

@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,7 +22,7 @@ use tokio::{
 
 use super::{Measured, ms, place, remove};
 use crate::{
-    bench::{Figures, Load, grouped::drive_raw, primitives::Primitives, rank},
+    bench::{Figures, Load, grouped::drive_raw, primitives::Primitives, process::processor, rank},
     cli::{
         Context,
         client::Client,
@@ -231,22 +230,9 @@ async fn read_feed(author: Client, receipts: Arc<Receipts>) -> Result<std::conve
     }
 }
 
-/// Processor time a node has used, as the system counts it: in hundredths of a second.
 fn cpu(node: &Node) -> Result<Duration, CliFault> {
-    let path = PathBuf::from(format!("/proc/{}/stat", node.process().unwrap_or(0)));
-    let read = |path: &Path| {
-        let stat = fs::read_to_string(path)?;
-        // The name in brackets may hold anything; user and system time are the 12th and 13th after it.
-        let mut rest = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
-        let mut ticks = || rest.next().and_then(|ticks| ticks.parse::<u64>().ok());
-        let sum = ticks().zip(ticks()).map(|(user, system)| user + system);
-        sum.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
-    };
-    Ok(Duration::from_millis(read(&path).map_err(disk("read", &path))? * TICK_MS))
+    processor(node.process().unwrap_or(0)).map_err(disk("read", Path::new("/proc")))
 }
-
-/// The unit of /proc on every Linux this runs on.
-const TICK_MS: u64 = 10;
 
 impl Run {
     fn object(&self, args: &Args, limit: &Limit) -> Value {

@@ -1,15 +1,12 @@
 //! The same bytes of evidence in more and more hand-overs, all asked for at once: from the first order until the last
 //! is on disk, verified.
 
-use std::fs;
-
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     Loose,
     figures::{Column, memory, processor, show},
-    handover::{Case, bytes},
+    handover::Case,
     rig::{Node, tell, wait_until},
 };
 
@@ -42,7 +39,8 @@ pub(crate) fn run(most: u64, mib: u64, as_json: bool) -> Result<(), Loose> {
 #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
 fn measure(count: u64, all: u64) -> Result<Vec<f64>, Loose> {
     let case = Case::new();
-    let deliveries = handed_over(&case, count, usize::try_from(all / count)?)?;
+    let each = usize::try_from(all / count)?;
+    let deliveries: Vec<String> = (0..count).map(|n| case.part_handed_over(each, n)).collect();
     let moved = (all / count * count) as f64;
     let nodes = [case.arvia(), case.belmar()];
     let used = || nodes.map(|node| processor(node.process())).iter().sum::<std::time::Duration>();
@@ -71,26 +69,8 @@ fn measure(count: u64, all: u64) -> Result<Vec<f64>, Loose> {
     });
     let (took, cpu) = (began.elapsed().as_secs_f64(), (used() - before).as_secs_f64());
     let gb = moved / 1e9;
-    let each = moved / 1e6 / count as f64;
-    Ok(vec![count as f64, each, took, gb * 1e3 / took, cpu / gb, most[0], most[1], f64::from(pauses)])
-}
-
-/// So many parts of the evidence of one request, each in Belmar under seal, handed over and accepted.
-fn handed_over(case: &Case, count: u64, each: usize) -> Result<Vec<String>, Loose> {
-    let home = case.federation.folder.path();
-    let mut deliveries = Vec::new();
-    for n in 0..count {
-        let folder = home.join(format!("part{n}"));
-        fs::create_dir(&folder)?;
-        fs::write(folder.join("file"), bytes(each, n))?;
-        let sealed = case.seal(&folder, 0);
-        let part = ["outcome=executed_partial", "to-come=The other parts."];
-        let delivery = case.deliver(&sealed, "deliver-part", &part);
-        case.step(case.arvia(), "accept-terms", &json!({ "delivery": delivery, "terms.bound": true }));
-        fs::remove_dir_all(&folder)?;
-        deliveries.push(delivery);
-    }
-    Ok(deliveries)
+    let mb_each = moved / 1e6 / count as f64;
+    Ok(vec![count as f64, mb_each, took, gb * 1e3 / took, cpu / gb, most[0], most[1], f64::from(pauses)])
 }
 
 fn anonymous(node: &Node) -> f64 {
