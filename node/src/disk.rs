@@ -131,6 +131,15 @@ impl DiskFile {
         self.file.read_exact_at(bytes, offset)
     }
 
+    /// Asks the system to begin writing a range to the disk without waiting for it (posix_fadvise(2): advice not to keep
+    /// it makes it begin; what is not on disk yet stays in memory until it is). Promises nothing: only a sync does.
+    pub(crate) fn begin_writing_back(&self, from: u64, until: u64) {
+        let len = std::num::NonZeroU64::new(until.saturating_sub(from));
+        if let Err(fault) = rustix::fs::fadvise(&self.file, from, len, rustix::fs::Advice::DontNeed) {
+            tracing::debug!(target: "store", %fault, "the system does not begin early; the sync takes longer");
+        }
+    }
+
     /// Makes what was written last (`fdatasync`). After an error nothing more may be believed.
     pub(crate) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]

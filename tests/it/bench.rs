@@ -42,6 +42,15 @@ fn requests_between_two_nodes_are_measured_until_their_receipts() {
 }
 
 #[test]
+fn evidence_is_measured_beside_the_same_files_written_and_synced() {
+    let measured = measured(&["evidence", "--mib", "2", "--files", "3", "--rounds", "2"]);
+    assert_eq!((&measured["schema"], &measured["files"]), (&"comity/bench-evidence/v1".into(), &3.into()));
+    let rates = ["/written_mb_per_s", "/sealed_mb_per_s", "/fetched_mb_per_s", "/limit_mb_per_s"];
+    above_zero(&measured, &rates);
+    above_zero(&measured, &["/chunk_us/seal", "/chunk_us/open", "/chunk_us/root", "/chunk_us/digest"]);
+}
+
+#[test]
 fn a_folder_that_takes_nothing_says_so() {
     let (code, _, err) = run(&["bench", "ledger", "--records", "10", "--dir", "/proc/nowhere"]);
     assert!(code == 1 && err.contains("cli.disk") && err.contains("/proc/nowhere"), "{code}: {err}");

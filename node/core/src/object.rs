@@ -224,6 +224,8 @@ impl Opener {
 #[derive(Clone)]
 pub struct TreeBuilder {
     group: blake3::Hasher,
+    /// The hash of the group, when whoever proved it has said it: nothing is hashed then.
+    proved: Option<ChainingValue>,
     in_group: usize,
     groups: u64,
     stack: Vec<ChainingValue>,
@@ -231,7 +233,7 @@ pub struct TreeBuilder {
 
 impl Default for TreeBuilder {
     fn default() -> Self {
-        Self { group: blake3::Hasher::new(), in_group: 0, groups: 0, stack: Vec::new() }
+        Self { group: blake3::Hasher::new(), proved: None, in_group: 0, groups: 0, stack: Vec::new() }
     }
 }
 
@@ -249,9 +251,21 @@ impl TreeBuilder {
         }
     }
 
+    /// Takes the next group, whose hash was computed and held against the root by whoever calls: its chaining value, or
+    /// the root itself where it is the only one. Bytes that are no group from its beginning on are hashed all the same.
+    pub fn update_proved(&mut self, group: &[u8], hash: &Digest, outboard: &mut Vec<u8>) {
+        if self.in_group == GROUP {
+            self.close_group(outboard);
+        }
+        if self.in_group > 0 || group.is_empty() || group.len() > GROUP {
+            return self.update(group, outboard);
+        }
+        (self.in_group, self.proved) = (group.len(), Some(*hash.as_bytes()));
+    }
+
     /// A full group that is not the last: its hash joins the stack, and what it completes is joined.
     fn close_group(&mut self, outboard: &mut Vec<u8>) {
-        self.stack.push(self.group.finalize_non_root());
+        self.stack.push(self.proved.take().unwrap_or_else(|| self.group.finalize_non_root()));
         self.groups += 1;
         // As many joins as the count of groups has trailing zeros: a binary counter.
         for _ in 0..self.groups.trailing_zeros() {
@@ -269,9 +283,9 @@ impl TreeBuilder {
     #[must_use]
     pub fn finish(mut self, outboard: &mut Vec<u8>) -> Digest {
         let Some(mut left) = self.stack.pop() else {
-            return Digest::new(*self.group.finalize().as_bytes());
+            return Digest::new(self.proved.unwrap_or_else(|| *self.group.finalize().as_bytes()));
         };
-        let mut right = self.group.finalize_non_root();
+        let mut right = self.proved.unwrap_or_else(|| self.group.finalize_non_root());
         loop {
             push_pair(outboard, &left, &right);
             match self.stack.pop() {

@@ -7,6 +7,7 @@
 
 pub mod grouped;
 pub mod ledger;
+pub mod poured;
 pub mod primitives;
 pub mod process;
 
@@ -64,6 +65,11 @@ pub enum BenchFault {
     /// Nobody is left to answer.
     #[error("bench.stopped: nothing was measured: the writer of {0} ended before all was written. Try again")]
     Stopped(&'static str),
+    /// Ctrl-C.
+    #[error(
+        "bench.interrupted: nothing was measured: it was interrupted, and what it had made is removed. Start it again"
+    )]
+    Interrupted,
 }
 
 impl BenchFault {
@@ -74,6 +80,7 @@ impl BenchFault {
             Self::Disk { .. } => "bench.disk",
             Self::Store(fault) => fault.code(),
             Self::Stopped(_) => "bench.stopped",
+            Self::Interrupted => "bench.interrupted",
         }
     }
 
@@ -146,17 +153,23 @@ pub fn rank(sorted: &[Duration], percent: usize) -> Duration {
 /// Of no runs there is no median.
 #[must_use]
 pub fn median(runs: &[Figures]) -> Figures {
-    fn middle<T: Copy + PartialOrd>(runs: &[Figures], of: fn(&Figures) -> T) -> T {
-        let mut all: Vec<T> = runs.iter().map(of).collect();
-        all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        all[all.len() / 2]
-    }
     Figures {
         per_s: middle(runs, |run| run.per_s),
         p50: middle(runs, |run| run.p50),
         p99: middle(runs, |run| run.p99),
         disk: middle(runs, |run| run.disk),
     }
+}
+
+/// The median of one figure of several runs.
+///
+/// # Panics
+/// Of no runs there is none.
+#[must_use]
+pub fn middle<R, T: Copy + PartialOrd>(runs: &[R], of: impl Fn(&R) -> T) -> T {
+    let mut all: Vec<T> = runs.iter().map(of).collect();
+    all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    all[all.len() / 2]
 }
 
 /// Bytes the files below a folder take on disk.

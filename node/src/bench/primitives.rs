@@ -85,7 +85,7 @@ fn signer(role: KeyRole, kind: Algorithm) -> Result<HybridSigner, CryptoFault> {
 }
 
 /// The mean of one call, with so many callers at once.
-fn mean<T>(callers: u32, call: impl Fn() -> Result<T, CryptoFault> + Sync) -> Result<Duration, CryptoFault> {
+pub(super) fn mean<T>(callers: u32, call: impl Fn() -> Result<T, CryptoFault> + Sync) -> Result<Duration, CryptoFault> {
     let calls = || {
         let began = Instant::now();
         (0..CALLS).try_for_each(|_| call().map(|done| drop(black_box(done)))).map(|()| began.elapsed() / CALLS)

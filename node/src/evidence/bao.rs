@@ -6,9 +6,9 @@
 use std::io::{self, Read, Write};
 
 use bao_tree::{
-    BaoTree, BlockSize, ChunkNum, ChunkRanges,
+    BaoTree, BlockSize, ChunkNum, ChunkRanges, TreeNode,
     io::{
-        BaoContentItem, DecodeError, EncodeError,
+        BaoContentItem, DecodeError, EncodeError, Parent,
         outboard::PostOrderOutboard,
         sync::{DecodeResponseIter, ReadAt, encode_ranges_validated},
     },
@@ -83,7 +83,7 @@ pub(super) fn write_groups(object: &StoredObject, first: u64, to: impl Write) ->
     })
 }
 
-/// Reads the groups from `first` on and gives each to `take` once it is proved.
+/// Reads the groups from `first` on and gives each, with its hash, to `take` once it is proved.
 ///
 /// # Errors
 /// [`GroupFault::Wrong`] at the first that is not under the root; whatever `take` says.
@@ -92,17 +92,32 @@ pub(super) fn read_groups<E: From<GroupFault>>(
     size: u64,
     first: u64,
     from: impl Read,
-    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    mut take: impl FnMut(&[u8], &Digest) -> Result<(), E>,
 ) -> Result<(), E> {
-    let root = bao_tree::blake3::Hash::from_bytes(*root.as_bytes());
     let wanted = ranges(first);
+    // What is still to come, the next on top: the decoder holds the same and does not show it.
+    let mut hashes = vec![*root];
+    let root = bao_tree::blake3::Hash::from_bytes(*root.as_bytes());
     for item in DecodeResponseIter::new(root, BaoTree::new(size, BLOCK), from, &wanted) {
-        match item.map_err(unproved)? {
-            BaoContentItem::Leaf(leaf) => take(&leaf.data)?,
-            BaoContentItem::Parent(_) => {}
+        let item = item.map_err(unproved)?;
+        let hash = hashes.pop().ok_or(GroupFault::Wrong { offset: size })?;
+        match item {
+            BaoContentItem::Leaf(leaf) => take(&leaf.data, &hash)?,
+            BaoContentItem::Parent(Parent { node, pair: (left, right) }) => {
+                hashes.push(Digest::new(*right.as_bytes()));
+                if first.saturating_mul(CHUNKS_PER_GROUP) < middle(node) {
+                    hashes.push(Digest::new(*left.as_bytes()));
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// The chunk the right half of what a node covers begins with.
+fn middle(node: TreeNode) -> u64 {
+    let covered = node.chunk_range();
+    covered.start.0.midpoint(covered.end.0)
 }
 
 fn unproved(fault: DecodeError) -> GroupFault {
@@ -137,17 +152,27 @@ mod tests {
 
     fn read(root: &Digest, len: usize, first: u64, stream: &[u8]) -> (Vec<u8>, Result<(), GroupFault>) {
         let mut kept = Vec::new();
-        let read = read_groups(root, len as u64, first, stream, |group| {
+        let read = read_groups(root, len as u64, first, stream, |group, hash| {
+            assert_eq!(*hash, hash_of(len, first + (kept.len() / GROUP) as u64, group));
             kept.extend_from_slice(group);
             Ok::<(), GroupFault>(())
         });
         (kept, read)
     }
 
+    /// The chaining value of a group, or the root where it is the only one.
+    fn hash_of(len: usize, number: u64, group: &[u8]) -> Digest {
+        use bao_tree::blake3::{Hasher, hazmat::HasherExt as _};
+        let mut hasher = Hasher::new();
+        hasher.set_input_offset(number * GROUP as u64).update(group);
+        let hash = if len <= GROUP { *hasher.finalize().as_bytes() } else { hasher.finalize_non_root() };
+        Digest::new(hash)
+    }
+
     /// SPEC `[T-3]`.
     #[test]
     fn groups_come_through_from_any_one_on() {
-        for len in [1, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP + 7] {
+        for len in [1, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, 5 * GROUP + 7, 8 * GROUP, 11 * GROUP] {
             for first in 0..groups(len as u64) {
                 let (object, root, stream) = sent(len, first);
                 let (kept, read) = read(&root, len, first, &stream);

@@ -293,7 +293,12 @@ impl Fetch {
                     .on_stream(&hand_over, move |mut open| {
                         let mut place = receivers[number].lock().unwrap_or_else(PoisonError::into_inner);
                         let receiver = place.as_mut().ok_or(EvidenceFault::WorkerLost)?;
-                        open.run(receiver, first, &lane)
+                        let taken = open.run(receiver, first, &lane);
+                        if matches!(taken, Err(EvidenceFault::Vault(_))) {
+                            // What the disk has is read again; what this one thought it had is not believed.
+                            *place = None;
+                        }
+                        taken
                     })
                     .await;
                 if taken.is_err() {

@@ -134,12 +134,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
         receiver.begin(&wanted.item)?;
         // What was here already may end within the first group.
         let mut skip = usize::try_from(offset % GROUP as u64).unwrap_or(0);
-        let keep = |group: &[u8]| -> Result<(), Torn> {
+        let keep = |group: &[u8], hash: &Digest| -> Result<(), Torn> {
             if work.stop.is_cancelled() {
                 return Err(Torn::Evidence(EvidenceFault::Stopped));
             }
+            let whole = (skip == 0).then_some(hash);
             let fresh = &group[std::mem::take(&mut skip).min(group.len())..];
-            receiver.write(fresh).map_err(|fault| Torn::Evidence(fault.into()))?;
+            receiver.write(fresh, whole).map_err(|fault| Torn::Evidence(fault.into()))?;
             work.progress.fetched(fresh.len() as u64);
             // A crash here leaves the group in the partial pack.
             crash_point("evidence.group-kept");

@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) const NOW: Time = Time(START.0 + 86_400_000);
 /// Where every record of these tests stands, in a ledger of [`SIZE`].
-const PLACE: u64 = 2;
+pub(crate) const PLACE: u64 = 2;
 const SIZE: u64 = 5;
 
 pub(crate) static TRUST: LazyLock<Trust> = LazyLock::new(trust);
@@ -306,9 +306,11 @@ fn a_changed_byte_of_a_sealed_body_does_not_open() {
     assert_eq!(nobody.err(), Some(EventFault::Sealed(CryptoFault::BadKey)));
 }
 
-/// Puts a changed slip and context into XA's ledger.
-fn check_slip_of(change: impl FnOnce(&mut proto::Slip, &mut proto::Context), expected: Result<(), &str>) {
-    let (_, _, delivery) = good();
+/// The delivery with a changed slip and context, which stand in XA's ledger.
+pub(crate) fn with_slip(
+    delivery: &proto::Delivery,
+    change: impl FnOnce(&mut proto::Slip, &mut proto::Context),
+) -> proto::Delivery {
     let mut slip = proto::Slip::decode(&delivery.slip[..]).expect("decodes");
     let proof = proto::RecordProof::decode(&delivery.proof[..]).expect("decodes");
     let mut context = proto::Context::decode(&proof.context[..]).expect("decodes");
@@ -319,7 +321,11 @@ fn check_slip_of(change: impl FnOnce(&mut proto::Slip, &mut proto::Context), exp
         context.slips[0] = slip_digest(&slip).as_bytes().to_vec();
     }
     let proof = proof_with("XA", &proof.record_id, &context.encode_to_vec());
-    check(|delivery| (delivery.slip, delivery.proof) = (slip, proof), expected);
+    proto::Delivery { slip, proof, ..delivery.clone() }
+}
+
+fn check_slip_of(change: impl FnOnce(&mut proto::Slip, &mut proto::Context), expected: Result<(), &str>) {
+    check(|delivery| *delivery = with_slip(delivery, change), expected);
 }
 
 /// [D-1], [D-2].
@@ -328,6 +334,9 @@ fn a_slip_is_whole_and_bound() {
     let bad = Err("event.bad-slip");
     check_slip_of(|_, _| (), Ok(()));
     check_slip_of(|slip, _| slip.number = 0, bad);
+    check_slip_of(|slip, _| slip.number = PLACE + 1, Ok(()));
+    check_slip_of(|slip, _| slip.number = PLACE + 2, bad);
+    check_slip_of(|slip, _| slip.number = u64::MAX, bad);
     check_slip_of(|slip, _| slip.lane = 0, bad);
     check_slip_of(|slip, _| slip.lane = 3, bad);
     check_slip_of(|slip, _| slip.to = "XC".into(), bad);

@@ -104,6 +104,22 @@ fn check_tree(len: usize, piece: usize) {
     assert_eq!(outboard.len() as u64, outboard_size(len as u64), "{len}");
     let other = PostOrderMemOutboard::create(&data, BlockSize::from_chunk_log(4));
     assert_eq!(outboard, other.data, "{len}");
+    // Whoever proved a group has its hash; the rest of the one another stopped in has none.
+    for stopped in [0, piece.min(len)] {
+        let (mut tree, mut same) = (TreeBuilder::default(), Vec::new());
+        tree.update(&data[..stopped], &mut same);
+        let rest = stopped.next_multiple_of(GROUP).min(len);
+        tree.update(&data[stopped..rest], &mut same);
+        let groups = data[rest..].chunks(GROUP).zip(rest / GROUP..);
+        groups.for_each(|(group, number)| tree.update_proved(group, &hash_of(len, number, group), &mut same));
+        assert_eq!((tree.finish(&mut same), &same), (root, &outboard), "{len} from {stopped}");
+    }
+}
+
+fn hash_of(len: usize, number: usize, group: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset((number * GROUP) as u64).update(group);
+    Digest::new(if len <= GROUP { *hasher.finalize().as_bytes() } else { hasher.finalize_non_root() })
 }
 
 /// SPEC `[V-3]`: against an implementation that is not ours.

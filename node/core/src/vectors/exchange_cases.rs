@@ -262,6 +262,12 @@ fn deliveries(m: &Material) -> Vec<Case> {
         refused("to a Party that is no recipient", check("XA", "XD", named("delivery")), "event.not-for-us", ""),
         refused("to another recipient than the slip says", check("XA", "XC", named("delivery")), "event.bad-slip", ""),
         refused("with the slip of another recipient", to_xb(named("delivery-with-slip-of-xc")), "event.bad-slip", ""),
+        refused(
+            "a number above the records there are",
+            to_xb(named("delivery-with-a-number-above")),
+            "event.bad-slip",
+            "",
+        ),
         refused("the last byte of the slip's nonce changed", flipped(&slip, ends_in(&slip)), "event.bad-slip", ""),
         refused("the letters of the slip's origin changed", flipped(&slip, 2), "event.bad-slip", ""),
         refused(

@@ -11,7 +11,10 @@ use crate::{
     crypto::{HybridSigner, pae},
     event::{
         EVENT_TYPE, Event, Header,
-        tests::{NOW, body, delivery_of, header, origin, proof, received, refused, sealed, sent, signed, slips},
+        tests::{
+            NOW, PLACE, body, delivery_of, header, origin, proof, received, refused, sealed, sent, signed, slips,
+            with_slip,
+        },
         thread_id,
     },
     founding::{
@@ -294,6 +297,8 @@ fn travel(pile: &mut Pile) -> (Event, Vec<u8>) {
     put(pile, "refusal-with-a-text-proof", other.proof);
     let for_xc = slips(&event.header.recipients).bytes(&event.header.origin, &code("XC")).expect("a recipient");
     put(pile, "delivery-with-slip-of-xc", proto::Delivery { slip: for_xc, ..delivery.clone() }.encode_to_vec());
+    let above = with_slip(&delivery, |slip, _| slip.number = PLACE + 2);
+    put(pile, "delivery-with-a-number-above", above.encode_to_vec());
     put(pile, "delivery-with-xbs-proof", {
         proto::Delivery { proof: proof("XA", &received), ..delivery.clone() }.encode_to_vec()
     });

@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -20,16 +19,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Measured, ms, place, remove};
+use super::{Ground, Measured, PARTIES, cores, cpu, ms};
 use crate::{
-    bench::{Figures, Load, grouped::drive_raw, primitives::Primitives, process::processor, rank},
+    bench::{Figures, Load, grouped::drive_raw, primitives::Primitives, rank},
     cli::{
         Context,
         client::Client,
         demo::preservation_fields,
         fault::CliFault,
-        found::{self, disk},
-        nodes::{Exercise, Node, Party},
+        nodes::Node,
         request::fresh_id,
         show::{list, pairs, text},
     },
@@ -50,8 +48,6 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const PARTIES: [Party; 2] = [("XA", "Arvia", "UTC"), ("XB", "Belmar", "UTC")];
-const NETWORK: &str = "bench.comity.test";
 /// Calls of the API at once: half of what it takes, so that none is turned away. A request is under way
 /// longer than its call.
 const CALLS: usize = 32;
@@ -61,29 +57,12 @@ const RECORD: usize = 12 << 10;
 const SYNCS: u64 = 300;
 
 pub(super) async fn measure(args: &Args, context: &Context) -> Result<Measured, CliFault> {
-    let place = place(args.dir.as_deref())?;
-    let measured = in_folder(args, &place, context).await;
-    if measured.is_ok() {
-        remove(&place)?; // what failed leaves its logs
-    }
-    measured
-}
-
-async fn in_folder(args: &Args, place: &Path, context: &Context) -> Result<Measured, CliFault> {
-    let [network, passphrase, logs] = ["network", "passphrase", "logs"].map(|name| place.join(name));
-    found::folder(&logs)?;
-    let exercise =
-        Exercise { name: NETWORK, parties: &PARTIES, network: &network, passphrase: &passphrase, logs: &logs };
-    context.out.say(&"Founding a network of two.");
-    exercise.found()?;
-    let limit = Limit::measure(place, u32::from(args.in_flight))?;
-    let mut nodes = exercise.start()?;
-    let run = between(&mut nodes, args, context).await;
-    for node in nodes {
-        node.stop().await;
-    }
-    let run = run?;
-    Ok(Measured { object: run.object(args, &limit), text: run.text(&limit) })
+    Ground::lend(args.dir.as_deref(), context, async |ground| {
+        let limit = Limit::measure(&ground.place, u32::from(args.in_flight))?;
+        let run = ground.with_nodes(async |nodes| between(nodes, args, context).await).await?;
+        Ok(Measured { object: run.object(args, &limit), text: run.text(&limit) })
+    })
+    .await
 }
 
 /// What the same work takes at the least, measured just before on the same machine.
@@ -99,8 +78,7 @@ impl Limit {
     /// event at both ends and the receipt.
     fn measure(place: &Path, in_flight: u32) -> Result<Self, CliFault> {
         let sync = drive_raw(&place.join("sync"), Load { records: SYNCS, writers: 1, bytes: RECORD })?;
-        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let busy = u32::try_from(cores).unwrap_or(1).min(in_flight);
+        let busy = cores().min(in_flight);
         let primitives = Primitives::measure(busy)?;
         let each = primitives.event(in_flight) / busy + sync.p50 * 3 / in_flight;
         Ok(Self { primitives, sync, per_s: 1.0 / each.as_secs_f64() })
@@ -116,10 +94,7 @@ struct Run {
     cpu: [Duration; 2],
 }
 
-async fn between(nodes: &mut [Node], args: &Args, context: &Context) -> Result<Run, CliFault> {
-    for node in nodes.iter_mut() {
-        node.is_linked(1).await?;
-    }
+async fn between(nodes: &[Node; 2], args: &Args, context: &Context) -> Result<Run, CliFault> {
     context.out.say(&format!("{} requests, {} at once.", args.events, args.in_flight));
     let author = nodes[0].client.clone();
     let receipts = Arc::new(Receipts::default());
@@ -228,10 +203,6 @@ async fn read_feed(author: Client, receipts: Arc<Receipts>) -> Result<std::conve
         }
         after = format!("&after={}", text(&page, "/cursor"));
     }
-}
-
-fn cpu(node: &Node) -> Result<Duration, CliFault> {
-    processor(node.process().unwrap_or(0)).map_err(disk("read", Path::new("/proc")))
 }
 
 impl Run {

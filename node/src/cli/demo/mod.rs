@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use comity_core::ids::{Digest, Time};
 use serde_json::{Value, json};
 
+pub(super) use self::story::{ACCEPT_TERMS, ASSISTANCE, Act, DECISION, DELIVER, seal as seal_record};
 use self::{
-    story::{ACTS, ASSISTANCE, Act, DECISION, REQUEST},
+    story::{ACTS, REQUEST},
     timeline::Timeline,
 };
 use super::{

@@ -12,15 +12,15 @@ use crate::time::rfc3339;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// One act of the story.
-pub(super) struct Act {
+pub(in crate::cli) struct Act {
     /// Who signs it: 0 is Arvia, 1 is Belmar.
-    pub(super) by: usize,
-    pub(super) step: &'static str,
-    pub(super) authority: &'static str,
+    pub(in crate::cli) by: usize,
+    pub(in crate::cli) step: &'static str,
+    pub(in crate::cli) authority: &'static str,
     /// The contents of the form, if signed now.
-    pub(super) fields: fn(Time) -> Value,
+    pub(in crate::cli) fields: fn(Time) -> Value,
     /// In which state the request stands then, on both sides.
-    pub(super) leads_to: &'static str,
+    pub(in crate::cli) leads_to: &'static str,
 }
 
 /// The acts of the preservation after the request itself, in their order.
@@ -32,11 +32,11 @@ pub(super) const ACTS: [Act; 4] = [
 ];
 
 /// The request for assistance.
-pub(super) const ASSISTANCE: Act =
+pub(in crate::cli) const ASSISTANCE: Act =
     Act { by: 0, step: "request", authority: "central", fields: assistance, leads_to: "issued" };
 
 /// The acts of the assistance up to its execution, in their order.
-pub(super) const DECISION: [Act; 4] = [
+pub(in crate::cli) const DECISION: [Act; 4] = [
     Act { by: 1, step: "acknowledge", authority: "central", fields: acknowledge, leads_to: "under_review" },
     Act {
         by: 1,
@@ -50,11 +50,11 @@ pub(super) const DECISION: [Act; 4] = [
 ];
 
 /// The hand-over: the node adds what it says of the manifest.
-pub(super) const DELIVER: Act =
+pub(in crate::cli) const DELIVER: Act =
     Act { by: 1, step: "deliver", authority: "central", fields: deliver, leads_to: "delivered" };
 
 /// The answer to it: the caller adds which hand-over is meant.
-pub(super) const ACCEPT_TERMS: Act =
+pub(in crate::cli) const ACCEPT_TERMS: Act =
     Act { by: 0, step: "accept-terms", authority: "central", fields: terms_bound, leads_to: "delivered" };
 
 /// The receipt for it: the node adds what was verified.
@@ -277,7 +277,7 @@ fn nothing(_: Time) -> Value {
 }
 
 /// What is put under seal.
-pub(super) fn seal(now: Time) -> Value {
+pub(in crate::cli) fn seal(now: Time) -> Value {
     json!({
         "exhibit.number": plain("XB-2026-311-01"),
         "exhibit.kind": "mixed",

@@ -77,9 +77,8 @@ impl Intake {
         let head = header(&item, &key);
         let mut tree = TreeBuilder::default();
         tree.update(&head, pack.hashes());
-        // The frame is written last, when the size is known.
-        pack.pass(FRAME as u64);
-        let begun = pack.append(&head);
+        // The frame is put in last, when the size is known.
+        let begun = pack.append(&[0; FRAME]).and_then(|()| pack.append(&head));
         self.pack = Some(pack);
         begun?;
         let sealer = Sealer::new(item, &key);

@@ -25,8 +25,10 @@ pub(super) const PACK_MAX: u64 = 64 << 20;
 /// Endings of the two files of a pack in `partial/`.
 pub(super) const BODY: &str = "pack";
 pub(super) const HASHES: &str = "hashes";
-/// Hashes are written in pieces of this size.
-const HASHES_PIECE: usize = 64 << 10;
+/// Bytes are written in pieces of at least this size: four groups.
+const PIECE: usize = 64 << 10;
+/// The disk is asked to begin each time so many bytes are written.
+const BEGIN: u64 = 8 << 20;
 const MAGIC: &[u8; 8] = b"comityfr";
 const VERSION: u32 = 1;
 
@@ -90,11 +92,8 @@ pub(super) fn read_frame(bytes: &[u8]) -> Option<(ItemId, u64)> {
 /// A pack being written.
 pub(super) struct Pack {
     name: String,
-    body: DiskFile,
-    len: u64,
-    hashes: DiskFile,
-    hashes_len: u64,
-    waiting: Vec<u8>,
+    body: Growing,
+    hashes: Growing,
 }
 
 impl Pack {
@@ -103,87 +102,128 @@ impl Pack {
         let open = |ending: &str| {
             let path = folder.join(format!("{name}.{ending}"));
             let file = if path.exists() { disk.open(&path) } else { disk.create(&path) };
-            file.map_err(VaultFault::preparing(&path))
+            file.map(Growing::new).map_err(VaultFault::preparing(&path))
         };
-        let (body, hashes) = (open(BODY)?, open(HASHES)?);
-        Ok(Self { name: name.to_owned(), body, len: 0, hashes, hashes_len: 0, waiting: Vec::new() })
+        Ok(Self { name: name.to_owned(), body: open(BODY)?, hashes: open(HASHES)? })
     }
 
     /// Bytes in it.
-    pub(super) const fn len(&self) -> u64 {
-        self.len
+    pub(super) fn len(&self) -> u64 {
+        self.body.len()
     }
 
     /// Bytes of hashes beside it.
     pub(super) fn hashes_len(&self) -> u64 {
-        self.hashes_len + self.waiting.len() as u64
+        self.hashes.len()
     }
 
+    /// Appends bytes. After a fault what was appended last may be missing.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), VaultFault> {
-        self.body.write_at(bytes, self.len).map_err(VaultFault::writing("writing a pack"))?;
-        self.len += bytes.len() as u64;
-        Ok(())
+        self.body.waiting.extend_from_slice(bytes);
+        self.body.write_pieces()
     }
 
-    /// Writes the frame of an object whose size is known now.
+    /// Puts in the frame of an object whose size is known now.
     pub(super) fn put_frame(&mut self, frame: &[u8; FRAME], offset: u64) -> Result<(), VaultFault> {
-        self.body.write_at(frame, offset).map_err(VaultFault::writing("writing a pack"))
+        let waits = offset.checked_sub(self.body.written).and_then(|at| usize::try_from(at).ok());
+        if let Some(place) = waits.and_then(|at| self.body.waiting.get_mut(at..)?.first_chunk_mut()) {
+            *place = *frame;
+            return Ok(());
+        }
+        self.body.file.write_at(frame, offset).map_err(VaultFault::writing("writing a pack"))
     }
 
     /// Goes over bytes that are there already.
     pub(super) fn pass(&mut self, bytes: u64) {
-        self.len += bytes;
+        self.body.written += bytes;
     }
 
     /// Reads bytes that are there already, as many as there are.
     pub(super) fn read(&self, buffer: &mut [u8]) -> Result<usize, VaultFault> {
-        let file = std::fs::metadata(self.body.path()).map_err(VaultFault::preparing(self.body.path()))?;
-        let there = file.len().saturating_sub(self.len).min(buffer.len() as u64);
+        let path = self.body.file.path();
+        let file = std::fs::metadata(path).map_err(VaultFault::preparing(path))?;
+        let there = file.len().saturating_sub(self.len()).min(buffer.len() as u64);
         let there = usize::try_from(there).unwrap_or(buffer.len());
-        let read = self.body.read_at(&mut buffer[..there], self.len);
-        read.map_err(VaultFault::preparing(self.body.path()))?;
+        let read = self.body.file.read_at(&mut buffer[..there], self.len());
+        read.map_err(VaultFault::preparing(path))?;
         Ok(there)
     }
 
     /// Where hashes go: they are written in pieces.
     pub(super) fn hashes(&mut self) -> &mut Vec<u8> {
-        &mut self.waiting
+        &mut self.hashes.waiting
     }
 
     /// Writes hashes if a piece of them is there.
     pub(super) fn keep_hashes(&mut self) -> Result<(), VaultFault> {
-        if self.waiting.len() >= HASHES_PIECE { self.write_hashes() } else { Ok(()) }
-    }
-
-    fn write_hashes(&mut self) -> Result<(), VaultFault> {
-        self.hashes.write_at(&self.waiting, self.hashes_len).map_err(VaultFault::writing("writing hashes"))?;
-        self.hashes_len += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(())
+        self.hashes.write_pieces()
     }
 
     /// Goes back to where an item began that is not to stay.
     pub(super) fn go_back(&mut self, placed: &Placed) {
-        self.len = placed.offset;
-        self.waiting.clear();
-        self.hashes_len = placed.hashes;
+        self.body.go_back(placed.offset);
+        self.hashes.go_back(placed.hashes);
     }
 
     /// Puts all of it on disk and gives its name in `partial/`.
     pub(super) fn finish(mut self) -> Result<String, VaultFault> {
-        self.write_hashes()?;
-        for file in [&self.body, &self.hashes] {
-            file.sync_all().map_err(VaultFault::writing("syncing a pack"))?;
+        for growing in [&mut self.body, &mut self.hashes] {
+            growing.write()?;
+            growing.file.sync_all().map_err(VaultFault::writing("syncing a pack"))?;
         }
         Ok(self.name)
     }
 
     /// Removes it; what it held is not to be.
     pub(super) fn remove(self) {
-        for file in [self.body.path(), self.hashes.path()] {
+        for file in [self.body.file.path(), self.hashes.file.path()] {
             if let Err(fault) = std::fs::remove_file(file) {
                 tracing::debug!(target: "evidence", %fault, "a partial pack is removed at the next start");
             }
+        }
+    }
+}
+
+/// A file that grows: written in pieces, and on its way to the disk long before it is synced, so that the sync at the
+/// end has little left to wait for.
+struct Growing {
+    file: DiskFile,
+    written: u64,
+    waiting: Vec<u8>,
+    /// Up to here the system was asked to begin.
+    begun: u64,
+}
+
+impl Growing {
+    const fn new(file: DiskFile) -> Self {
+        Self { file, written: 0, waiting: Vec::new(), begun: 0 }
+    }
+
+    fn len(&self) -> u64 {
+        self.written + self.waiting.len() as u64
+    }
+
+    fn write_pieces(&mut self) -> Result<(), VaultFault> {
+        if self.waiting.len() >= PIECE { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), VaultFault> {
+        self.file.write_at(&self.waiting, self.written).map_err(VaultFault::writing("writing a pack"))?;
+        self.written += self.waiting.len() as u64;
+        self.waiting.clear();
+        if self.written - self.begun >= BEGIN {
+            self.file.begin_writing_back(self.begun, self.written);
+            self.begun = self.written;
+        }
+        Ok(())
+    }
+
+    fn go_back(&mut self, to: u64) {
+        if to >= self.written {
+            self.waiting.truncate(usize::try_from(to - self.written).unwrap_or(usize::MAX));
+        } else {
+            self.waiting.clear();
+            (self.written, self.begun) = (to, self.begun.min(to));
         }
     }
 }

@@ -131,17 +131,18 @@ impl Receiver {
         Ok(())
     }
 
-    /// Takes the next bytes of the object.
+    /// Takes the next bytes of the object; `hash` is theirs where they are a group that was proved.
     ///
     /// # Errors
-    /// When they are more than the object has, do not open under its key, or the disk does not take them.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), VaultFault> {
+    /// When they are more than the object has, do not open under its key, or the disk does not take them. What lies on
+    /// disk then is found by a new receiver; this one is of no more use.
+    pub fn write(&mut self, bytes: &[u8], hash: Option<&Digest>) -> Result<(), VaultFault> {
         let (Some(pack), Some(unfinished)) = (&mut self.pack, &mut self.unfinished) else { return Ok(()) };
         if unfinished.written + bytes.len() as u64 > unfinished.row.size {
             return Err(VaultFault::TooLong(unfinished.placed.item));
         }
         pack.append(bytes)?;
-        unfinished.absorb(bytes, pack)
+        unfinished.absorb(bytes, hash, pack)
     }
 
     /// Ends the item: root and SHA-256 must be those that were signed.
@@ -208,8 +209,11 @@ impl Unfinished {
         usize::try_from(self.row.size - begins).map_or(CHUNK + TAG, |left| left.min(CHUNK + TAG))
     }
 
-    fn absorb(&mut self, mut bytes: &[u8], pack: &mut Pack) -> Result<(), VaultFault> {
-        self.tree.update(bytes, pack.hashes());
+    fn absorb(&mut self, mut bytes: &[u8], hash: Option<&Digest>, pack: &mut Pack) -> Result<(), VaultFault> {
+        match hash {
+            Some(hash) => self.tree.update_proved(bytes, hash, pack.hashes()),
+            None => self.tree.update(bytes, pack.hashes()),
+        }
         while !bytes.is_empty() {
             let take = bytes.len().min(self.piece_len() - self.piece.len());
             self.piece.extend_from_slice(&bytes[..take]);

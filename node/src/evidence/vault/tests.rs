@@ -290,7 +290,7 @@ fn what_is_received_rests_as_it_was_sealed() {
     for one in &given {
         assert!(!vault.holds(&one.item));
         receiver.begin(&one.item).expect("begun");
-        one.object.chunks(16_384).for_each(|group| receiver.write(group).expect("written"));
+        one.object.chunks(16_384).for_each(|group| receiver.write(group, None).expect("written"));
         receiver.finish(&one.sha256).expect("whole");
     }
     assert_eq!(receiver.whole().count(), given.len());
@@ -331,7 +331,7 @@ fn a_killed_receiver_goes_on_where_it_was() {
         for one in first.into_iter().chain(rest) {
             let offset = usize::try_from(receiver.offset(&one.item)).expect("small");
             receiver.begin(&one.item).expect("begun");
-            one.object[offset..].chunks(16_384).for_each(|group| receiver.write(group).expect("written"));
+            one.object[offset..].chunks(16_384).for_each(|group| receiver.write(group, None).expect("written"));
             receiver.finish(&one.sha256).expect("whole");
         }
         receiver.close().expect("closed");
@@ -356,14 +356,14 @@ fn garbage_in_a_partial_pack_is_fetched_again() {
 
 #[test]
 fn what_is_not_what_was_signed_is_not_kept() {
-    let given = given(&[1_000, 1_000]);
+    let given = given(&[100_000, 100_000]);
     let (home, [one, two]) = (Home::new(), [&given[0], &given[1]]);
     let (vault, _) = home.open();
     expect(&vault, &given);
     let mut receiver = receiver(&vault, &given);
     let mut take = |one: &Given, object: &[u8], sha256: &Digest| {
         receiver.begin(&one.item)?;
-        receiver.write(object)?;
+        receiver.write(object, None)?;
         receiver.finish(sha256)
     };
     let code = |taken: Result<(), VaultFault>| taken.err().map(|fault| fault.code());
@@ -375,7 +375,7 @@ fn what_is_not_what_was_signed_is_not_kept() {
     assert!(receiver.whole().any(|item| item == one.item), "its bytes lay there, and they are what was signed");
     receiver.begin(&two.item).expect("begun");
     assert_eq!(code(receiver.begin(&one.item)), Some("evidence.not-held"), "nothing else before it is whole");
-    assert_eq!(code(receiver.write(&one.object)), Some("object.other-item"));
+    assert_eq!(code(receiver.write(&one.object, None)), Some("object.other-item"));
 }
 
 /// Ten tebibytes: header, a chunk in the middle and the last one are there, the rest is a hole.

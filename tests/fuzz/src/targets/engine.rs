@@ -302,7 +302,8 @@ impl World {
         let stored = Stored { node, case, body, index, path: &path, note: &note };
         let us = party(self.nodes[at].code);
         let frame = Frame::Delivery(stored.delivery(&origin(), &us).expect("an event for them"));
-        assert!(self.nodes[at].receive(&party("XC"), &frame, self.now), "it is authentic");
+        let authentic = self.nodes[at].receive(&party("XC"), &frame, self.now);
+        assert_eq!(authentic, number <= place + 1, "it is, but for a number above the records there are");
         if rest & 128 == 128 {
             self.nodes[at].receive(&party("XC"), &frame, self.now);
         }
