@@ -442,6 +442,55 @@ fn a_full_disk_refuses_and_keeps_what_is_there() {
     assert!(vault.has_room(1 << 60).is_err() && vault.has_room(0).is_ok());
 }
 
+/// What one receiver thought it had is not believed after the disk refused; what lies there is, and it goes on.
+#[test]
+fn a_full_disk_stops_a_receiver_and_another_goes_on() {
+    let given = given(&[60_000, 400_000]);
+    let home = Home::new();
+    let disk = Disk::default();
+    let (vault, _) = home.open_on(&disk);
+    expect(&vault, &given);
+    let take = |receiver: &mut Receiver, one: &Given| {
+        receiver.begin(&one.item)?;
+        let offset = usize::try_from(receiver.offset(&one.item)).expect("small");
+        one.object[offset..].chunks(16_384).try_for_each(|group| receiver.write(group, None))?;
+        receiver.finish(&one.sha256)
+    };
+    let mut first = receiver(&vault, &given);
+    take(&mut first, &given[0]).expect("there is room");
+    disk.faults.set_space(Some(300_000));
+    assert_eq!(take(&mut first, &given[1]).expect_err("refused").code(), "evidence.disk-full");
+    drop(first);
+    disk.faults.set_space(None);
+    let mut second = receiver(&vault, &given);
+    assert!(second.whole().eq([given[0].item]) && second.offset(&given[1].item) > 100_000, "most of it is found");
+    take(&mut second, &given[1]).expect("taken");
+    second.close().expect("closed");
+    given.iter().for_each(|one| vault.verify(&one.item, &one.sha256).expect("whole"));
+}
+
+/// A lot goes on after a file the disk did not take.
+#[test]
+fn a_lot_goes_on_without_the_file_that_was_refused() {
+    let home = Home::new();
+    let disk = Disk::default();
+    let (vault, _) = home.open_on(&disk);
+    let mut intake = vault.begin(REQUEST).expect("begun");
+    let mut put = |plain: &[u8]| {
+        let mut item = intake.open()?;
+        plain.chunks(70_000).try_for_each(|piece| item.write(piece))?;
+        item.finish()
+    };
+    let before = put(&bytes(1_000, 1)).expect("taken");
+    disk.faults.set_space(Some(100_000));
+    assert_eq!(put(&bytes(400_000, 2)).expect_err("refused").code(), "evidence.disk-full");
+    disk.faults.set_space(None);
+    let after = put(&bytes(90_000, 3)).expect("taken");
+    intake.seal(b"list").expect("sealed");
+    assert_eq!(plain(&vault, &before.item), bytes(1_000, 1));
+    assert_eq!(plain(&vault, &after.item), bytes(90_000, 3));
+}
+
 #[test]
 fn a_failing_sync_promises_nothing() {
     let home = Home::new();
