@@ -373,6 +373,22 @@ pub struct Address {
     #[prost(string, repeated, tag = "2")]
     pub multiaddrs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Stops a Party until its root threshold signs a profile above this version. Signed by one or more holders of its root
+/// keys. Payload type application/vnd.comity.suspension.v1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Suspension {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub issued_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub profile_version: u64,
+    /// code
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// Daily proof that nothing newer is withheld. Payload type application/vnd.comity.profile-head.v1.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProfileHead {

@@ -321,7 +321,7 @@ pub(crate) mod tests {
     fn found(parties: &[&str]) -> Trust {
         let bytes = charter_of(parties);
         let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
-        let profile = |party: &&str| Profile::open(&profile_bytes(party, party), &charter).expect("profile");
+        let profile = |party: &&str| Profile::open(&profile_bytes(party, party), &charter, START).expect("profile");
         let profiles = parties.iter().map(profile).collect();
         Trust::new(charter, profiles).expect("trust")
     }
@@ -389,7 +389,7 @@ pub(crate) mod tests {
         let revoked = turned[5].0.id().as_bytes().to_vec();
         draft.revocations = vec![proto::Revocation { key_id: revoked, from_ms: START.0, reason: "lost".into() }];
         let signed = sign_profile(&draft, &[&root("XA", KeyRole::Root)]).expect("signed");
-        let opened = Profile::open(&signed, &charter).expect("profile");
+        let opened = Profile::open(&signed, &charter, START).expect("profile");
         let trust = Trust::new(charter, vec![opened]).expect("trust");
         for (day, (key, _)) in turned.iter().enumerate().take(5) {
             let at = START.plus_ms(day as u64 * 86_400_000 + 1);
@@ -407,7 +407,7 @@ pub(crate) mod tests {
         let bytes = charter_bytes();
         let print = fingerprint(&bytes);
         let charter = Charter::open(&bytes, print).expect("charter");
-        assert_eq!(Profile::open(&profile_bytes("XA", "XB"), &charter).err(), Some(ProfileFault::Threshold));
+        assert_eq!(Profile::open(&profile_bytes("XA", "XB"), &charter, START).err(), Some(ProfileFault::Threshold));
         let other = crate::ids::Digest::new([7; 32]);
         assert_eq!(Charter::open(&bytes, other).err(), Some(ProfileFault::Fingerprint));
         assert_eq!(Charter::open(&profile_bytes("XA", "XA"), print).err(), Some(ProfileFault::WrongType("charter")));

@@ -243,8 +243,10 @@ mod tests {
             assert_eq!(settings.peers.keys().map(PartyCode::as_str).collect::<Vec<_>>(), [peer]);
             let read = |name: &str| fs::read(data.join("charter").join(name)).expect("reads");
             let charter = Charter::open(&read("charter.dsse"), settings.charter).expect("charter");
-            let profiles = ["XA", "XB"]
-                .map(|code| Profile::open(&read(&format!("profiles/{code}.dsse")), &charter).expect("profile"));
+            let profiles = ["XA", "XB"].map(|code| {
+                Profile::open(&read(&format!("profiles/{code}.dsse")), &charter, Time(1_760_000_000_000))
+                    .expect("profile")
+            });
             let trust = Trust::new(charter, profiles.to_vec()).expect("trust");
             let keys = Keyring::open(&data.join("keys"), &passphrase).expect("keys");
             let profile = trust.profile(&settings.party, Time(1_760_000_000_000)).expect("profile");

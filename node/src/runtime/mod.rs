@@ -238,7 +238,7 @@ impl Node {
 pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFault> {
     let folder = Folder::claim(&settings.data)?;
     let now = time::now();
-    let trust = Arc::new(load_trust(&settings.data, settings.charter)?);
+    let trust = Arc::new(load_trust(&settings.data, settings.charter, now)?);
     let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
     let rules = Arc::new(rules()?);
     let (ledger, desk) = open_store(&settings.data, &keys)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use comity_core::{
-    ids::{Digest, PartyCode},
+    ids::{Digest, PartyCode, Time},
     profile::{Charter, Profile, ProfileFault, Trust},
 };
 
@@ -62,7 +62,7 @@ impl TrustFault {
 ///
 /// # Errors
 /// When a file cannot be read or a document does not hold.
-pub fn load(data: &Path, fingerprint: Digest) -> Result<Trust, TrustFault> {
+pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustFault> {
     let path = data.join(CHARTER_FILE);
     let document = |path: &Path| {
         let path = path.to_owned();
@@ -71,7 +71,7 @@ pub fn load(data: &Path, fingerprint: Digest) -> Result<Trust, TrustFault> {
     let charter = Charter::open(&read(&path)?, fingerprint).map_err(document(&path))?;
     let mut profiles = Vec::new();
     for file in profile_files(&data.join(PROFILES_FOLDER))? {
-        profiles.push(Profile::open(&read(&file)?, &charter).map_err(document(&file))?);
+        profiles.push(Profile::open(&read(&file)?, &charter, now).map_err(document(&file))?);
     }
     Trust::new(charter, profiles).map_err(document(&path))
 }

@@ -15,16 +15,16 @@ use crate::{
     crypto::{CryptoFault, PublicKey, Seed, derive, hpke_open, pae, sha256, sign, verify_pair},
     event::{
         Event, EventFault, Header, PeerAnswer, Slip, Verified, body_keys, check_delivery, check_receipt, check_refusal,
-        event_id, open_body, slip_bytes, thread_id, unproved_answer, unwrap_body,
+        event_id, open_body, slip_bytes, tests::NOW, thread_id, unproved_answer, unwrap_body,
     },
     ids::{Digest, EventId, LedgerIndex, NetworkName, Origin, PartyCode, RequestId, Time, hex},
     ledger::{
         Context, LedgerFault, RecordProof, Salt, Tree, VerifiedCheckpoint, leaf_entry, leaf_hash, signatures_digest,
         slip_digest, slip_nonce, verify_consistency, verify_inclusion,
     },
-    profile::{Charter, Profile, ProfileFault},
+    profile::{CHARTER_TYPE, Charter, Directory, Head, Party, Profile, ProfileFault, Suspension, document_id},
     proto::{self, Algorithm, Answer, Envelope, KeyRole, Lane, RecordKind, RefusalAnswer, Signature},
-    wire::{WireFault, strict},
+    wire::{DOCUMENT_MAX, WireFault, strict},
 };
 
 /// Outputs by name, or the codes of a refusal.
@@ -98,7 +98,12 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::VerifyPair { .. }
         | Input::Derive { .. }
         | Input::HpkeOpen { .. } => floor(m, input),
-        Input::OpenCharter { .. } | Input::OpenProfile { .. } => trust(m, input),
+        Input::OpenCharter { .. }
+        | Input::OpenProfile { .. }
+        | Input::NextCharter { .. }
+        | Input::OpenDirectory { .. }
+        | Input::OpenHead { .. }
+        | Input::OpenSuspension { .. } => trust(m, input),
         Input::ThreadId { .. }
         | Input::ReadHeader { .. }
         | Input::VerifyEvent { .. }
@@ -213,6 +218,24 @@ fn floor(m: &Material, input: &Input) -> Verdict {
     }
 }
 
+fn next_charter(m: &Material, before: &Bytes, envelope: &Bytes, seen: Time) -> Verdict {
+    // Opened under what its own bytes say, since it is the version after it that is judged.
+    let before = m.bytes(before);
+    let wire: Envelope = strict(&before, DOCUMENT_MAX)?;
+    let before = Charter::open(&before, document_id(CHARTER_TYPE, &wire.header))?;
+    let next = before.next(&m.bytes(envelope), seen)?;
+    let refounded = next.refounded.iter().map(|party| {
+        let from = next.charter.parties().get(party).and_then(Party::refounded).unwrap_or_default();
+        format!("{party} {}", from.0)
+    });
+    out([
+        ("id", next.charter.id().to_string()),
+        ("version", next.charter.version.to_string()),
+        ("mandate", format!("{:?}", next.mandate).to_lowercase()),
+        ("refounded", refounded.collect::<Vec<_>>().join(" ")),
+    ])
+}
+
 fn trust(m: &Material, input: &Input) -> Verdict {
     match input {
         Input::OpenCharter { envelope, fingerprint } => {
@@ -227,7 +250,7 @@ fn trust(m: &Material, input: &Input) -> Verdict {
             ])
         }
         Input::OpenProfile { envelope } => {
-            let profile = Profile::open(&m.bytes(envelope), m.trust().charter())?;
+            let profile = Profile::open(&m.bytes(envelope), m.trust().charter(), NOW)?;
             let ledgers: Vec<&str> = profile.ledgers().iter().map(Origin::as_str).collect();
             out([
                 ("id", profile.id().to_string()),
@@ -235,6 +258,39 @@ fn trust(m: &Material, input: &Input) -> Verdict {
                 ("version", profile.version.to_string()),
                 ("ledgers", ledgers.join(" ")),
                 ("nodes", profile.nodes().iter().map(|node| hex(node)).collect::<Vec<_>>().join(" ")),
+            ])
+        }
+        Input::NextCharter { before, envelope, seen_ms } => next_charter(m, before, envelope, Time(*seen_ms)),
+        Input::OpenDirectory { profile, envelope, now_ms } => {
+            let profile = Profile::open(&m.bytes(profile), m.trust().charter(), NOW)?;
+            let directory = Directory::open(&m.bytes(envelope), &profile, Time(*now_ms))?;
+            let nodes: Vec<String> = directory.addresses().keys().map(|node| hex(node)).collect();
+            out([
+                ("id", directory.id().to_string()),
+                ("version", directory.version.to_string()),
+                ("nodes", nodes.join(" ")),
+                ("holidays", directory.holidays().join(" ")),
+            ])
+        }
+        Input::OpenHead { profile, envelope, now_ms } => {
+            let profile = Profile::open(&m.bytes(profile), m.trust().charter(), NOW)?;
+            let head = Head::open(&m.bytes(envelope), &profile, Time(*now_ms))?;
+            let directory = head.directory.map(|(version, id)| format!("{version} {id}")).unwrap_or_default();
+            let held = head.names(&profile, None)?;
+            out([
+                ("issued_ms", head.issued.0.to_string()),
+                ("profile", format!("{} {}", head.profile.0, head.profile.1)),
+                ("directory", directory),
+                ("held_alone", format!("{held:?}").to_lowercase()),
+            ])
+        }
+        Input::OpenSuspension { envelope, now_ms } => {
+            let stopped = Suspension::open(&m.bytes(envelope), m.trust().charter(), Time(*now_ms))?;
+            out([
+                ("party", stopped.party.to_string()),
+                ("profile_version", stopped.profile_version.to_string()),
+                ("from_ms", stopped.from.0.to_string()),
+                ("reason", stopped.reason),
             ])
         }
         _ => unreachable!("sorted by judge"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{Bytes, Change, Named};
 use crate::{
-    crypto::{HybridSigner, pae},
+    crypto::{HybridSigner, PublicKey, pae},
     event::{
         EVENT_TYPE, Event, Header,
         tests::{
@@ -23,7 +23,9 @@ use crate::{
     },
     ids::{Digest, NetworkName, Time, hex, unhex},
     ledger::Checkpoint,
-    profile::{CHARTER_TYPE, Charter, PROFILE_TYPE, Profile, Trust, document_id},
+    profile::{
+        CHARTER_TYPE, Charter, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, Profile, SUSPENSION_TYPE, Trust, document_id,
+    },
     proto::{self, KeyRole, Side},
 };
 
@@ -47,7 +49,7 @@ impl Material {
         let fingerprint = Digest::from_slice(of("charter-fingerprint")).expect("a digest");
         let charter = Charter::open(of("charter"), fingerprint).expect("a charter");
         let profiles = ["profile-xa", "profile-xb", "profile-xc"];
-        let profiles = profiles.map(|name| Profile::open(of(name), &charter).expect("a profile"));
+        let profiles = profiles.map(|name| Profile::open(of(name), &charter, START).expect("a profile"));
         let trust = Trust::new(charter, profiles.to_vec()).expect("trust");
         Self { bytes, trust }
     }
@@ -119,6 +121,8 @@ pub(super) fn fresh() -> Material {
     documents(&mut pile);
     bad_charters(&mut pile);
     bad_profiles(&mut pile);
+    charter_chain(&mut pile);
+    changing(&mut pile);
     key_bytes(&mut pile);
     let (event, _) = travel(&mut pile);
     bad_events(&mut pile, &event);
@@ -142,6 +146,124 @@ fn documents(pile: &mut Pile) {
         put(pile, &format!("profile-{}", party.to_lowercase()), profile_bytes(party, party));
     }
     put(pile, "profile-xa-signed-by-xb", profile_bytes("XA", "XB"));
+}
+
+/// Versions after the charter: one that changes nothing, the one after that, and two that give XB other root keys.
+fn charter_chain(pile: &mut Pile) {
+    let secretariat = root("secretariat", KeyRole::Charter);
+    let (old, new) = (root("XB", KeyRole::Root), root("XB new", KeyRole::Root));
+    let one = proto::Charter::decode(&payload(&pile["charter"])[..]).expect("a charter");
+    let after = |before: &proto::Charter| proto::Charter {
+        version: before.version + 1,
+        issued_ms: before.issued_ms + 86_400_000,
+        previous: document_id(CHARTER_TYPE, &before.encode_to_vec()).as_bytes().to_vec(),
+        ..before.clone()
+    };
+    let two = after(&one);
+    let mut changed = two.clone();
+    let [ed25519, ml_dsa_65] = new.public().map(|key| key.bytes.clone());
+    let keys = vec![proto::HybridKey { ed25519, ml_dsa_65 }];
+    changed.parties[1].root = Some(proto::Quorum { keys, threshold: 1 });
+    let mut earlier = two.clone();
+    earlier.parties.pop();
+    earlier.instruments.pop();
+    let signed = |charter: &proto::Charter, signers: &[&HybridSigner]| {
+        sign(CHARTER_TYPE, charter.encode_to_vec(), signers).expect("signed")
+    };
+    put(pile, "charter-3", signed(&after(&two), &[&secretariat]));
+    put(pile, "charter-2-with-xbs-consent", signed(&changed, &[&secretariat, &old]));
+    put(pile, "charter-2-refounds-xb", signed(&changed, &[&secretariat]));
+    put(pile, "charter-2-without-xc", signed(&earlier, &[&secretariat]));
+    put(pile, "charter-2-by-two-parties", {
+        let own = proto::Charter { signers: Some(quorum_of(&new)), ..two.clone() };
+        let officer = root("XB new", KeyRole::Charter);
+        signed(&own, &[&officer, &root("XA", KeyRole::Root), &old])
+    });
+    put(pile, "charter-2-by-a-stranger", signed(&two, &[&root("XA", KeyRole::Charter)]));
+    put(pile, "charter-2", signed(&two, &[&secretariat]));
+}
+
+fn quorum_of(signer: &HybridSigner) -> proto::Quorum {
+    let [ed25519, ml_dsa_65] = signer.public().map(|key| key.bytes.clone());
+    proto::Quorum { keys: vec![proto::HybridKey { ed25519, ml_dsa_65 }], threshold: 1 }
+}
+
+/// A profile of XA with a directory key, what that key signs, and a suspension by its root key.
+fn changing(pile: &mut Pile) {
+    let [own_root, directory_key] =
+        [("XA", KeyRole::Root), ("XA directory", KeyRole::Directory)].map(|(n, r)| root(n, r));
+    let mut profile = proto::Profile::decode(&payload(&pile["profile-xa"])[..]).expect("a profile");
+    let dated = |key: &PublicKey| proto::RoleKey {
+        role: key.role as i32,
+        algorithm: key.algorithm as i32,
+        public_key: key.bytes.clone(),
+        not_before_ms: START.0,
+        not_after_ms: NOW.plus_ms(1).0,
+    };
+    profile.keys.extend(directory_key.public().map(dated));
+    profile.keys.sort_by_key(key_id);
+    let profile_id = document_id(PROFILE_TYPE, &profile.encode_to_vec()).as_bytes().to_vec();
+    put(
+        pile,
+        "profile-xa-with-directory-key",
+        sign(PROFILE_TYPE, profile.encode_to_vec(), &[&own_root]).expect("signed"),
+    );
+    let contact = proto::Contact {
+        authority: "central".into(),
+        office: "registry".into(),
+        email: "registry@central.xa.test".into(),
+        phone: "+00 1 555 0101".into(),
+        hours: "Mo-Fr 08:00-18:00".into(),
+        languages: vec!["en".into(), "fr".into()],
+    };
+    let addresses =
+        vec![proto::Address { node: profile.nodes[0].clone(), multiaddrs: vec!["/dns/xa.test/tcp/4001".into()] }];
+    let directory = proto::Directory {
+        network: profile.network.clone(),
+        party: "XA".into(),
+        version: 1,
+        issued_ms: START.0,
+        profile: profile_id.clone(),
+        contacts: vec![contact],
+        addresses,
+        holidays: vec!["2026-05-01".into()],
+    };
+    let directory_id = document_id(DIRECTORY_TYPE, &directory.encode_to_vec()).as_bytes().to_vec();
+    let head = proto::ProfileHead {
+        network: profile.network.clone(),
+        party: "XA".into(),
+        issued_ms: NOW.0,
+        profile_version: 1,
+        profile: profile_id,
+        directory_version: 1,
+        directory: directory_id,
+    };
+    let suspension = proto::Suspension {
+        network: profile.network.clone(),
+        party: "XA".into(),
+        issued_ms: START.0,
+        profile_version: 1,
+        reason: "key-stolen".into(),
+    };
+    let by_directory = |kind: &str, bytes: Vec<u8>| sign(kind, bytes, &[&directory_key]).expect("signed");
+    put(pile, "directory", by_directory(DIRECTORY_TYPE, directory.encode_to_vec()));
+    let other = proto::Directory { profile: vec![7; 32], ..directory.clone() };
+    put(pile, "directory-of-another-profile", by_directory(DIRECTORY_TYPE, other.encode_to_vec()));
+    let ghost = proto::Directory { holidays: vec!["2026-02-29".into()], ..directory.clone() };
+    put(pile, "directory-with-no-day", by_directory(DIRECTORY_TYPE, ghost.encode_to_vec()));
+    put(
+        pile,
+        "directory-signed-by-root",
+        sign(DIRECTORY_TYPE, directory.encode_to_vec(), &[&own_root]).expect("signed"),
+    );
+    let forked = proto::ProfileHead { profile: vec![7; 32], ..head.clone() };
+    put(pile, "head-of-a-fork", by_directory(HEAD_TYPE, forked.encode_to_vec()));
+    let newer = proto::ProfileHead { profile_version: 2, profile: vec![8; 32], ..head.clone() };
+    put(pile, "head-of-a-newer-profile", by_directory(HEAD_TYPE, newer.encode_to_vec()));
+    put(pile, "head", by_directory(HEAD_TYPE, head.encode_to_vec()));
+    let by = |signer: &HybridSigner| sign(SUSPENSION_TYPE, suspension.encode_to_vec(), &[signer]).expect("signed");
+    put(pile, "suspension", by(&own_root));
+    put(pile, "suspension-by-xb", by(&root("XB", KeyRole::Root)));
 }
 
 /// Charters of no Party, so that each says one thing only; signed as it should be.
@@ -240,7 +362,7 @@ fn bad_profiles(pile: &mut Pile) {
 }
 
 fn key_id(key: &proto::RoleKey) -> crate::ids::KeyId {
-    crate::crypto::PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id()
+    PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id()
 }
 
 fn authority(powers: &[(&str, Side)]) -> proto::Authority {

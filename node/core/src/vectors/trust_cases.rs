@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     crypto::{pae, sha256},
+    event::tests::NOW,
     proto,
 };
 use prost::Message as _;
@@ -14,7 +15,9 @@ use prost::Message as _;
 pub(super) fn files(m: &Material) -> Vec<File> {
     vec![
         file("charter", "Opening a charter under the fingerprint given by hand.", charters(m)),
+        file("chain", "The charter that follows another one.", chain(m)),
         file("profile", "Opening a profile under the charter of material.json.", profiles(m)),
+        file("directory", "What a Party's directory key and a root key sign alone.", changing(m)),
     ]
 }
 
@@ -105,5 +108,78 @@ fn profiles(m: &Material) -> Vec<Case> {
         content("keys that fall by key id", "profile-keys-fall"),
         content("a power on no side", "profile-power-of-no-side"),
         content("powers that fall", "profile-powers-fall"),
+    ]
+}
+
+fn chain(m: &Material) -> Vec<Case> {
+    let next = |before: &str, envelope| Input::NextCharter { before: named(before), envelope, seen_ms: NOW.0 };
+    let follows = |before: &str, of: &str| next(before, named(of));
+    let refused = |name: &str, clause: &str, before: &str, of: &str, code: &str| {
+        bad(name, &[clause], follows(before, of), code, "")
+    };
+    let short = "profile.threshold-not-met";
+    let forged = m.flipped_in("charter-2", &signature_of(m, "charter-2", 0), 7);
+    vec![
+        computed(m, "nothing changed", &["C-4", "C-5"], follows("charter", "charter-2")),
+        computed(m, "the one after that", &["C-4", "C-5"], follows("charter-2", "charter-3")),
+        computed(m, "other root keys, agreed to", &["C-6"], follows("charter", "charter-2-with-xbs-consent")),
+        computed(m, "other root keys, not agreed to", &["C-6"], follows("charter", "charter-2-refounds-xb")),
+        refused("the same version again", "C-4", "charter-2", "charter-2", "charter.roll-back"),
+        refused("an earlier version", "C-4", "charter-3", "charter-2", "charter.roll-back"),
+        refused("a version missing between", "C-4", "charter", "charter-3", "charter.gap"),
+        refused("after another version 2", "C-4", "charter-2-refounds-xb", "charter-3", "charter.other-chain"),
+        refused("in earnest after an exercise", "C-4", "charter", "charter-bare", "charter.other-network"),
+        refused("a Party missing", "C-4", "charter", "charter-2-without-xc", "profile.bad-content"),
+        refused("signed by a stranger", "C-5", "charter", "charter-2-by-a-stranger", short),
+        bad("a signature forged", &["C-5"], next("charter", forged), short, ""),
+        refused(
+            "by two Parties before it expires",
+            "C-7",
+            "charter",
+            "charter-2-by-two-parties",
+            "charter.not-expired",
+        ),
+        refused("a profile", "C-4", "charter", "profile-xa", "profile.wrong-type"),
+    ]
+}
+
+fn changing(m: &Material) -> Vec<Case> {
+    let profile = || named("profile-xa-with-directory-key");
+    let directory = |of: &str, now_ms| Input::OpenDirectory { profile: profile(), envelope: named(of), now_ms };
+    let head = |of: &str, now_ms| Input::OpenHead { profile: profile(), envelope: named(of), now_ms };
+    let suspension = |of: &str, now_ms| Input::OpenSuspension { envelope: named(of), now_ms };
+    let (now, key) = (NOW.0, "profile.not-directory-key");
+    vec![
+        computed(m, "a directory", &["P-5"], directory("directory", now)),
+        bad(
+            "of another profile",
+            &["P-5"],
+            directory("directory-of-another-profile", now),
+            "profile.other-profile",
+            "",
+        ),
+        bad("a holiday that is no day", &["P-5"], directory("directory-with-no-day", now), "profile.bad-content", ""),
+        bad("signed by a root key", &["P-5"], directory("directory-signed-by-root", now), key, ""),
+        bad("when its key has ended", &["P-5"], directory("directory", now + 1), key, ""),
+        bad("a head for a directory", &["P-5"], directory("head", now), "profile.wrong-type", ""),
+        computed(m, "a head", &["P-6"], head("head", now)),
+        computed(m, "a head that names a newer profile", &["P-6"], head("head-of-a-newer-profile", now)),
+        bad(
+            "a head that names another profile of the number",
+            &["P-6"],
+            head("head-of-a-fork", now),
+            "profile.fork",
+            "",
+        ),
+        computed(m, "a head five minutes ahead", &["P-6"], head("head", now - 300_000)),
+        bad("a head further ahead", &["P-6"], head("head", now - 300_001), "profile.ahead", ""),
+        computed(m, "a suspension, from when it was seen", &["P-7"], suspension("suspension", now)),
+        bad(
+            "a suspension by another Party",
+            &["P-7"],
+            suspension("suspension-by-xb", now),
+            "profile.threshold-not-met",
+            "",
+        ),
     ]
 }

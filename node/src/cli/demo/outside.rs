@@ -59,8 +59,8 @@ fn vkeys(node: &Node, network: &Path, origin: &str) -> Result<Value, CliFault> {
     let envelope: proto::Envelope = strict(&charter, DOCUMENT_BYTES_MAX).map_err(|why| bad(why.to_string()))?;
     let id = document_id(CHARTER_TYPE, &envelope.header);
     let charter = Charter::open(&charter, id).map_err(|why| bad(why.to_string()))?;
-    let profile = Profile::open(&profile, &charter).map_err(|why| bad(why.to_string()))?;
     let now = time::now();
+    let profile = Profile::open(&profile, &charter, now).map_err(|why| bad(why.to_string()))?;
     let checkpoint: Vec<String> = profile.keys(KeyRole::Checkpoint, now).map(|key| vkey(origin, key)).collect();
     let record = |algorithm| {
         let mut keys = profile.keys(KeyRole::Record, now);

@@ -1,8 +1,11 @@
 //! Charters and profiles, from files and peers.
 
 use comity_core::{
-    ids::Origin,
-    profile::{CHARTER_TYPE, Charter, PROFILE_TYPE, Profile, ProfileFault, Trust, document_id},
+    ids::{Origin, Time},
+    profile::{
+        CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, HEAD_TYPE, Head, Held, Mandate, PROFILE_TYPE, Profile,
+        ProfileFault, REFOUNDING_MS, SUSPENSION_TYPE, Suspension, Trust, document_id,
+    },
     proto::{self, KeyRole},
     wire::{DOCUMENT_MAX, strict},
 };
@@ -12,15 +15,58 @@ use super::known::{self, NOW, PARTIES, TRUST, digest, material, party};
 /// An envelope as it is handed over, and a payload that whoever may sign did sign.
 pub(crate) fn document(data: &[u8]) {
     let Some((how, bytes)) = data.split_first() else { return };
-    match how & 3 {
+    match how & 7 {
         0 => charter(bytes, None),
         1 => profile(bytes),
         2 => {
             let signed = signed(CHARTER_TYPE, "secretariat", KeyRole::Charter, bytes);
             charter(&signed, Some(document_id(CHARTER_TYPE, bytes)));
         }
-        _ => profile(&signed(PROFILE_TYPE, "XA", KeyRole::Root, bytes)),
+        3 => profile(&signed(PROFILE_TYPE, "XA", KeyRole::Root, bytes)),
+        4 => next(bytes),
+        5 => next(&signed(CHARTER_TYPE, "secretariat", KeyRole::Charter, bytes)),
+        6 => changing(&[DIRECTORY_TYPE, HEAD_TYPE].map(|kind| signed(kind, "XA directory", KeyRole::Directory, bytes))),
+        _ => stopped(&signed(SUSPENSION_TYPE, "XA", KeyRole::Root, bytes)),
     }
+}
+
+/// Whatever the secretariat signs alone, no Party's root keys change with it at once, and no Party goes.
+fn next(bytes: &[u8]) {
+    let before = TRUST.charter();
+    let Ok(next) = before.next(bytes, NOW) else { return };
+    assert_eq!((next.charter.version, next.mandate), (before.version + 1, Mandate::Signers));
+    assert_eq!((&next.charter.network, next.charter.exercise), (&before.network, before.exercise));
+    for (code, party) in before.parties() {
+        let after = &next.charter.parties()[code];
+        assert_eq!(after.root_at(NOW), party.root_at(NOW), "nobody but a Party changes its root keys");
+        assert_eq!(after.refounded().is_some(), next.refounded.contains(code));
+        let waits = NOW.plus_ms(REFOUNDING_MS);
+        assert!(after.refounded().is_none_or(|from| from >= waits), "they wait from when they were seen");
+    }
+}
+
+/// A directory names only what its profile names; a head is never ahead of the clock.
+fn changing(documents: &[Vec<u8>; 2]) {
+    let profile = Profile::open(material("profile-xa-with-directory-key"), TRUST.charter(), NOW).expect("a profile");
+    if let Ok(directory) = Directory::open(&documents[0], &profile, NOW) {
+        assert!(directory.version > 0 && directory.addresses().keys().all(|node| profile.nodes().contains(node)));
+    }
+    if let Ok(head) = Head::open(&documents[1], &profile, NOW) {
+        assert!(head.issued <= NOW.plus_ms(300_000));
+        let held = head.names(&profile, None);
+        assert_eq!(held == Ok(Held::Newest), head.profile == (1, profile.id()) && head.directory.is_none());
+    }
+}
+
+/// A suspension stops its Party from when it is seen, and nobody else.
+fn stopped(bytes: &[u8]) {
+    let Ok(suspension) = Suspension::open(bytes, TRUST.charter(), NOW) else { return };
+    assert!(suspension.party.as_str() == "XA" && suspension.from >= NOW, "only its own root keys stop a Party");
+    let (from, counts) = (suspension.from, suspension.profile_version > 0);
+    let mut trust = Trust::clone(&TRUST);
+    trust.suspend(suspension);
+    assert_eq!(trust.profile(&party("XA"), from).is_none(), counts);
+    assert!(trust.profile(&party("XA"), Time(from.0 - 1)).is_some() && trust.profile(&party("XB"), from).is_some());
 }
 
 fn signed(payload_type: &str, name: &str, role: KeyRole, payload: &[u8]) -> Vec<u8> {
@@ -56,12 +102,12 @@ fn payload(name: &str) -> Vec<u8> {
 
 fn profile(bytes: &[u8]) {
     let charter = TRUST.charter();
-    let Ok(profile) = Profile::open(bytes, charter) else { return };
+    let Ok(profile) = Profile::open(bytes, charter, NOW) else { return };
     assert!(PARTIES.contains(&profile.party.as_str()));
     for (place, origin) in (1..).zip(profile.ledgers()) {
         assert_eq!(*origin, Origin::of(&profile.party, &charter.network, place), "a Party names its own ledgers only");
     }
-    let at = [NOW, comity_core::ids::Time(0), comity_core::ids::Time(u64::MAX)];
+    let at = [NOW, Time(0), Time(u64::MAX)];
     for role in [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal, KeyRole::Directory, KeyRole::Witness] {
         for key in at.iter().flat_map(|at| profile.keys(role, *at)) {
             assert!(key.role == role && key.fits_its_role(), "a key serves the role it was declared for");

@@ -45,7 +45,7 @@ pub(crate) fn digest(name: &str) -> Digest {
 pub(crate) static TRUST: LazyLock<Trust> = LazyLock::new(|| {
     let charter = Charter::open(material("charter"), digest("charter-fingerprint")).expect("a charter");
     let profiles = ["profile-xa", "profile-xb", "profile-xc"];
-    let profiles = profiles.map(|name| Profile::open(material(name), &charter).expect("a profile"));
+    let profiles = profiles.map(|name| Profile::open(material(name), &charter, NOW).expect("a profile"));
     Trust::new(charter, profiles.to_vec()).expect("trust")
 });
 
@@ -149,7 +149,7 @@ pub(crate) static FOUNDED: LazyLock<Arc<Trust>> = LazyLock::new(|| {
         let public = keys(code).roles.public().expect("public keys");
         let draft = profile(&network, &party(code), &[office], &["en"], &public, START);
         let bytes = sign_profile(&draft, &[&root(code, KeyRole::Root)]).expect("signed");
-        Profile::open(&bytes, &charter).expect("a profile")
+        Profile::open(&bytes, &charter, START).expect("a profile")
     };
     let profiles = PARTIES.map(open);
     Arc::new(Trust::new(charter, profiles.to_vec()).expect("trust"))

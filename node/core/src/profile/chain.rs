@@ -1,0 +1,142 @@
+//! From one charter to the next: who must have signed it, what it may not change, and when a change of a Party's
+//! root keys takes effect. Serves SPEC `[C-4]` to `[C-7]`.
+//!
+//! The rules of TUF's root role, and one more: nobody but a Party changes that Party's root keys. Who does it all
+//! the same re-founds that Party, which everybody is told, and waits. Start with [`Charter::next`].
+
+use std::collections::BTreeSet;
+
+use super::{CHARTER_TYPE, Charter, Opened, ProfileFault, Quorum, charter, quorum::Signers, read};
+use crate::{
+    ids::{PartyCode, Time},
+    proto,
+};
+
+/// How long root keys wait that their Party did not agree to.
+pub const REFOUNDING_MS: u64 = 30 * 24 * 3_600_000;
+
+/// Who made a version follow the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mandate {
+    /// The charter's own signers.
+    Signers,
+    /// Two thirds of the Parties that take part, after the version before had expired.
+    Parties,
+}
+
+/// A version that follows another, accepted.
+#[derive(Debug, Clone)]
+pub struct Succession {
+    /// The version itself.
+    pub charter: Charter,
+    /// Who made it follow.
+    pub mandate: Mandate,
+    /// Parties whose root keys it changes without them: everybody is alarmed, and the keys wait.
+    pub refounded: BTreeSet<PartyCode>,
+}
+
+impl Charter {
+    /// Opens the version after this one, as a node does that sees it at this time.
+    ///
+    /// # Errors
+    /// When it does not follow this one, or lacks a signature it needs.
+    pub fn next(&self, envelope: &[u8], seen: Time) -> Result<Succession, ProfileFault> {
+        let Opened { wire, id, message, signatures } = read::<proto::Charter>(envelope, CHARTER_TYPE, "charter")?;
+        let issued = Time(wire.issued_ms);
+        let signers = charter::signers(&wire)?;
+        let previous = wire.previous.clone();
+        let mut next = Self::from_wire(wire, id)?;
+        if next.network != self.network || next.exercise != self.exercise {
+            return Err(ProfileFault::OtherNetwork);
+        }
+        match next.version {
+            version if version <= self.version => return Err(ProfileFault::RollBack),
+            version if version > self.version + 1 => return Err(ProfileFault::Gap { from: self.version + 1 }),
+            _ => {}
+        }
+        if previous != self.id.as_bytes() {
+            return Err(ProfileFault::OtherChain);
+        }
+        if self.parties.keys().any(|party| !next.parties.contains_key(party)) {
+            return Err(ProfileFault::Content("a Party that leaves stays in the charter, as withdrawn"));
+        }
+        let roots = self.parties.values().map(|party| party.root_at(seen));
+        let known = [&self.signers, &signers].into_iter().chain(roots);
+        let signed = Signers::of(&message, &signatures, known).ok_or(ProfileFault::Threshold)?;
+        let mandate = self.mandate(&signers, &signed, issued, seen)?;
+        let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
+        Ok(Succession { charter: next, mandate, refounded })
+    }
+
+    /// Opens the version after this one again, for signatures that were missing when it was taken: a Party that agrees
+    /// after all ends the wait of its keys. None if nothing is new; what still waits, waits as before.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and when it is another document of the same number: proof of a fork.
+    pub fn next_again(
+        &self,
+        held: &Succession,
+        envelope: &[u8],
+        seen: Time,
+    ) -> Result<Option<Succession>, ProfileFault> {
+        let mut again = self.next(envelope, seen)?;
+        if again.charter.id != held.charter.id {
+            return Err(ProfileFault::Fork);
+        }
+        let waiting = |charter: &Self, code| charter.parties.get(code).and_then(|party| party.waiting.clone());
+        let mut agreed = false;
+        for (code, party) in &mut again.charter.parties {
+            match (waiting(&held.charter, code), &party.waiting) {
+                (Some(_), None) => agreed = true,
+                (before, _) => party.waiting = before,
+            }
+        }
+        again.refounded.retain(|code| held.refounded.contains(code));
+        Ok(agreed.then_some(again))
+    }
+
+    /// Its own threshold, and that of the version before or, after that expired, two thirds of the Parties.
+    fn mandate(&self, signers: &Quorum, signed: &Signers, issued: Time, seen: Time) -> Result<Mandate, ProfileFault> {
+        if !signers.met_by(signed) {
+            return Err(ProfileFault::Threshold);
+        }
+        if self.signers.met_by(signed) {
+            return Ok(Mandate::Signers);
+        }
+        let taking_part = self.parties.values().filter(|party| party.takes_part(seen));
+        let (mut all, mut agreed) = (0_usize, 0_usize);
+        for party in taking_part {
+            all += 1;
+            agreed += usize::from(party.root_at(seen).met_by(signed));
+        }
+        if agreed == 0 || agreed * 3 < all * 2 {
+            return Err(ProfileFault::Threshold);
+        }
+        if self.expires > seen || self.expires > issued {
+            return Err(ProfileFault::NotExpired);
+        }
+        Ok(Mandate::Parties)
+    }
+
+    /// Lets each Party's root keys go on, change with its consent, or wait; gives those that wait anew.
+    fn hand_on(&self, next: &mut Self, signed: &Signers, now: Time) -> BTreeSet<PartyCode> {
+        let mut refounded = BTreeSet::new();
+        for (code, before) in &self.parties {
+            let Some(party) = next.parties.get_mut(code) else { continue };
+            let in_force = before.root_at(now);
+            if party.root == *in_force || in_force.met_by(signed) {
+                continue;
+            }
+            if before.root == party.root {
+                party.waiting.clone_from(&before.waiting);
+            } else {
+                party.waiting = Some((in_force.clone(), now.plus_ms(REFOUNDING_MS)));
+                refounded.insert(code.clone());
+            }
+        }
+        refounded
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! A Party's profile: who speaks for it, with which powers and keys. Serves SPEC `[P-*]`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Charter, Opened, PROFILE_TYPE, ProfileFault, names_the_one_before, node_key, read};
+use crate::{
+    crypto::PublicKey,
+    ids::{AuthorityId, Digest, KeyId, NetworkName, Origin, PartyCode, ProcedureCode, Time},
+    ledger::{LatelyVerified, LedgerFault, VerifiedCheckpoint},
+    proto::{self, KeyRole},
+    rules::Side,
+    wire::ascending,
+};
+
+/// A key with the dates it may be used between.
+#[derive(Debug, Clone)]
+pub(super) struct DatedKey {
+    pub(super) key: PublicKey,
+    pub(super) from: Time,
+    until: Time,
+    revoked: Option<Time>,
+}
+
+/// A Party's own declaration, read and checked against its root keys.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Whose it is.
+    pub party: PartyCode,
+    /// In which network.
+    pub network: NetworkName,
+    /// Strictly increasing from 1.
+    pub version: u64,
+    id: Digest,
+    authorities: BTreeMap<AuthorityId, proto::Authority>,
+    declarations: Vec<proto::Declaration>,
+    nodes: Vec<[u8; 32]>,
+    ledgers: Vec<Origin>,
+    keys: BTreeMap<KeyId, DatedKey>,
+    checkpoints: LatelyVerified,
+}
+
+impl Profile {
+    /// Reads an envelope and checks the threshold of the root keys that count under `charter` at this time (SPEC
+    /// `[P-2]`).
+    ///
+    /// # Errors
+    /// When anything about it is not as a profile must be.
+    pub fn open(envelope: &[u8], charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
+        let Opened { wire, id, message, signatures } = read::<proto::Profile>(envelope, PROFILE_TYPE, "profile")?;
+        let party = charter.parties.get(&PartyCode::parse(&wire.party)?).ok_or(ProfileFault::NotChartered)?;
+        if wire.network != charter.network.as_str() {
+            return Err(ProfileFault::NotChartered);
+        }
+        if !party.root_at(at).signed(&message, &signatures) {
+            return Err(ProfileFault::Threshold);
+        }
+        Self::from_wire(wire, id, charter)
+    }
+
+    fn from_wire(wire: proto::Profile, id: Digest, charter: &Charter) -> Result<Self, ProfileFault> {
+        let party = PartyCode::parse(&wire.party)?;
+        if !names_the_one_before(wire.version, &wire.previous) {
+            return Err(ProfileFault::Content("a profile starts at version 1 and names the version before it"));
+        }
+        let rising = ascending(wire.authorities.iter().map(|authority| &authority.id))
+            && ascending(wire.declarations.iter().map(|declaration| &declaration.code))
+            && ascending(&wire.nodes)
+            && ascending(wire.revocations.iter().map(|revocation| &revocation.key_id));
+        if !rising {
+            return Err(ProfileFault::Content("the lists of a profile must rise and not repeat"));
+        }
+        if !wire.authorities.iter().all(powers_in_order) {
+            return Err(ProfileFault::Content("the powers of an authority must rise by procedure and side"));
+        }
+        let ledgers = wire.ledgers.iter().map(|origin| Origin::parse(origin)).collect::<Result<Vec<_>, _>>()?;
+        let own = |(number, origin): (u32, &Origin)| *origin == Origin::of(&party, &charter.network, number);
+        if ledgers.is_empty() || !(1..).zip(&ledgers).all(own) {
+            return Err(ProfileFault::Content("a profile names its Party's own ledgers, numbered from 1"));
+        }
+        let authorities = wire
+            .authorities
+            .into_iter()
+            .map(|authority| Ok((AuthorityId::parse(&authority.id)?, authority)))
+            .collect::<Result<BTreeMap<_, _>, ProfileFault>>()?;
+        Ok(Self {
+            keys: read_keys(&wire.keys, &wire.revocations)?,
+            checkpoints: LatelyVerified::default(),
+            nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
+            declarations: wire.declarations,
+            version: wire.version,
+            network: charter.network.clone(),
+            authorities,
+            ledgers,
+            party,
+            id,
+        })
+    }
+
+    /// The document id.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// The authorities by id.
+    #[must_use]
+    pub fn authorities(&self) -> &BTreeMap<AuthorityId, proto::Authority> {
+        &self.authorities
+    }
+
+    /// The Party's ledgers, oldest first; the last is the current one.
+    #[must_use]
+    pub fn ledgers(&self) -> &[Origin] {
+        &self.ledgers
+    }
+
+    /// The Ed25519 transport keys of its nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[[u8; 32]] {
+        &self.nodes
+    }
+
+    /// The value of a declaration or reservation.
+    #[must_use]
+    pub fn declaration(&self, code: &str) -> Option<&str> {
+        self.declarations.iter().find(|row| row.code == code).map(|row| row.value.as_str())
+    }
+
+    /// The codes of its declarations and reservations.
+    pub fn declarations(&self) -> impl Iterator<Item = &str> {
+        self.declarations.iter().map(|row| row.code.as_str())
+    }
+
+    /// The keys of a role that may be used at this time (SPEC `[P-4]`).
+    pub fn keys(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &PublicKey> + Clone {
+        self.dated(role, at).map(|dated| &dated.key)
+    }
+
+    /// Checks a checkpoint of the Party's current ledger under the keys that may sign one at this time.
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::verify`].
+    pub fn verify_checkpoint(&self, note: &[u8], at: Time) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
+        let origin = self.ledgers.last().expect("a profile names a ledger");
+        self.checkpoints.verify(note, origin, self.keys(KeyRole::Checkpoint, at))
+    }
+
+    pub(super) fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {
+        self.keys
+            .values()
+            .filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.until)
+            .filter(move |dated| dated.revoked.is_none_or(|from| at < from))
+    }
+
+    /// When each key that may be used at this time ends, and its role.
+    pub fn expiries(&self, at: Time) -> impl Iterator<Item = (KeyRole, Time)> {
+        let usable = move |dated: &&DatedKey| dated.from <= at && at < dated.until;
+        let until = |dated: &DatedKey| dated.revoked.map_or(dated.until, |from| from.min(dated.until));
+        self.keys
+            .values()
+            .filter(usable)
+            .map(move |dated| (dated.key.role, until(dated)))
+            .filter(move |(_, end)| at < *end)
+    }
+
+    /// True if the authority may act on this side of the procedure at this time.
+    #[must_use]
+    pub fn may(&self, authority: &AuthorityId, procedure: &ProcedureCode, side: Side, at: Time) -> bool {
+        let side = proto::Side::from(side);
+        self.authorities.get(authority).is_some_and(|authority| {
+            authority.powers.iter().any(|power| {
+                power.procedure == procedure.as_str()
+                    && power.side() == side
+                    && power.from_ms <= at.0
+                    && (power.until_ms == 0 || at.0 < power.until_ms)
+            })
+        })
+    }
+}
+
+fn read_keys(
+    keys: &[proto::RoleKey],
+    revocations: &[proto::Revocation],
+) -> Result<BTreeMap<KeyId, DatedKey>, ProfileFault> {
+    let mut read = BTreeMap::new();
+    let mut last = None;
+    let mut used = BTreeSet::new();
+    for wire in keys {
+        let key = PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() };
+        check_key(wire, &key)?;
+        if !used.insert(&wire.public_key) {
+            return Err(ProfileFault::Content("a key must serve one role only"));
+        }
+        let id = key.id();
+        if last.is_some_and(|last| last >= id) {
+            return Err(ProfileFault::Content("the keys of a profile must rise by key id and not repeat"));
+        }
+        last = Some(id);
+        let revoked = revocations
+            .iter()
+            .find(|revocation| revocation.key_id == id.as_bytes())
+            .map(|revocation| Time(revocation.from_ms));
+        read.insert(id, DatedKey { key, from: Time(wire.not_before_ms), until: Time(wire.not_after_ms), revoked });
+    }
+    Ok(read)
+}
+
+/// A profile names keys of five roles; root and charter keys stand in the charter, transport keys
+/// are nodes. Read from the wire's own numbers: an unknown one must not pass for another.
+fn check_key(wire: &proto::RoleKey, key: &PublicKey) -> Result<(), ProfileFault> {
+    let declared = match key.role {
+        KeyRole::Directory | KeyRole::Record | KeyRole::Checkpoint | KeyRole::Witness | KeyRole::Seal => true,
+        KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter => false,
+    };
+    let known = wire.role == key.role as i32 && wire.algorithm == key.algorithm as i32;
+    if !declared || !known || !key.fits_its_role() {
+        return Err(ProfileFault::Content("a key's role, algorithm and length do not fit each other"));
+    }
+    if wire.not_before_ms >= wire.not_after_ms {
+        return Err(ProfileFault::Content("a key must be valid from a time to a later one"));
+    }
+    Ok(())
+}
+
+/// True if the powers rise by procedure and side, and each is one that can be asked about.
+fn powers_in_order(authority: &proto::Authority) -> bool {
+    // An unknown side reads as none, whose number is zero.
+    let known = |power: &proto::Power| {
+        power.side != 0 && power.side == power.side() as i32 && ProcedureCode::parse(&power.procedure).is_ok()
+    };
+    authority.powers.iter().all(known) && ascending(authority.powers.iter().map(|power| (&power.procedure, power.side)))
+}

@@ -1,0 +1,221 @@
+//! What of a Party changes often, signed by its directory key: contacts, addresses and holidays, and once a day
+//! the head, which says what is newest, so that nobody can hold it back unnoticed. Serves SPEC `[P-5]` and `[P-6]`.
+
+use std::collections::BTreeMap;
+
+use super::{Opened, Profile, ProfileFault, node_key, read};
+use crate::{
+    crypto::verify_pair,
+    ids::{AuthorityId, Digest, PartyCode, Time},
+    proto::{self, Algorithm, KeyRole},
+    wire::ascending,
+};
+
+/// Payload type of a directory.
+pub const DIRECTORY_TYPE: &str = "application/vnd.comity.directory.v1";
+/// Payload type of a head.
+pub const HEAD_TYPE: &str = "application/vnd.comity.profile-head.v1";
+/// A head older than this is a warning.
+pub const STALE_MS: u64 = 48 * 3_600_000;
+/// A head older than this means that nothing new is accepted of its Party.
+pub const FROZEN_MS: u64 = 14 * 24 * 3_600_000;
+/// A document may be issued so far ahead of our clock, as an event may.
+const AHEAD_MS: u64 = 5 * 60_000;
+
+/// How a Party is reached, read and checked.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// Whose it is.
+    pub party: PartyCode,
+    /// Strictly increasing from 1.
+    pub version: u64,
+    id: Digest,
+    contacts: Vec<proto::Contact>,
+    addresses: BTreeMap<[u8; 32], Vec<String>>,
+    holidays: Vec<String>,
+}
+
+impl Directory {
+    /// Reads an envelope under the profile it belongs to.
+    ///
+    /// # Errors
+    /// When it belongs to another, says what the profile does not bear out, or lacks a signature of its directory key.
+    pub fn open(envelope: &[u8], profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
+        let opened: Opened<proto::Directory> = read(envelope, DIRECTORY_TYPE, "directory")?;
+        let wire = &opened.wire;
+        belongs(&wire.network, &wire.party, profile)?;
+        if wire.profile != profile.id().as_bytes() {
+            return Err(ProfileFault::OtherProfile);
+        }
+        signed_by_directory(&opened, profile, at)?;
+        if wire.version == 0 {
+            return Err(ProfileFault::Content("a directory starts at version 1"));
+        }
+        if !ascending(wire.contacts.iter().map(|row| (&row.authority, &row.office)))
+            || !ascending(wire.addresses.iter().map(|row| &row.node))
+            || !ascending(&wire.holidays)
+        {
+            return Err(ProfileFault::Content("the lists of a directory must rise and not repeat"));
+        }
+        let known = |row: &proto::Contact| {
+            AuthorityId::parse(&row.authority).is_ok_and(|id| profile.authorities().contains_key(&id))
+        };
+        if !wire.contacts.iter().all(known) {
+            return Err(ProfileFault::Content("a contact must be of an authority the profile names"));
+        }
+        let addresses = wire.addresses.iter().map(|row| Ok((node_key(&row.node)?, row.multiaddrs.clone())));
+        let addresses = addresses.collect::<Result<BTreeMap<_, _>, ProfileFault>>()?;
+        if !addresses.keys().all(|node| profile.nodes().contains(node)) {
+            return Err(ProfileFault::Content("an address must be of a node the profile names"));
+        }
+        if !wire.holidays.iter().all(|date| is_date(date)) {
+            return Err(ProfileFault::Content("a holiday must be a date such as 2026-05-01"));
+        }
+        let Opened { id, wire, .. } = opened;
+        let party = profile.party.clone();
+        Ok(Self { party, version: wire.version, id, contacts: wire.contacts, addresses, holidays: wire.holidays })
+    }
+
+    /// The document id.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// The contacts of an authority, in the order of their offices.
+    pub fn contacts<'d>(&'d self, authority: &'d AuthorityId) -> impl Iterator<Item = &'d proto::Contact> {
+        self.contacts.iter().filter(|row| row.authority == authority.as_str())
+    }
+
+    /// Where each node is found.
+    #[must_use]
+    pub fn addresses(&self) -> &BTreeMap<[u8; 32], Vec<String>> {
+        &self.addresses
+    }
+
+    /// Days on which nobody works, ISO dates ascending.
+    #[must_use]
+    pub fn holidays(&self) -> &[String] {
+        &self.holidays
+    }
+}
+
+/// What a Party says is its newest profile and directory, and when it said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// When it was issued.
+    pub issued: Time,
+    /// The newest profile: its version and id.
+    pub profile: (u64, Digest),
+    /// The newest directory, if there is one.
+    pub directory: Option<(u64, Digest)>,
+}
+
+impl Head {
+    /// Reads an envelope under the profile whose directory key signs heads.
+    ///
+    /// # Errors
+    /// When it is of another Party, issued ahead of our clock, or lacks a signature of the directory key.
+    pub fn open(envelope: &[u8], profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
+        let opened: Opened<proto::ProfileHead> = read(envelope, HEAD_TYPE, "profile head")?;
+        let wire = &opened.wire;
+        belongs(&wire.network, &wire.party, profile)?;
+        signed_by_directory(&opened, profile, at)?;
+        if wire.issued_ms > at.plus_ms(AHEAD_MS).0 {
+            return Err(ProfileFault::Ahead);
+        }
+        let id = |bytes: &[u8]| Digest::from_slice(bytes).map_err(ProfileFault::Name);
+        let directory = match (wire.directory_version, &wire.directory[..]) {
+            (0, []) => None,
+            (0, _) | (_, []) => {
+                return Err(ProfileFault::Content("a head names a directory and its version, or neither"));
+            }
+            (version, bytes) => Some((version, id(bytes)?)),
+        };
+        Ok(Self { issued: Time(wire.issued_ms), profile: (wire.profile_version, id(&wire.profile)?), directory })
+    }
+
+    /// How far what we hold of the Party may be behind at this time.
+    #[must_use]
+    pub fn freshness(&self, at: Time) -> Freshness {
+        match at.since(self.issued) {
+            age if age < STALE_MS => Freshness::Fresh,
+            age if age < FROZEN_MS => Freshness::Stale,
+            _ => Freshness::Frozen,
+        }
+    }
+
+    /// Holds a profile and directory we have against it.
+    ///
+    /// # Errors
+    /// When it names another document of a number we hold, which proves a fork, or less than we hold.
+    pub fn names(&self, profile: &Profile, directory: Option<&Directory>) -> Result<Held, ProfileFault> {
+        let profile = held((profile.version, profile.id()), Some(self.profile))?;
+        let directory = match directory {
+            Some(directory) => held((directory.version, directory.id), self.directory)?,
+            None if self.directory.is_some() => Held::Behind,
+            None => Held::Newest,
+        };
+        Ok(profile.max(directory))
+    }
+}
+
+/// How old the last word of a Party is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// Less than 48 hours.
+    Fresh,
+    /// Something newer may be held back: people are warned.
+    Stale,
+    /// Fourteen days and more: nothing new of it is accepted.
+    Frozen,
+}
+
+/// Whether what we hold is what a head names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// It is.
+    Newest,
+    /// Something newer must be fetched.
+    Behind,
+}
+
+fn held(ours: (u64, Digest), named: Option<(u64, Digest)>) -> Result<Held, ProfileFault> {
+    match named {
+        Some((version, id)) if version == ours.0 && id != ours.1 => Err(ProfileFault::Fork),
+        Some((version, _)) if version == ours.0 => Ok(Held::Newest),
+        Some((version, _)) if version > ours.0 => Ok(Held::Behind),
+        Some(_) | None => Err(ProfileFault::OlderHead),
+    }
+}
+
+fn belongs(network: &str, party: &str, profile: &Profile) -> Result<(), ProfileFault> {
+    let own = party == profile.party.as_str() && network == profile.network.as_str();
+    if own { Ok(()) } else { Err(ProfileFault::OtherProfile) }
+}
+
+fn signed_by_directory<M>(opened: &Opened<M>, profile: &Profile, at: Time) -> Result<(), ProfileFault> {
+    let keys = profile.keys(KeyRole::Directory, at);
+    let signed = verify_pair(keys, Algorithm::MlDsa65, &opened.message, &opened.signatures);
+    signed.map(|_| ()).map_err(|_| ProfileFault::NotDirectoryKey)
+}
+
+/// A day of the Gregorian calendar in the form of ISO 8601.
+fn is_date(text: &str) -> bool {
+    let digits = |range: std::ops::Range<usize>| {
+        text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit())).and_then(|part| part.parse().ok())
+    };
+    let (Some(year), Some(month), Some(day)) = (digits(0..4), digits(5..7), digits(8..10)) else { return false };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days: u32 = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        _ => 0,
+    };
+    let dashes = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    dashes && (1..=days).contains(&day)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Who must sign a document: so many of a set of hybrid keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ProfileFault;
+use crate::{
+    crypto::PublicKey,
+    ids::KeyId,
+    proto::{self, Algorithm, KeyRole},
+    wire::ascending,
+};
+
+/// A set of hybrid keys of which a threshold must sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    holders: Vec<[PublicKey; 2]>,
+    /// Of each holder's two keys.
+    ids: Vec<[KeyId; 2]>,
+    threshold: usize,
+}
+
+impl Quorum {
+    /// Reads a quorum whose keys serve `role`.
+    ///
+    /// # Errors
+    /// When empty, out of order, or with a threshold it can never meet.
+    pub fn from_wire(quorum: &proto::Quorum, role: KeyRole) -> Result<Self, ProfileFault> {
+        let threshold = quorum.threshold as usize;
+        if threshold == 0 || threshold > quorum.keys.len() {
+            return Err(ProfileFault::Content("a threshold must be between 1 and the number of keys"));
+        }
+        if !ascending(quorum.keys.iter().map(|key| &key.ed25519)) {
+            return Err(ProfileFault::Content("the keys of a quorum must rise and not repeat"));
+        }
+        let quantum: BTreeSet<_> = quorum.keys.iter().map(|key| &key.ml_dsa_65).collect();
+        if quantum.len() < quorum.keys.len() {
+            return Err(ProfileFault::Content("the keys of a quorum must rise and not repeat"));
+        }
+        let half = |algorithm, bytes: &[u8]| PublicKey { role, algorithm, bytes: bytes.to_vec() };
+        let holders: Vec<[PublicKey; 2]> = quorum
+            .keys
+            .iter()
+            .map(|key| [half(Algorithm::Ed25519, &key.ed25519), half(Algorithm::MlDsa65, &key.ml_dsa_65)])
+            .collect();
+        if !holders.iter().flatten().all(PublicKey::fits_its_role) {
+            return Err(ProfileFault::Content("a key of a quorum has not the length of its algorithm"));
+        }
+        let ids = holders.iter().map(|pair| [pair[0].id(), pair[1].id()]).collect();
+        Ok(Self { holders, ids, threshold })
+    }
+
+    /// True if enough distinct holders signed `message` with both halves and nobody else signed.
+    #[must_use]
+    pub fn signed(&self, message: &[u8], signatures: &[proto::Signature]) -> bool {
+        Signers::of(message, signatures, [self]).is_some_and(|signers| self.met_by(&signers))
+    }
+
+    /// True if enough distinct holders are among those who signed.
+    pub(super) fn met_by(&self, signers: &Signers) -> bool {
+        let signed = |pair: &&[KeyId; 2]| pair.iter().all(|half| signers.0.contains(half));
+        self.ids.iter().filter(signed).count() >= self.threshold
+    }
+}
+
+/// The keys that signed a document, each of them a half of a holder who signed with both.
+pub(super) struct Signers(BTreeSet<KeyId>);
+
+impl Signers {
+    /// True if nobody signed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Verifies every signature; none if one is wrong, comes twice, is a stranger's, or lacks its other half.
+    pub(super) fn of<'q>(
+        message: &[u8],
+        signatures: &[proto::Signature],
+        quorums: impl IntoIterator<Item = &'q Quorum>,
+    ) -> Option<Self> {
+        if !ascending(signatures.iter().map(|signature| &signature.key_id)) {
+            return None;
+        }
+        let named: BTreeMap<&[u8], &[u8]> =
+            signatures.iter().map(|signature| (&signature.key_id[..], &signature.signature[..])).collect();
+        let mut signers = BTreeSet::new();
+        for quorum in quorums {
+            for (pair, ids) in quorum.holders.iter().zip(&quorum.ids) {
+                // One whose keys stand in two quorums signs once.
+                if signers.contains(&ids[0]) && signers.contains(&ids[1]) {
+                    continue;
+                }
+                let signature = |half: usize| named.get(&ids[half].as_bytes()[..]);
+                let (Some(one), Some(other)) = (signature(0), signature(1)) else { continue };
+                let verifies = pair[0].verify(message, one).is_ok() && pair[1].verify(message, other).is_ok();
+                if !verifies {
+                    return None;
+                }
+                signers.extend(ids.iter().copied());
+            }
+        }
+        (signers.len() == signatures.len()).then_some(Self(signers))
+    }
+}
