@@ -350,9 +350,11 @@ impl<P: Pairs> Index<P> {
     fn apply_event(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
         let node = record.node;
         batch.push(seen(record, &node.record_id));
-        let Some(row) = event_row(record)? else { return Ok(()) }; // erased: the ids above are all that stays
+        let Some(mut row) = event_row(record)? else { return Ok(()) }; // erased: the ids above are all that stays
         let thread = ThreadId::from_slice(&node.thread_id).map_err(|_| IndexFault::Damaged)?;
         let mut rows = self.events(&thread)?;
+        // The refusal of a parent may have come while this one was being signed.
+        row.void = rows.iter().any(|other| other.void && row.parents.contains(&other.event_id));
         batch.push(put(event_key(&thread, row.index), &row));
         batch.push(Change::Put(key(b'r', &[&node.request_id, &node.thread_id]), Vec::new()));
         rows.push(row);

@@ -221,6 +221,33 @@ fn a_refused_event_is_void_on_both_sides() {
     assert_eq!(state(&sim, 1, &request), "requested");
 }
 
+/// An act was being signed when the refusal of its parent came: it stands after the refusal and is void from the
+/// start, whatever the other side says of it.
+#[test]
+fn an_act_on_top_of_a_refused_one_is_void_from_the_start() {
+    let mut sim = quiet();
+    let request = open(&mut sim);
+    let law = sample::shipped().clone();
+    sim.nodes[0].adopt(Arc::new(crate::rules::Rules::parse(&[]).unwrap_or_else(|_| law.clone())));
+    let (_, frames) = act_only(&mut sim, 1, request, "note").expect("noted");
+    hand_over(&mut sim, 1, &frames);
+    let refusal = work(&mut sim, 0);
+    let command = sim.act(1, request, "note");
+    sim.nodes[1].command(command);
+    hand_over(&mut sim, 0, &refusal);
+    let crossed = work(&mut sim, 1);
+    let void =
+        |sim: &Sim| sim.rows(&sim.nodes[1], &request).expect("rows").iter().map(|row| row.void).collect::<Vec<_>>();
+    assert_eq!(void(&sim), [false, true, true]);
+    let (_, third) = act_only(&mut sim, 1, request, "note").expect("noted");
+    sim.check_lines(1);
+    sim.nodes[0].adopt(Arc::new(law));
+    hand_over(&mut sim, 1, &[crossed, third].concat());
+    exchange(&mut sim, 0);
+    assert_eq!(void(&sim), [false, true, true, false]);
+    sim.check_healed();
+}
+
 #[test]
 fn one_command_given_twice_has_one_effect() {
     let mut sim = quiet();
