@@ -180,8 +180,10 @@ impl Receiver {
             pack.remove();
             return Ok(());
         }
+        // Taken first: what the disk did not take is not here, whoever asks.
+        let whole = std::mem::take(&mut self.whole);
         let id = self.shelves.shelve(pack)?;
-        self.shelves.catalogue.hold(id, &std::mem::take(&mut self.whole))
+        self.shelves.catalogue.hold(id, &whole)
     }
 }
 

@@ -469,6 +469,31 @@ fn a_full_disk_stops_a_receiver_and_another_goes_on() {
     given.iter().for_each(|one| vault.verify(&one.item, &one.sha256).expect("whole"));
 }
 
+/// After a failed sync nothing counts as here; what lies on disk is found by the next receiver.
+#[test]
+fn a_failing_sync_of_what_was_received_promises_nothing() {
+    let given = given(&[90_000]);
+    let home = Home::new();
+    let disk = Disk::default();
+    let (vault, _) = home.open_on(&disk);
+    expect(&vault, &given);
+    let mut first = receiver(&vault, &given);
+    first.begin(&given[0].item).expect("begun");
+    given[0].object.chunks(16_384).for_each(|group| first.write(group, None).expect("written"));
+    first.finish(&given[0].sha256).expect("whole");
+    disk.faults.fail_syncs(true);
+    assert_eq!(first.close().expect_err("refused").code(), "evidence.write-failed");
+    disk.faults.fail_syncs(false);
+    assert_eq!(first.whole().count(), 0);
+    first.close().expect("nothing is left to put away");
+    assert!(!vault.holds(&given[0].item));
+    drop(first);
+    let mut second = receiver(&vault, &given);
+    assert!(second.whole().eq([given[0].item]));
+    second.close().expect("closed");
+    vault.verify(&given[0].item, &given[0].sha256).expect("whole");
+}
+
 /// A lot goes on after a file the disk did not take.
 #[test]
 fn a_lot_goes_on_without_the_file_that_was_refused() {
