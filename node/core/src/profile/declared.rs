@@ -33,6 +33,8 @@ pub struct Profile {
     pub network: NetworkName,
     /// Strictly increasing from 1.
     pub version: u64,
+    /// The id of the version before; none in version 1.
+    pub previous: Option<Digest>,
     id: Digest,
     authorities: BTreeMap<AuthorityId, proto::Authority>,
     declarations: Vec<proto::Declaration>,
@@ -91,6 +93,7 @@ impl Profile {
             nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
             declarations: wire.declarations,
             version: wire.version,
+            previous: Digest::from_slice(&wire.previous).ok(),
             network: charter.network.clone(),
             authorities,
             ledgers,
@@ -132,6 +135,12 @@ impl Profile {
     /// The codes of its declarations and reservations.
     pub fn declarations(&self) -> impl Iterator<Item = &str> {
         self.declarations.iter().map(|row| row.code.as_str())
+    }
+
+    /// The roles it names keys of, whenever they are valid.
+    #[must_use]
+    pub fn roles(&self) -> BTreeSet<KeyRole> {
+        self.keys.values().map(|dated| dated.key.role).collect()
     }
 
     /// The keys of a role that may be used at this time (SPEC `[P-4]`).

@@ -5,6 +5,7 @@
 //! current profile per Party. The charter says who is a Party; only the Party says who speaks for
 //! it. Chains of versions, heads and suspension are walked elsewhere and end in a new [`Trust`].
 
+mod book;
 mod chain;
 mod charter;
 mod declared;
@@ -22,6 +23,7 @@ use crate::{
     proto::{self, KeyRole},
     wire::{DOCUMENT_MAX, WireFault, strict},
 };
+pub use book::{Book, News};
 pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party};
 pub use declared::Profile;
@@ -101,6 +103,11 @@ pub enum ProfileFault {
         "charter.roll-back: the charter is not accepted; it is no newer than the one in force; keep the newer one and tell the secretariat who sent it"
     )]
     RollBack,
+    /// The charter in force has expired.
+    #[error(
+        "charter.expired: the profile is not accepted; the charter in force has expired, and until the next one no Party or key role joins; fetch the charter that follows it"
+    )]
+    Expired,
     /// A charter with others missing before it.
     #[error(
         "charter.gap: the charter is not accepted yet; version {from} and those after it are missing; fetch them first"
@@ -139,6 +146,7 @@ impl ProfileFault {
             Self::Fork => "profile.fork",
             Self::OlderHead => "profile.roll-back",
             Self::OtherNetwork => "charter.other-network",
+            Self::Expired => "charter.expired",
             Self::RollBack => "charter.roll-back",
             Self::Gap { .. } => "charter.gap",
             Self::OtherChain => "charter.other-chain",

@@ -3,7 +3,7 @@
 
 use super::{Charter, Opened, Profile, ProfileFault, quorum::Signers, read};
 use crate::{
-    ids::{PartyCode, Time},
+    ids::{Digest, PartyCode, Time},
     proto,
 };
 
@@ -21,6 +21,8 @@ pub struct Suspension {
     pub from: Time,
     /// Why, as a code.
     pub reason: String,
+    /// The document id.
+    pub id: Digest,
 }
 
 impl Suspension {
@@ -40,7 +42,7 @@ impl Suspension {
             return Err(ProfileFault::Threshold);
         }
         let proto::Suspension { profile_version, issued_ms, reason, .. } = opened.wire;
-        Ok(Self { party: code, profile_version, from: Time(issued_ms).max(at), reason })
+        Ok(Self { party: code, profile_version, from: Time(issued_ms).max(at), reason, id: opened.id })
     }
 
     /// True if nobody speaks for the Party by this profile at this time.

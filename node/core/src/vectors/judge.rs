@@ -291,6 +291,7 @@ fn trust(m: &Material, input: &Input) -> Verdict {
                 ("profile_version", stopped.profile_version.to_string()),
                 ("from_ms", stopped.from.0.to_string()),
                 ("reason", stopped.reason),
+                ("id", stopped.id.to_string()),
             ])
         }
         _ => unreachable!("sorted by judge"),

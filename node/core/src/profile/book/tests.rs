@@ -1,0 +1,238 @@
+//! A book over months: documents in any order, twice, forged, from an older day; and what it then says.
+
+use prost::Message as _;
+
+use super::*;
+use crate::{
+    crypto::{HybridSigner, PublicKey},
+    founding::{
+        sign, sign_charter, sign_profile,
+        tests::{START, charter_bytes, code, network, profile_bytes, root},
+    },
+    profile::document_id,
+    proto::KeyRole,
+};
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+fn day(days: u64) -> Time {
+    START.plus_ms(days * DAY_MS)
+}
+
+fn payload(envelope: &[u8]) -> Vec<u8> {
+    proto::Envelope::decode(envelope).expect("decodes").header
+}
+
+/// A book that knows the founding charter and the first profiles of three Parties.
+fn book() -> Book {
+    let charter = charter_bytes();
+    let mut book = Book::found(&charter, document_id(CHARTER_TYPE, &payload(&charter))).expect("a charter");
+    for party in ["XA", "XB", "XC"] {
+        let news = book.accept(&profile_bytes(party, party), START);
+        assert_eq!(news, Ok(News::Profile(code(party))));
+    }
+    book
+}
+
+fn draft_of(party: &str) -> proto::Profile {
+    proto::Profile::decode(&payload(&profile_bytes(party, party))[..]).expect("decodes")
+}
+
+/// A later profile of a Party, with this number, after this one.
+fn later(draft: &proto::Profile, version: u64, previous: &Digest) -> proto::Profile {
+    proto::Profile { version, previous: previous.as_bytes().to_vec(), ..draft.clone() }
+}
+
+fn signed(draft: &proto::Profile) -> Vec<u8> {
+    sign_profile(draft, &[&root(&draft.party, KeyRole::Root)]).expect("signed")
+}
+
+fn id_of(draft: &proto::Profile) -> Digest {
+    document_id(PROFILE_TYPE, &draft.encode_to_vec())
+}
+
+fn after(before: &proto::Charter, days: u64) -> proto::Charter {
+    proto::Charter {
+        version: before.version + 1,
+        previous: document_id(CHARTER_TYPE, &before.encode_to_vec()).as_bytes().to_vec(),
+        issued_ms: day(days).0,
+        expires_ms: day(days + 730).0,
+        ..before.clone()
+    }
+}
+
+fn code_of(news: Result<News, ProfileFault>) -> &'static str {
+    news.expect_err("refused").code()
+}
+
+/// [C-4]: a late joiner takes the versions one by one, over any gap, and none twice.
+#[test]
+fn the_chain_grows_without_gaps() {
+    let mut book = book();
+    let secretariat = root("secretariat", KeyRole::Charter);
+    let mut drafts = vec![proto::Charter::decode(&payload(&charter_bytes())[..]).expect("decodes")];
+    for number in 1..5 {
+        drafts.push(after(&drafts[drafts.len() - 1], number * 10));
+    }
+    let bytes: Vec<Vec<u8>> =
+        drafts.iter().map(|draft| sign_charter(draft, &[&secretariat]).expect("signed")).collect();
+    assert_eq!(code_of(book.accept(&bytes[2], day(60))), "charter.gap");
+    for version in &bytes[1..] {
+        assert!(matches!(book.accept(version, day(60)), Ok(News::Charter { mandate: Mandate::Signers, .. })));
+    }
+    assert_eq!(book.charter().version, 5);
+    for version in &bytes {
+        assert_eq!(book.accept(version, day(61)), Ok(News::Known));
+    }
+    let other = proto::Charter { issued_ms: day(11).0, ..drafts[1].clone() };
+    let other = sign_charter(&other, &[&secretariat]).expect("signed");
+    assert_eq!(code_of(book.accept(&other, day(61))), "profile.fork", "two of one number, both signed");
+    let forged = proto::Charter { issued_ms: day(12).0, ..drafts[1].clone() };
+    let forged = sign_charter(&forged, &[&root("XA", KeyRole::Charter)]).expect("signed");
+    assert_eq!(
+        code_of(book.accept(&forged, day(61))),
+        "profile.threshold-not-met",
+        "one that nobody signed proves nothing"
+    );
+    assert_eq!(book.charter().version, 5);
+}
+
+/// [C-6]: consent to an old version ends the wait in the newest one too.
+#[test]
+fn consent_to_an_older_version_counts_in_the_newest() {
+    let mut book = book();
+    let (secretariat, xb) = (root("secretariat", KeyRole::Charter), root("XB", KeyRole::Root));
+    let one = proto::Charter::decode(&payload(&charter_bytes())[..]).expect("decodes");
+    let mut two = after(&one, 10);
+    let [ed25519, ml_dsa_65] = root("XB new", KeyRole::Root).public().map(|key| key.bytes.clone());
+    let keys = vec![proto::HybridKey { ed25519, ml_dsa_65 }];
+    two.parties[1].root = Some(proto::Quorum { keys, threshold: 1 });
+    let three = after(&two, 20);
+    let by = |draft: &proto::Charter, signers: &[&HybridSigner]| sign_charter(draft, signers).expect("signed");
+    let refounds = book.accept(&by(&two, &[&secretariat]), day(12));
+    assert!(matches!(refounds, Ok(News::Charter { refounded, .. }) if refounded == BTreeSet::from([code("XB")])));
+    book.accept(&by(&three, &[&secretariat]), day(21)).expect("follows");
+    let waits = |book: &Book| book.charter().parties()[&code("XB")].refounded();
+    assert_eq!(waits(&book), Some(day(42)));
+    // A profile under the new keys is none yet; one under the old keys is.
+    let next = later(&draft_of("XB"), 2, &id_of(&draft_of("XB")));
+    let by_new = sign_profile(&next, &[&root("XB new", KeyRole::Root)]).expect("signed");
+    assert_eq!(code_of(book.accept(&by_new, day(41))), "profile.threshold-not-met");
+    book.accept(&by(&two, &[&secretariat, &xb]), day(30)).expect("agreed");
+    assert_eq!((waits(&book), book.charter().version), (None, 3));
+    assert_eq!(book.accept(&by_new, day(30)), Ok(News::Profile(code("XB"))));
+    assert_eq!(code_of(book.accept(&signed(&next), day(30))), "profile.threshold-not-met", "the old keys are gone");
+    // What the old keys signed before stays what it was.
+    assert!(book.trust().expect("whole").profile(&code("XB"), day(30)).is_some());
+}
+
+/// [P-8]: roll-back, forks, and an expired charter.
+#[test]
+fn profiles_only_go_forward() {
+    let mut book = book();
+    let one = draft_of("XA");
+    let two = later(&one, 2, &id_of(&one));
+    let three = later(&one, 3, &id_of(&two));
+    assert_eq!(book.accept(&signed(&two), day(1)), Ok(News::Profile(code("XA"))));
+    assert_eq!(book.accept(&signed(&two), day(1)), Ok(News::Known));
+    assert_eq!(code_of(book.accept(&signed(&one), day(1))), "profile.roll-back");
+    let fork = proto::Profile { issued_ms: 7, ..two.clone() };
+    assert_eq!(code_of(book.accept(&signed(&fork), day(1))), "profile.fork");
+    let beside = later(&one, 3, &id_of(&fork));
+    assert_eq!(code_of(book.accept(&signed(&beside), day(1))), "profile.fork", "it follows another second one");
+    // Whoever comes late takes the newest, whatever it missed.
+    assert_eq!(book.accept(&signed(&later(&one, 9, &id_of(&three))), day(1)), Ok(News::Profile(code("XA"))));
+    // After the charter's end: the same roles go on, a new one does not, and nobody joins.
+    let expired = book.charter().expires;
+    let xb = draft_of("XB");
+    let same = later(&xb, 2, &id_of(&xb));
+    assert_eq!(book.accept(&signed(&same), expired), Ok(News::Profile(code("XB"))));
+    let mut more = later(&xb, 3, &id_of(&same));
+    more.keys.extend(dated(&root("XB", KeyRole::Directory)));
+    more.keys.sort_by_key(key_id);
+    assert_eq!(code_of(book.accept(&signed(&more), expired)), "charter.expired");
+    assert_eq!(book.accept(&signed(&more), Time(expired.0 - 1)), Ok(News::Profile(code("XB"))));
+    let charter = charter_bytes();
+    let mut empty = Book::found(&charter, document_id(CHARTER_TYPE, &payload(&charter))).expect("a charter");
+    assert_eq!(code_of(empty.accept(&profile_bytes("XA", "XA"), expired)), "charter.expired");
+}
+
+fn dated(signer: &HybridSigner) -> [proto::RoleKey; 2] {
+    signer.public().map(|key| proto::RoleKey {
+        role: key.role as i32,
+        algorithm: key.algorithm as i32,
+        public_key: key.bytes.clone(),
+        not_before_ms: START.0,
+        not_after_ms: day(365).0,
+    })
+}
+
+fn key_id(wire: &proto::RoleKey) -> crate::ids::KeyId {
+    PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+}
+
+/// [P-5], [P-6], [P-7]: a Party's weeks.
+#[test]
+fn what_a_party_says_every_day_only_goes_forward() {
+    let mut book = book();
+    let directory_key = root("XA", KeyRole::Directory);
+    let mut two = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
+    two.keys.extend(dated(&directory_key));
+    two.keys.sort_by_key(key_id);
+    let directory = |version: u64| proto::Directory {
+        network: network().to_string(),
+        party: "XA".into(),
+        version,
+        issued_ms: START.0,
+        profile: id_of(&two).as_bytes().to_vec(),
+        ..proto::Directory::default()
+    };
+    let by_key = |kind, bytes: Vec<u8>| sign(kind, bytes, &[&directory_key]).expect("signed");
+    let of = |version| by_key(DIRECTORY_TYPE, directory(version).encode_to_vec());
+    let head = |days, version: u64| {
+        let named = document_id(DIRECTORY_TYPE, &directory(version).encode_to_vec());
+        let wire = proto::ProfileHead {
+            network: network().to_string(),
+            party: "XA".into(),
+            issued_ms: day(days).0,
+            profile_version: 2,
+            profile: id_of(&two).as_bytes().to_vec(),
+            directory_version: version,
+            directory: named.as_bytes().to_vec(),
+        };
+        by_key(HEAD_TYPE, wire.encode_to_vec())
+    };
+    assert_eq!(code_of(book.accept(&of(1), day(1))), "profile.other-profile", "its profile comes first");
+    book.accept(&signed(&two), day(1)).expect("taken");
+    let behind = News::Head(code("XA"), Held::Behind);
+    assert_eq!(book.accept(&head(1, 3), day(1)), Ok(behind), "a directory is missing");
+    assert_eq!(book.accept(&of(2), day(2)), Ok(News::Directory(code("XA"))));
+    assert_eq!(book.accept(&of(3), day(2)), Ok(News::Directory(code("XA"))));
+    assert_eq!(book.accept(&of(3), day(2)), Ok(News::Known));
+    assert_eq!(code_of(book.accept(&of(2), day(2))), "profile.roll-back");
+    let beside = proto::Directory { holidays: vec!["2026-05-01".into()], ..directory(3) };
+    assert_eq!(code_of(book.accept(&by_key(DIRECTORY_TYPE, beside.encode_to_vec()), day(2))), "profile.fork");
+    assert_eq!(book.accept(&head(2, 3), day(2)), Ok(News::Head(code("XA"), Held::Newest)));
+    assert_eq!(book.accept(&head(2, 3), day(2)), Ok(News::Known));
+    assert_eq!(code_of(book.accept(&head(1, 3), day(3))), "profile.roll-back");
+    assert_eq!(code_of(book.accept(&head(3, 2), day(3))), "profile.roll-back", "it names less than is here");
+
+    let stop = |version| {
+        let wire = proto::Suspension {
+            network: network().to_string(),
+            party: "XA".into(),
+            issued_ms: START.0,
+            profile_version: version,
+            reason: "key-lost".into(),
+        };
+        sign(SUSPENSION_TYPE, wire.encode_to_vec(), &[&root("XA", KeyRole::Root)]).expect("signed")
+    };
+    let speaks = |book: &Book, days| book.trust().expect("whole").profile(&code("XA"), day(days)).is_some();
+    assert_eq!(code_of(book.accept(&stop(1), day(4))), "profile.roll-back", "the threshold has signed a later profile");
+    assert_eq!(book.accept(&stop(2), day(4)), Ok(News::Suspended(code("XA"))));
+    assert_eq!(book.accept(&stop(2), day(5)), Ok(News::Known));
+    assert_eq!([3, 4].map(|days| speaks(&book, days)), [true, false]);
+    book.accept(&signed(&later(&two, 3, &id_of(&two))), day(6)).expect("restored");
+    assert!(speaks(&book, 6));
+    assert_eq!(code_of(book.accept(&by_key("application/x", Vec::new()), day(6))), "profile.wrong-type");
+}
