@@ -5,7 +5,7 @@
 //! end. The calendar is handed in as a value, for the time zone database lies outside the core.
 //! Start at [`due`]; [`Running`] is a clock of one request.
 
-use crate::ids::Time;
+use crate::ids::{DAY_MS, Time};
 use crate::rules::{Actor, ClockRule, Code, Unit};
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
@@ -80,7 +80,6 @@ impl Calendar {
 }
 
 const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// The first moment at which the period of `rule`, begun at `start`, is over.
 ///

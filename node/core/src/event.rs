@@ -24,6 +24,8 @@ use crate::{
     wire::{DELIVERY_MAX, ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
 };
 
+pub use crate::profile::AHEAD_MS_MAX;
+
 /// Payload type of an event.
 pub const EVENT_TYPE: &str = "application/vnd.comity.event.v1";
 /// Payload type of a refusal.
@@ -35,8 +37,6 @@ pub const ERASED_TYPE: &str = "application/vnd.comity.erased.v1";
 
 /// Suite 1: Ed25519 and ML-DSA-65 signatures; HPKE MLKEM768-X25519, HKDF-SHA-256, AES-256-GCM.
 pub const SUITE_1: u32 = 1;
-/// How far an author's clock may be ahead of ours: beyond ordinary skew, below any legal clock.
-pub const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 /// Members of one thread; a joint team of more Parties uses linked threads.
 pub const MEMBERS_MAX: usize = 32;
 /// Parents of one event: one per member is the honest maximum, doubled for void branches.

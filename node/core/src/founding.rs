@@ -128,7 +128,8 @@ fn party(founder: &Founder, now: Time) -> proto::Party {
     }
 }
 
-fn quorum(pair: [&PublicKey; 2]) -> proto::Quorum {
+/// One holder, who signs alone.
+pub(crate) fn quorum(pair: [&PublicKey; 2]) -> proto::Quorum {
     let key = proto::HybridKey { ed25519: pair[0].bytes.clone(), ml_dsa_65: pair[1].bytes.clone() };
     proto::Quorum { keys: vec![key], threshold: 1 }
 }
@@ -308,6 +309,39 @@ pub(crate) mod tests {
         sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
     }
 
+    /// What was signed of a document.
+    pub(crate) fn payload(envelope: &[u8]) -> Vec<u8> {
+        proto::Envelope::decode(envelope).expect("an envelope").header
+    }
+
+    /// The draft of the version after a charter, issued then.
+    pub(crate) fn charter_after(before: &proto::Charter, issued: Time) -> proto::Charter {
+        proto::Charter {
+            version: before.version + 1,
+            previous: document_id(CHARTER_TYPE, &before.encode_to_vec()).as_bytes().to_vec(),
+            issued_ms: issued.0,
+            expires_ms: issued.plus_ms(CHARTER_MS).0,
+            ..before.clone()
+        }
+    }
+
+    /// Adds both halves of a key to a profile, valid from [`START`] on.
+    pub(crate) fn add_keys(draft: &mut proto::Profile, signer: &HybridSigner, until: Time) {
+        draft.keys.extend(signer.public().map(|key| proto::RoleKey {
+            role: key.role as i32,
+            algorithm: key.algorithm as i32,
+            public_key: key.bytes.clone(),
+            not_before_ms: START.0,
+            not_after_ms: until.0,
+        }));
+        draft.keys.sort_by_key(key_id);
+    }
+
+    /// The id of a key as a profile names it.
+    pub(crate) fn key_id(wire: &proto::RoleKey) -> crate::ids::KeyId {
+        PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+    }
+
     fn fingerprint(envelope: &[u8]) -> crate::ids::Digest {
         let envelope: proto::Envelope = strict(envelope, 1 << 20).expect("envelope");
         document_id(CHARTER_TYPE, &envelope.header)
@@ -383,9 +417,7 @@ pub(crate) mod tests {
         let turned: Vec<_> = (0..6).map(|n| seal(&format!("XA seal {n}"), n)).collect();
         let mut draft = profile(&network(), &code("XA"), &[], &[], &keys("XA").public().expect("public keys"), START);
         draft.keys = turned.iter().map(|(_, wire)| wire.clone()).collect();
-        draft.keys.sort_by_key(|wire| {
-            PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
-        });
+        draft.keys.sort_by_key(key_id);
         let revoked = turned[5].0.id().as_bytes().to_vec();
         draft.revocations = vec![proto::Revocation { key_id: revoked, from_ms: START.0, reason: "lost".into() }];
         let signed = sign_profile(&draft, &[&root("XA", KeyRole::Root)]).expect("signed");

@@ -189,6 +189,9 @@ impl Origin {
     }
 }
 
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 24 * 3_600_000;
+
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub u64);

@@ -61,10 +61,4 @@ impl Poured {
     pub fn fetched(&self) -> Duration {
         self.seal + self.open * 2 + self.root * 2 + self.digest
     }
-
-    /// Of one chunk that is put under seal: encrypted, its root and its digest made.
-    #[must_use]
-    pub fn put_under_seal(&self) -> Duration {
-        self.seal + self.root + self.digest
-    }
 }

@@ -222,14 +222,14 @@ impl Fetch {
         let mut here = BTreeMap::new();
         for (lane, place) in self.receivers.iter().enumerate() {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-            if place.is_none() {
-                let sha256 = |item: &ItemId| digests.get(item).copied();
-                *place = Some(self.room.vault.receiver(&self.delivery, lane, &sha256)?);
-            }
-            let Some(receiver) = place.as_mut() else { continue };
+            let sha256 = |item: &ItemId| digests.get(item).copied();
+            let left = place.take().map_or_else(|| self.room.vault.receiver(&self.delivery, lane, &sha256), Ok);
+            let mut receiver = left?;
+            // One whose disk refused does not come back to its place.
             receiver.close()?;
             here.extend(receiver.whole().map(|item| (item, None)));
             here.extend(receiver.unfinished().map(|item| (item, Some((lane, receiver.offset(&item))))));
+            *place = Some(receiver);
         }
         let mut missing = Missing::default();
         let (mut items, mut bytes) = (0, 0);

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, HEAD_TYPE, Head, Held, Mandate, PROFILE_TYPE, Profile,
-    ProfileFault, SUSPENSION_TYPE, Succession, Suspension, Trust, read,
+    CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, HEAD_TYPE, Head, Held, Mandate, Opened, PROFILE_TYPE, Profile,
+    ProfileFault, SUSPENSION_TYPE, Succession, Suspension, Trust, newer, take_apart,
 };
 use crate::{
     ids::{Digest, PartyCode, Time},
@@ -30,14 +30,13 @@ pub struct Book {
 struct Link {
     taken: Succession,
     envelope: Vec<u8>,
-    seen: Time,
 }
 
 /// Of one Party.
 #[derive(Debug, Clone, Default)]
 struct Page {
-    /// As they were accepted, the newest last.
-    profiles: Vec<Profile>,
+    /// The newest.
+    profile: Option<Profile>,
     directory: Option<Directory>,
     head: Option<Head>,
     suspensions: Vec<Suspension>,
@@ -86,13 +85,13 @@ impl Book {
     /// # Errors
     /// When it does not hold, is older than what is known, or proves a fork; then nothing changes.
     pub fn accept(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let kind = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?.payload_type;
-        match kind.as_str() {
-            CHARTER_TYPE => self.accept_charter(envelope, seen),
-            PROFILE_TYPE => self.accept_profile(envelope, seen),
-            DIRECTORY_TYPE => self.accept_directory(envelope, seen),
-            HEAD_TYPE => self.accept_head(envelope, seen),
-            SUSPENSION_TYPE => self.accept_suspension(envelope, seen),
+        let document = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?;
+        match document.payload_type.as_str() {
+            CHARTER_TYPE => self.accept_charter(take_apart(document, CHARTER_TYPE, "charter")?, envelope, seen),
+            PROFILE_TYPE => self.accept_profile(take_apart(document, PROFILE_TYPE, "profile")?, seen),
+            DIRECTORY_TYPE => self.accept_directory(take_apart(document, DIRECTORY_TYPE, "directory")?, seen),
+            HEAD_TYPE => self.accept_head(&take_apart(document, HEAD_TYPE, "profile head")?, seen),
+            SUSPENSION_TYPE => self.accept_suspension(take_apart(document, SUSPENSION_TYPE, "suspension")?, seen),
             _ => Err(ProfileFault::WrongType("document of a charter or profile")),
         }
     }
@@ -102,118 +101,112 @@ impl Book {
     /// # Errors
     /// None that an accepted document causes.
     pub fn trust(&self) -> Result<Trust, ProfileFault> {
-        let newest = self.pages.values().filter_map(|page| page.profiles.last().cloned()).collect();
+        let newest = self.pages.values().filter_map(|page| page.profile.clone()).collect();
         let mut trust = Trust::new(self.charter().clone(), newest)?;
         let suspensions = self.pages.values().flat_map(|page| page.suspensions.iter().cloned());
         suspensions.for_each(|suspension| trust.suspend(suspension));
         Ok(trust)
     }
 
-    fn accept_charter(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let opened = read::<proto::Charter>(envelope, CHARTER_TYPE, "charter")?;
+    fn accept_charter(
+        &mut self,
+        opened: Opened<proto::Charter>,
+        envelope: &[u8],
+        seen: Time,
+    ) -> Result<News, ProfileFault> {
         let place = opened.wire.version.checked_sub(self.founded.version);
-        match place.and_then(|place| usize::try_from(place).ok()) {
-            Some(0) if opened.id == self.founded.id() => Ok(News::Known),
-            Some(0) => Err(ProfileFault::OtherChain),
-            Some(place) if place <= self.chain.len() => self.charter_again(place - 1, envelope, seen),
-            Some(_) | None => {
-                let taken = self.charter().next(envelope, seen)?;
-                let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
-                self.chain.push(Link { taken, envelope: envelope.to_vec(), seen });
-                Ok(news)
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let (place, taken) = match place {
+            Some(0) if opened.id == self.founded.id() => return Ok(News::Known),
+            Some(0) => return Err(ProfileFault::OtherChain),
+            Some(place) if place <= self.chain.len() => {
+                let held = &self.chain[place - 1].taken;
+                let Some(taken) = self.before(place).judge_again(held, opened)? else { return Ok(News::Known) };
+                (place, taken)
             }
-        }
-    }
-
-    /// A version that is known comes again: with consent that was missing it counts for more, and so may those after it.
-    fn charter_again(&mut self, place: usize, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let before = |place: usize| match place {
-            0 => &self.founded,
-            _ => &self.chain[place - 1].taken.charter,
-        };
-        let Some(taken) = before(place).next_again(&self.chain[place].taken, envelope, seen)? else {
-            return Ok(News::Known);
+            Some(_) | None => (self.chain.len() + 1, self.charter().judge(opened, seen)?),
         };
         let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
-        let mut walked = vec![Link { taken, envelope: envelope.to_vec(), seen: self.chain[place].seen }];
-        for link in &self.chain[place + 1..] {
-            let last = walked.last().map_or(&self.founded, |link: &Link| &link.taken.charter);
-            walked.push(Link { taken: last.next(&link.envelope, link.seen)?, ..link.clone() });
+        let mut walked = vec![Link { taken, envelope: envelope.to_vec() }];
+        // With consent that was missing a version counts for more, and so may those after it.
+        for link in self.chain.iter().skip(place) {
+            let taken = walked[walked.len() - 1].taken.charter.next(&link.envelope, link.taken.seen)?;
+            walked.push(Link { taken, envelope: link.envelope.clone() });
         }
-        self.chain.splice(place.., walked);
+        self.chain.splice(place - 1.., walked);
         Ok(news)
     }
 
-    fn accept_profile(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
+    /// The charter before the one at a place of the chain, counted from one.
+    fn before(&self, place: usize) -> &Charter {
+        place.checked_sub(2).map_or(&self.founded, |place| &self.chain[place].taken.charter)
+    }
+
+    fn accept_profile(&mut self, opened: Opened<proto::Profile>, seen: Time) -> Result<News, ProfileFault> {
         let charter = self.charter();
-        let profile = Profile::open(envelope, charter, seen)?;
+        let profile = Profile::judge(opened, charter, seen)?;
         let expired = charter.expires <= seen;
-        let party = profile.party.clone();
-        let page = self.pages.entry(party.clone()).or_default();
-        match page.profiles.last() {
-            None if expired => return Err(ProfileFault::Expired),
-            None => {}
-            Some(held) if profile.id() == held.id() => return Ok(News::Known),
-            Some(held) if profile.version < held.version => return Err(ProfileFault::OlderHead),
-            Some(held) if profile.version == held.version => return Err(ProfileFault::Fork),
-            Some(held) if profile.version == held.version + 1 && profile.previous != Some(held.id()) => {
+        let held = self.pages.get(&profile.party).and_then(|page| page.profile.as_ref());
+        if let Some(held) = held {
+            if !newer((held.version, held.id()), (profile.version, profile.id()))? {
+                return Ok(News::Known);
+            }
+            if profile.version == held.version + 1 && profile.previous != Some(held.id()) {
                 return Err(ProfileFault::Fork);
             }
-            Some(held) if expired && !profile.roles().is_subset(&held.roles()) => return Err(ProfileFault::Expired),
-            Some(_) => {}
         }
-        page.profiles.push(profile);
+        if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
+            return Err(ProfileFault::Expired);
+        }
+        let party = profile.party.clone();
+        self.pages.entry(party.clone()).or_default().profile = Some(profile);
         Ok(News::Profile(party))
     }
 
-    fn newest(&self, party: &str) -> Result<(PartyCode, &Profile), ProfileFault> {
-        let party = PartyCode::parse(party)?;
-        let newest = self.pages.get(&party).and_then(|page| page.profiles.last());
-        newest.map(|profile| (party, profile)).ok_or(ProfileFault::OtherProfile)
+    /// The page of a Party, and its newest profile.
+    fn newest(&self, party: &str) -> Result<(&Page, &Profile), ProfileFault> {
+        let page = self.pages.get(&PartyCode::parse(party)?);
+        page.and_then(|page| Some((page, page.profile.as_ref()?))).ok_or(ProfileFault::OtherProfile)
     }
 
-    fn accept_directory(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let named = read::<proto::Directory>(envelope, DIRECTORY_TYPE, "directory")?.wire.party;
-        let (party, profile) = self.newest(&named)?;
-        let directory = Directory::open(envelope, profile, seen)?;
-        let page = self.pages.entry(party.clone()).or_default();
-        match &page.directory {
-            Some(held) if held.id() == directory.id() => return Ok(News::Known),
-            Some(held) if held.version == directory.version => return Err(ProfileFault::Fork),
-            Some(held) if held.version > directory.version => return Err(ProfileFault::OlderHead),
-            Some(_) | None => {}
+    fn accept_directory(&mut self, opened: Opened<proto::Directory>, seen: Time) -> Result<News, ProfileFault> {
+        let (page, profile) = self.newest(&opened.wire.party)?;
+        let directory = Directory::judge(opened, profile, seen)?;
+        if let Some(held) = &page.directory
+            && !newer((held.version, held.id()), (directory.version, directory.id()))?
+        {
+            return Ok(News::Known);
         }
-        page.directory = Some(directory);
+        let party = directory.party.clone();
+        self.pages.entry(party.clone()).or_default().directory = Some(directory);
         Ok(News::Directory(party))
     }
 
-    fn accept_head(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let named = read::<proto::ProfileHead>(envelope, HEAD_TYPE, "profile head")?.wire.party;
-        let (party, profile) = self.newest(&named)?;
-        let head = Head::open(envelope, profile, seen)?;
-        let page = &self.pages[&party];
+    fn accept_head(&mut self, opened: &Opened<proto::ProfileHead>, seen: Time) -> Result<News, ProfileFault> {
+        let (page, profile) = self.newest(&opened.wire.party)?;
+        let head = Head::judge(opened, profile, seen)?;
         match &page.head {
             Some(held) if *held == head => return Ok(News::Known),
-            Some(held) if held.issued >= head.issued => return Err(ProfileFault::OlderHead),
+            Some(held) if held.issued >= head.issued => return Err(ProfileFault::Older),
             Some(_) | None => {}
         }
-        let held = head.names(profile, page.directory.as_ref())?;
+        let (party, named) = (profile.party.clone(), head.names(profile, page.directory.as_ref())?);
         self.pages.entry(party.clone()).or_default().head = Some(head);
-        Ok(News::Head(party, held))
+        Ok(News::Head(party, named))
     }
 
-    fn accept_suspension(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
-        let suspension = Suspension::open(envelope, self.charter(), seen)?;
+    fn accept_suspension(&mut self, opened: Opened<proto::Suspension>, seen: Time) -> Result<News, ProfileFault> {
+        let suspension = Suspension::judge(opened, self.charter(), seen)?;
         let party = suspension.party.clone();
-        let page = self.pages.entry(party.clone()).or_default();
-        let known = |held: &Suspension| held.id == suspension.id;
-        if page.suspensions.iter().any(known) {
-            return Ok(News::Known);
+        if let Some(page) = self.pages.get(&party) {
+            if page.suspensions.iter().any(|held| held.id == suspension.id) {
+                return Ok(News::Known);
+            }
+            if page.profile.as_ref().is_some_and(|profile| profile.version > suspension.profile_version) {
+                return Err(ProfileFault::Older);
+            }
         }
-        if page.profiles.last().is_some_and(|profile| profile.version > suspension.profile_version) {
-            return Err(ProfileFault::OlderHead);
-        }
-        page.suspensions.push(suspension);
+        self.pages.entry(party.clone()).or_default().suspensions.push(suspension);
         Ok(News::Suspended(party))
     }
 }

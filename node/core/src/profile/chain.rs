@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::{CHARTER_TYPE, Charter, Opened, ProfileFault, Quorum, charter, quorum::Signers, read};
 use crate::{
-    ids::{PartyCode, Time},
+    ids::{DAY_MS, PartyCode, Time},
     proto,
 };
 
 /// How long root keys wait that their Party did not agree to.
-pub const REFOUNDING_MS: u64 = 30 * 24 * 3_600_000;
+pub const REFOUNDING_MS: u64 = 30 * DAY_MS;
 
 /// Who made a version follow the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Succession {
     pub mandate: Mandate,
     /// Parties whose root keys it changes without them: everybody is alarmed, and the keys wait.
     pub refounded: BTreeSet<PartyCode>,
+    /// When it was seen first: from then on waits are counted, however often it comes again.
+    pub seen: Time,
 }
 
 impl Charter {
@@ -41,11 +43,14 @@ impl Charter {
     /// # Errors
     /// When it does not follow this one, or lacks a signature it needs.
     pub fn next(&self, envelope: &[u8], seen: Time) -> Result<Succession, ProfileFault> {
-        let Opened { wire, id, message, signatures } = read::<proto::Charter>(envelope, CHARTER_TYPE, "charter")?;
-        let issued = Time(wire.issued_ms);
+        self.judge(read(envelope, CHARTER_TYPE, "charter")?, seen)
+    }
+
+    pub(super) fn judge(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Succession, ProfileFault> {
+        let Opened { wire, id, message, signatures } = opened;
+        let (issued, previous) = (Time(wire.issued_ms), wire.previous.clone());
         let signers = charter::signers(&wire)?;
-        let previous = wire.previous.clone();
-        let mut next = Self::from_wire(wire, id)?;
+        let mut next = Self::from_wire(wire, id, signers)?;
         if next.network != self.network || next.exercise != self.exercise {
             return Err(ProfileFault::OtherNetwork);
         }
@@ -61,34 +66,38 @@ impl Charter {
             return Err(ProfileFault::Content("a Party that leaves stays in the charter, as withdrawn"));
         }
         let roots = self.parties.values().map(|party| party.root_at(seen));
-        let known = [&self.signers, &signers].into_iter().chain(roots);
+        let known = [&self.signers, &next.signers].into_iter().chain(roots);
         let signed = Signers::of(&message, &signatures, known).ok_or(ProfileFault::Threshold)?;
-        let mandate = self.mandate(&signers, &signed, issued, seen)?;
+        let mandate = self.mandate(&next.signers, &signed, issued, seen)?;
         let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
-        Ok(Succession { charter: next, mandate, refounded })
+        Ok(Succession { charter: next, mandate, refounded, seen })
     }
 
     /// Opens the version after this one again, for signatures that were missing when it was taken: a Party that agrees
-    /// after all ends the wait of its keys. None if nothing is new; what still waits, waits as before.
+    /// after all ends the wait of its keys. Judged as when it was seen first, so that it comes to what it had come to if
+    /// nothing had been missing. None if nothing is new; what was agreed to before stays so.
     ///
     /// # Errors
     /// As [`Self::next`], and when it is another document of the same number: proof of a fork.
-    pub fn next_again(
+    pub fn next_again(&self, held: &Succession, envelope: &[u8]) -> Result<Option<Succession>, ProfileFault> {
+        self.judge_again(held, read(envelope, CHARTER_TYPE, "charter")?)
+    }
+
+    pub(super) fn judge_again(
         &self,
         held: &Succession,
-        envelope: &[u8],
-        seen: Time,
+        opened: Opened<proto::Charter>,
     ) -> Result<Option<Succession>, ProfileFault> {
-        let mut again = self.next(envelope, seen)?;
+        let mut again = self.judge(opened, held.seen)?;
         if again.charter.id != held.charter.id {
             return Err(ProfileFault::Fork);
         }
-        let waiting = |charter: &Self, code| charter.parties.get(code).and_then(|party| party.waiting.clone());
         let mut agreed = false;
         for (code, party) in &mut again.charter.parties {
-            match (waiting(&held.charter, code), &party.waiting) {
-                (Some(_), None) => agreed = true,
-                (before, _) => party.waiting = before,
+            let before = held.charter.parties.get(code).and_then(|party| party.waiting.as_ref());
+            agreed |= before.is_some() && party.waiting.is_none();
+            if before.is_none() {
+                party.waiting = None;
             }
         }
         again.refounded.retain(|code| held.refounded.contains(code));

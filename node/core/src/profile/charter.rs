@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{CHARTER_TYPE, Opened, ProfileFault, Quorum, WITNESSES_MAX, names_the_one_before, read};
 use crate::{
-    ids::{Digest, NetworkName, PartyCode, Time},
+    ids::{DAY_MS, Digest, NetworkName, PartyCode, Time},
     proto::{self, KeyRole},
     wire::ascending,
 };
-
-const DAY_MS: u64 = 24 * 3_600_000;
 
 /// One Party as the charter names it.
 #[derive(Debug, Clone)]
@@ -76,13 +74,14 @@ impl Charter {
         if id != fingerprint {
             return Err(ProfileFault::Fingerprint);
         }
-        if !signers(&wire)?.signed(&message, &signatures) {
+        let signers = signers(&wire)?;
+        if !signers.signed(&message, &signatures) {
             return Err(ProfileFault::Threshold);
         }
-        Self::from_wire(wire, id)
+        Self::from_wire(wire, id, signers)
     }
 
-    pub(super) fn from_wire(wire: proto::Charter, id: Digest) -> Result<Self, ProfileFault> {
+    pub(super) fn from_wire(wire: proto::Charter, id: Digest, signers: Quorum) -> Result<Self, ProfileFault> {
         if !names_the_one_before(wire.version, &wire.previous) {
             return Err(ProfileFault::Content("a charter starts at version 1 and names the version before it"));
         }
@@ -105,7 +104,7 @@ impl Charter {
             version: wire.version,
             expires: Time(wire.expires_ms),
             lapses: Time(wire.expires_ms).plus_ms(u64::from(wire.grace_days) * DAY_MS),
-            signers: signers(&wire)?,
+            signers,
             id,
             parties,
             instruments: wire.instruments,

@@ -51,7 +51,11 @@ impl Profile {
     /// # Errors
     /// When anything about it is not as a profile must be.
     pub fn open(envelope: &[u8], charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
-        let Opened { wire, id, message, signatures } = read::<proto::Profile>(envelope, PROFILE_TYPE, "profile")?;
+        Self::judge(read(envelope, PROFILE_TYPE, "profile")?, charter, at)
+    }
+
+    pub(super) fn judge(opened: Opened<proto::Profile>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
+        let Opened { wire, id, message, signatures } = opened;
         let party = charter.parties.get(&PartyCode::parse(&wire.party)?).ok_or(ProfileFault::NotChartered)?;
         if wire.network != charter.network.as_str() {
             return Err(ProfileFault::NotChartered);

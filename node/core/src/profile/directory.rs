@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Opened, Profile, ProfileFault, node_key, read};
+use super::{AHEAD_MS_MAX, Opened, Profile, ProfileFault, newer, node_key, read};
 use crate::{
     crypto::verify_pair,
-    ids::{AuthorityId, Digest, PartyCode, Time},
+    ids::{AuthorityId, DAY_MS, Digest, PartyCode, Time},
     proto::{self, Algorithm, KeyRole},
+    rules::is_date,
     wire::ascending,
 };
 
@@ -16,11 +17,9 @@ pub const DIRECTORY_TYPE: &str = "application/vnd.comity.directory.v1";
 /// Payload type of a head.
 pub const HEAD_TYPE: &str = "application/vnd.comity.profile-head.v1";
 /// A head older than this is a warning.
-pub const STALE_MS: u64 = 48 * 3_600_000;
+pub const STALE_MS: u64 = 2 * DAY_MS;
 /// A head older than this means that nothing new is accepted of its Party.
-pub const FROZEN_MS: u64 = 14 * 24 * 3_600_000;
-/// A document may be issued so far ahead of our clock, as an event may.
-const AHEAD_MS: u64 = 5 * 60_000;
+pub const FROZEN_MS: u64 = 14 * DAY_MS;
 
 /// How a Party is reached, read and checked.
 #[derive(Debug, Clone)]
@@ -41,7 +40,10 @@ impl Directory {
     /// # Errors
     /// When it belongs to another, says what the profile does not bear out, or lacks a signature of its directory key.
     pub fn open(envelope: &[u8], profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
-        let opened: Opened<proto::Directory> = read(envelope, DIRECTORY_TYPE, "directory")?;
+        Self::judge(read(envelope, DIRECTORY_TYPE, "directory")?, profile, at)
+    }
+
+    pub(super) fn judge(opened: Opened<proto::Directory>, profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
         let wire = &opened.wire;
         belongs(&wire.network, &wire.party, profile)?;
         if wire.profile != profile.id().as_bytes() {
@@ -117,11 +119,18 @@ impl Head {
     /// # Errors
     /// When it is of another Party, issued ahead of our clock, or lacks a signature of the directory key.
     pub fn open(envelope: &[u8], profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
-        let opened: Opened<proto::ProfileHead> = read(envelope, HEAD_TYPE, "profile head")?;
+        Self::judge(&read(envelope, HEAD_TYPE, "profile head")?, profile, at)
+    }
+
+    pub(super) fn judge(
+        opened: &Opened<proto::ProfileHead>,
+        profile: &Profile,
+        at: Time,
+    ) -> Result<Self, ProfileFault> {
         let wire = &opened.wire;
         belongs(&wire.network, &wire.party, profile)?;
-        signed_by_directory(&opened, profile, at)?;
-        if wire.issued_ms > at.plus_ms(AHEAD_MS).0 {
+        signed_by_directory(opened, profile, at)?;
+        if wire.issued_ms > at.plus_ms(AHEAD_MS_MAX).0 {
             return Err(ProfileFault::Ahead);
         }
         let id = |bytes: &[u8]| Digest::from_slice(bytes).map_err(ProfileFault::Name);
@@ -150,13 +159,13 @@ impl Head {
     /// # Errors
     /// When it names another document of a number we hold, which proves a fork, or less than we hold.
     pub fn names(&self, profile: &Profile, directory: Option<&Directory>) -> Result<Held, ProfileFault> {
-        let profile = held((profile.version, profile.id()), Some(self.profile))?;
-        let directory = match directory {
-            Some(directory) => held((directory.version, directory.id), self.directory)?,
-            None if self.directory.is_some() => Held::Behind,
-            None => Held::Newest,
+        let later = newer((profile.version, profile.id()), self.profile)?;
+        let more = match (directory, self.directory) {
+            (Some(held), Some(named)) => newer((held.version, held.id), named)?,
+            (Some(_), None) => return Err(ProfileFault::Older),
+            (None, named) => named.is_some(),
         };
-        Ok(profile.max(directory))
+        Ok(if later || more { Held::Behind } else { Held::Newest })
     }
 }
 
@@ -180,15 +189,6 @@ pub enum Held {
     Behind,
 }
 
-fn held(ours: (u64, Digest), named: Option<(u64, Digest)>) -> Result<Held, ProfileFault> {
-    match named {
-        Some((version, id)) if version == ours.0 && id != ours.1 => Err(ProfileFault::Fork),
-        Some((version, _)) if version == ours.0 => Ok(Held::Newest),
-        Some((version, _)) if version > ours.0 => Ok(Held::Behind),
-        Some(_) | None => Err(ProfileFault::OlderHead),
-    }
-}
-
 fn belongs(network: &str, party: &str, profile: &Profile) -> Result<(), ProfileFault> {
     let own = party == profile.party.as_str() && network == profile.network.as_str();
     if own { Ok(()) } else { Err(ProfileFault::OtherProfile) }
@@ -198,23 +198,6 @@ fn signed_by_directory<M>(opened: &Opened<M>, profile: &Profile, at: Time) -> Re
     let keys = profile.keys(KeyRole::Directory, at);
     let signed = verify_pair(keys, Algorithm::MlDsa65, &opened.message, &opened.signatures);
     signed.map(|_| ()).map_err(|_| ProfileFault::NotDirectoryKey)
-}
-
-/// A day of the Gregorian calendar in the form of ISO 8601.
-fn is_date(text: &str) -> bool {
-    let digits = |range: std::ops::Range<usize>| {
-        text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit())).and_then(|part| part.parse().ok())
-    };
-    let (Some(year), Some(month), Some(day)) = (digits(0..4), digits(5..7), digits(8..10)) else { return false };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days: u32 = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + u32::from(leap),
-        _ => 0,
-    };
-    let dashes = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-    dashes && (1..=days).contains(&day)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod directory;
 mod quorum;
 mod suspension;
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use prost::Message as _;
 
@@ -41,6 +41,9 @@ const WITNESSES_MAX: usize = 7;
 
 /// A PeerId of an Ed25519 key is the identity multihash of its protobuf form: this and the key.
 const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+
+/// How far another clock may be ahead of ours: beyond ordinary skew, below any legal clock.
+pub const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 
 /// Why a charter or profile is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,9 +93,9 @@ pub enum ProfileFault {
         "profile.fork: the document is not accepted; its Party has signed two of this number; keep both and tell the Party and the secretariat"
     )]
     Fork,
-    /// A head that names less than is held.
+    /// Of a lower number or an earlier day than what is held.
     #[error("profile.roll-back: the document is not accepted; it is older than what is held; keep the newer one")]
-    OlderHead,
+    Older,
     /// A charter of another network, or of an exercise where this one is in earnest.
     #[error(
         "charter.other-network: the charter is not accepted; it is of another network; ask the secretariat for the right one"
@@ -144,7 +147,7 @@ impl ProfileFault {
             Self::NotDirectoryKey => "profile.not-directory-key",
             Self::Ahead => "profile.ahead",
             Self::Fork => "profile.fork",
-            Self::OlderHead => "profile.roll-back",
+            Self::Older => "profile.roll-back",
             Self::OtherNetwork => "charter.other-network",
             Self::Expired => "charter.expired",
             Self::RollBack => "charter.roll-back",
@@ -175,13 +178,30 @@ fn read<M: prost::Message + Default>(
     payload_type: &'static str,
     name: &'static str,
 ) -> Result<Opened<M>, ProfileFault> {
-    let envelope: proto::Envelope = strict(envelope, DOCUMENT_MAX)?;
+    take_apart(strict(envelope, DOCUMENT_MAX)?, payload_type, name)
+}
+
+fn take_apart<M: prost::Message + Default>(
+    envelope: proto::Envelope,
+    payload_type: &'static str,
+    name: &'static str,
+) -> Result<Opened<M>, ProfileFault> {
     if envelope.payload_type != payload_type || !envelope.body.is_empty() {
         return Err(ProfileFault::WrongType(name));
     }
     let message = pae(payload_type, &envelope.header);
     let wire = strict(&envelope.header, DOCUMENT_MAX)?;
     Ok(Opened { wire, id: sha256(&[&message]), message, signatures: envelope.signatures })
+}
+
+/// True if a number and its id are newer than those held, false if they are those.
+fn newer(held: (u64, Digest), other: (u64, Digest)) -> Result<bool, ProfileFault> {
+    match other.0.cmp(&held.0) {
+        Ordering::Less => Err(ProfileFault::Older),
+        Ordering::Equal if other.1 != held.1 => Err(ProfileFault::Fork),
+        Ordering::Equal => Ok(false),
+        Ordering::Greater => Ok(true),
+    }
 }
 
 /// Version 1 names nothing before it, every later one a document id.

@@ -31,7 +31,10 @@ impl Suspension {
     /// # Errors
     /// When it is of no Party of the charter, or nobody who may has signed it.
     pub fn open(envelope: &[u8], charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
-        let opened: Opened<proto::Suspension> = read(envelope, SUSPENSION_TYPE, "suspension")?;
+        Self::judge(read(envelope, SUSPENSION_TYPE, "suspension")?, charter, at)
+    }
+
+    pub(super) fn judge(opened: Opened<proto::Suspension>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
         let code = PartyCode::parse(&opened.wire.party)?;
         let party = charter.parties().get(&code).ok_or(ProfileFault::NotChartered)?;
         if opened.wire.network != charter.network.as_str() {

@@ -489,7 +489,7 @@ fn wrong_text(rule: &FieldRule, lang: &str, text: &str) -> Option<Wrong> {
 }
 
 /// Exactly `YYYY-MM-DD` and a day that exists, so that one day has one text.
-fn is_date(text: &str) -> bool {
+pub(crate) fn is_date(text: &str) -> bool {
     text.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == text)
 }
 

@@ -16,6 +16,7 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use form::is_date;
 pub use form::{FieldRule, Form, FormMistake, Kind, Literal, Required, Wrong};
 pub use rows::{
     Actor, ClockRule, ClockUse, Code, CodeList, Ground, GroundKind, GroundUse, Instrument, Listed, Mark, Modifier,

@@ -38,7 +38,7 @@ use crate::{
     engine::{Act, Done},
     event::thread_id,
     founding::tests as founded,
-    ids::{AuthorityId, ProcedureCode, RequestId, StepCode, ThreadId, Time},
+    ids::{AuthorityId, DAY_MS, ProcedureCode, RequestId, StepCode, ThreadId, Time},
     procedure::{Side, next_steps},
     proto::{Body, EventRow, Lane, RecordKind, value::Kind},
     rules::{Form, sample},
@@ -53,9 +53,6 @@ use node::{Frame, SimNode, World};
 const CHECK_EVERY: usize = 10;
 /// Steps to heal in, for each node.
 const HEALING: usize = 20_000;
-/// Clocks that jump back must not come to lie before the founding.
-const DAY_MS: u64 = 24 * 3_600_000;
-
 struct Chance(ChaCha20Rng);
 
 impl Chance {
@@ -144,6 +141,7 @@ impl Sim {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let world = World { trust: founded::trust_of(plan.nodes), rules: Arc::new(sample::shipped().clone()) };
+        // Clocks that jump back must not come to lie before the founding.
         let now = founded::START.plus_ms(DAY_MS);
         let mut sim = Self {
             chance: Chance(ChaCha20Rng::from_seed(bytes)),

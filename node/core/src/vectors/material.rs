@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{Bytes, Change, Named};
 use crate::{
-    crypto::{HybridSigner, PublicKey, pae},
+    crypto::{HybridSigner, pae},
     event::{
         EVENT_TYPE, Event, Header,
         tests::{
@@ -18,10 +18,13 @@ use crate::{
         thread_id,
     },
     founding::{
-        sign,
-        tests::{CODES, START, charter_bytes, code, keys, named_seed, profile_bytes, root},
+        quorum, sign,
+        tests::{
+            CODES, START, add_keys, charter_after, charter_bytes, code, key_id, keys, named_seed, payload,
+            profile_bytes, root,
+        },
     },
-    ids::{Digest, NetworkName, Time, hex, unhex},
+    ids::{DAY_MS, Digest, NetworkName, Time, hex, unhex},
     ledger::Checkpoint,
     profile::{
         CHARTER_TYPE, Charter, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, Profile, SUSPENSION_TYPE, Trust, document_id,
@@ -134,10 +137,6 @@ fn put(pile: &mut Pile, name: &str, bytes: impl Into<Vec<u8>>) {
     assert!(pile.insert(name.into(), bytes.into()).is_none(), "{name} is there already");
 }
 
-fn payload(envelope: &[u8]) -> Vec<u8> {
-    proto::Envelope::decode(envelope).expect("an envelope").header
-}
-
 fn documents(pile: &mut Pile) {
     let charter = charter_bytes();
     put(pile, "charter-fingerprint", document_id(CHARTER_TYPE, &payload(&charter)).as_bytes());
@@ -153,17 +152,10 @@ fn charter_chain(pile: &mut Pile) {
     let secretariat = root("secretariat", KeyRole::Charter);
     let (old, new) = (root("XB", KeyRole::Root), root("XB new", KeyRole::Root));
     let one = proto::Charter::decode(&payload(&pile["charter"])[..]).expect("a charter");
-    let after = |before: &proto::Charter| proto::Charter {
-        version: before.version + 1,
-        issued_ms: before.issued_ms + 86_400_000,
-        previous: document_id(CHARTER_TYPE, &before.encode_to_vec()).as_bytes().to_vec(),
-        ..before.clone()
-    };
+    let after = |before: &proto::Charter| charter_after(before, Time(before.issued_ms + DAY_MS));
     let two = after(&one);
     let mut changed = two.clone();
-    let [ed25519, ml_dsa_65] = new.public().map(|key| key.bytes.clone());
-    let keys = vec![proto::HybridKey { ed25519, ml_dsa_65 }];
-    changed.parties[1].root = Some(proto::Quorum { keys, threshold: 1 });
+    changed.parties[1].root = Some(quorum(new.public()));
     let mut earlier = two.clone();
     earlier.parties.pop();
     earlier.instruments.pop();
@@ -175,7 +167,7 @@ fn charter_chain(pile: &mut Pile) {
     put(pile, "charter-2-refounds-xb", signed(&changed, &[&secretariat]));
     put(pile, "charter-2-without-xc", signed(&earlier, &[&secretariat]));
     put(pile, "charter-2-by-two-parties", {
-        let own = proto::Charter { signers: Some(quorum_of(&new)), ..two.clone() };
+        let own = proto::Charter { signers: Some(quorum(new.public())), ..two.clone() };
         let officer = root("XB new", KeyRole::Charter);
         signed(&own, &[&officer, &root("XA", KeyRole::Root), &old])
     });
@@ -183,25 +175,12 @@ fn charter_chain(pile: &mut Pile) {
     put(pile, "charter-2", signed(&two, &[&secretariat]));
 }
 
-fn quorum_of(signer: &HybridSigner) -> proto::Quorum {
-    let [ed25519, ml_dsa_65] = signer.public().map(|key| key.bytes.clone());
-    proto::Quorum { keys: vec![proto::HybridKey { ed25519, ml_dsa_65 }], threshold: 1 }
-}
-
 /// A profile of XA with a directory key, what that key signs, and a suspension by its root key.
 fn changing(pile: &mut Pile) {
     let [own_root, directory_key] =
         [("XA", KeyRole::Root), ("XA directory", KeyRole::Directory)].map(|(n, r)| root(n, r));
     let mut profile = proto::Profile::decode(&payload(&pile["profile-xa"])[..]).expect("a profile");
-    let dated = |key: &PublicKey| proto::RoleKey {
-        role: key.role as i32,
-        algorithm: key.algorithm as i32,
-        public_key: key.bytes.clone(),
-        not_before_ms: START.0,
-        not_after_ms: NOW.plus_ms(1).0,
-    };
-    profile.keys.extend(directory_key.public().map(dated));
-    profile.keys.sort_by_key(key_id);
+    add_keys(&mut profile, &directory_key, NOW.plus_ms(1));
     let profile_id = document_id(PROFILE_TYPE, &profile.encode_to_vec()).as_bytes().to_vec();
     put(
         pile,
@@ -269,14 +248,12 @@ fn changing(pile: &mut Pile) {
 /// Charters of no Party, so that each says one thing only; signed as it should be.
 fn bad_charters(pile: &mut Pile) {
     let signer = root("secretariat", KeyRole::Charter);
-    let [ed25519, ml_dsa_65] = signer.public().map(|key| key.bytes.clone());
-    let signers = proto::Quorum { keys: vec![proto::HybridKey { ed25519, ml_dsa_65 }], threshold: 1 };
     let good = proto::Charter {
         network: "test.comity.test".into(),
         version: 1,
         issued_ms: START.0,
         expires_ms: START.0 + 1,
-        signers: Some(signers),
+        signers: Some(quorum(signer.public())),
         suites: vec![proto::SuiteDates { id: 1, from_ms: START.0, until_ms: 0 }],
         ..proto::Charter::default()
     };
@@ -359,10 +336,6 @@ fn bad_profiles(pile: &mut Pile) {
     one("profile-powers-fall", &|p| {
         p.authorities = vec![authority(&[("PRES", Side::Requested), ("PRES", Side::Requesting)])];
     });
-}
-
-fn key_id(key: &proto::RoleKey) -> crate::ids::KeyId {
-    PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id()
 }
 
 fn authority(powers: &[(&str, Side)]) -> proto::Authority {

@@ -66,17 +66,10 @@ pub(super) async fn measure(args: &Args, context: &Context) -> Result<Measured, 
             }
             Ok(runs)
         });
-        let figures = Figures::of(&runs.await?, entries.iter().map(size).sum(), &poured);
+        let figures = Figures::of(&runs.await?, entries.iter().map(Entry::size).sum(), &poured);
         Ok(Measured { object: figures.object(args, &poured), text: figures.text() })
     })
     .await
-}
-
-fn size(entry: &Entry) -> u64 {
-    match entry {
-        Entry::File(path, _) => path.symlink_metadata().map_or(0, |facts| facts.len()),
-        Entry::Unsealed(..) => 0,
-    }
 }
 
 /// Files that no compression makes smaller, all of one size.
@@ -187,12 +180,7 @@ impl Case<'_> {
 
     /// One step, with more in its form than the story knows.
     async fn signed(&self, act: &Act, more: Value) -> Result<(), CliFault> {
-        let mut fields = (act.fields)(time::now());
-        if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
-            fields.extend(more);
-        }
-        let body = json!({ "command_id": fresh_id(), "step": act.step, "authority": act.authority, "fields": fields });
-        self.nodes[act.by].client.post(&format!("/v1/requests/{}/steps", self.id), &body).await?;
+        self.nodes[act.by].client.post(&format!("/v1/requests/{}/steps", self.id), &act.body(more)).await?;
         Ok(())
     }
 

@@ -201,14 +201,7 @@ async fn take(
     places: &Places,
     timeline: &Timeline,
 ) -> Result<(), CliFault> {
-    let mut fields = (act.fields)(time::now());
-    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
-        fields.extend(more);
-    }
-    let body = json!({
-        "command_id": fresh_id(), "step": act.step, "authority": act.authority, "lane": "normal", "fields": fields,
-    });
-    let done = nodes[act.by].client.post(&format!("/v1/requests/{}/steps", played.id), &body).await?;
+    let done = nodes[act.by].client.post(&format!("/v1/requests/{}/steps", played.id), &act.body(more)).await?;
     settle(act, &done, nodes, played, places, timeline).await
 }
 

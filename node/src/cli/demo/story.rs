@@ -7,7 +7,10 @@
 use comity_core::ids::Time;
 use serde_json::{Value, json};
 
-use crate::time::rfc3339;
+use crate::{
+    cli::request::fresh_id,
+    time::{self, rfc3339},
+};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -21,6 +24,20 @@ pub(in crate::cli) struct Act {
     pub(in crate::cli) fields: fn(Time) -> Value,
     /// In which state the request stands then, on both sides.
     pub(in crate::cli) leads_to: &'static str,
+}
+
+impl Act {
+    /// The step as the API takes it, signed now, with more in its form than the story knows.
+    pub(in crate::cli) fn body(&self, more: Value) -> Value {
+        let mut fields = (self.fields)(time::now());
+        if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+            fields.extend(more);
+        }
+        json!({
+            "command_id": fresh_id(), "step": self.step, "authority": self.authority, "lane": "normal",
+            "fields": fields,
+        })
+    }
 }
 
 /// The acts of the preservation after the request itself, in their order.

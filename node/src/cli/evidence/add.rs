@@ -100,11 +100,7 @@ async fn fill(
     entries: &[Entry],
     shown: bool,
 ) -> Result<(), CliFault> {
-    let size = |entry: &Entry| match entry {
-        Entry::File(path, _) => path.symlink_metadata().map_or(0, |facts| facts.len()),
-        Entry::Unsealed(..) => 0,
-    };
-    let bar = Bar::new(shown, "encrypting", entries.iter().map(size).sum());
+    let bar = Bar::new(shown, "encrypting", entries.iter().map(Entry::size).sum());
     let mut line = client.line().await?;
     for entry in entries {
         match entry {

@@ -38,6 +38,16 @@ pub(crate) enum Entry {
     Unsealed(ItemPath, &'static str, Vec<u8>),
 }
 
+impl Entry {
+    /// Bytes it has now.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::File(path, _) => path.symlink_metadata().map_or(0, |facts| facts.len()),
+            Self::Unsealed(..) => 0,
+        }
+    }
+}
+
 /// Everything below a folder, or one file alone.
 pub(crate) fn walk(root: &Path) -> Result<Vec<Entry>, CliFault> {
     let facts = fs::symlink_metadata(root).map_err(disk("look at", root))?;

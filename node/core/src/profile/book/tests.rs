@@ -4,23 +4,18 @@ use prost::Message as _;
 
 use super::*;
 use crate::{
-    crypto::{HybridSigner, PublicKey},
+    crypto::HybridSigner,
     founding::{
-        sign, sign_charter, sign_profile,
-        tests::{START, charter_bytes, code, network, profile_bytes, root},
+        quorum, sign, sign_charter, sign_profile,
+        tests::{START, add_keys, charter_after, charter_bytes, code, network, payload, profile_bytes, root},
     },
+    ids::DAY_MS,
     profile::document_id,
     proto::KeyRole,
 };
 
-const DAY_MS: u64 = 24 * 3_600_000;
-
 fn day(days: u64) -> Time {
     START.plus_ms(days * DAY_MS)
-}
-
-fn payload(envelope: &[u8]) -> Vec<u8> {
-    proto::Envelope::decode(envelope).expect("decodes").header
 }
 
 /// A book that knows the founding charter and the first profiles of three Parties.
@@ -52,13 +47,7 @@ fn id_of(draft: &proto::Profile) -> Digest {
 }
 
 fn after(before: &proto::Charter, days: u64) -> proto::Charter {
-    proto::Charter {
-        version: before.version + 1,
-        previous: document_id(CHARTER_TYPE, &before.encode_to_vec()).as_bytes().to_vec(),
-        issued_ms: day(days).0,
-        expires_ms: day(days + 730).0,
-        ..before.clone()
-    }
+    charter_after(before, day(days))
 }
 
 fn code_of(news: Result<News, ProfileFault>) -> &'static str {
@@ -104,9 +93,7 @@ fn consent_to_an_older_version_counts_in_the_newest() {
     let (secretariat, xb) = (root("secretariat", KeyRole::Charter), root("XB", KeyRole::Root));
     let one = proto::Charter::decode(&payload(&charter_bytes())[..]).expect("decodes");
     let mut two = after(&one, 10);
-    let [ed25519, ml_dsa_65] = root("XB new", KeyRole::Root).public().map(|key| key.bytes.clone());
-    let keys = vec![proto::HybridKey { ed25519, ml_dsa_65 }];
-    two.parties[1].root = Some(proto::Quorum { keys, threshold: 1 });
+    two.parties[1].root = Some(quorum(root("XB new", KeyRole::Root).public()));
     let three = after(&two, 20);
     let by = |draft: &proto::Charter, signers: &[&HybridSigner]| sign_charter(draft, signers).expect("signed");
     let refounds = book.accept(&by(&two, &[&secretariat]), day(12));
@@ -124,6 +111,26 @@ fn consent_to_an_older_version_counts_in_the_newest() {
     assert_eq!(code_of(book.accept(&signed(&next), day(30))), "profile.threshold-not-met", "the old keys are gone");
     // What the old keys signed before stays what it was.
     assert!(book.trust().expect("whole").profile(&code("XB"), day(30)).is_some());
+}
+
+/// [C-6]: a version that comes again when its wait is long over changes nothing of what was.
+#[test]
+fn what_comes_again_is_judged_as_when_it_was_seen_first() {
+    let mut book = book();
+    let secretariat = root("secretariat", KeyRole::Charter);
+    let one = proto::Charter::decode(&payload(&charter_bytes())[..]).expect("decodes");
+    let mut two = after(&one, 10);
+    two.parties[1].root = Some(quorum(root("XB new", KeyRole::Root).public()));
+    let three = after(&two, 20);
+    let [two, three] = [two, three].map(|draft| sign_charter(&draft, &[&secretariat]).expect("signed"));
+    book.accept(&two, day(12)).expect("follows");
+    book.accept(&three, day(21)).expect("follows");
+    for version in [&two, &three] {
+        assert_eq!(book.accept(version, day(50)), Ok(News::Known));
+    }
+    let xb = &book.charter().parties()[&code("XB")];
+    assert_eq!(xb.refounded(), Some(day(42)));
+    assert!(xb.root_at(day(41)) != xb.root_at(day(42)));
 }
 
 /// [P-8]: roll-back, forks, and an expired charter.
@@ -148,27 +155,12 @@ fn profiles_only_go_forward() {
     let same = later(&xb, 2, &id_of(&xb));
     assert_eq!(book.accept(&signed(&same), expired), Ok(News::Profile(code("XB"))));
     let mut more = later(&xb, 3, &id_of(&same));
-    more.keys.extend(dated(&root("XB", KeyRole::Directory)));
-    more.keys.sort_by_key(key_id);
+    add_keys(&mut more, &root("XB", KeyRole::Directory), day(365));
     assert_eq!(code_of(book.accept(&signed(&more), expired)), "charter.expired");
     assert_eq!(book.accept(&signed(&more), Time(expired.0 - 1)), Ok(News::Profile(code("XB"))));
     let charter = charter_bytes();
     let mut empty = Book::found(&charter, document_id(CHARTER_TYPE, &payload(&charter))).expect("a charter");
     assert_eq!(code_of(empty.accept(&profile_bytes("XA", "XA"), expired)), "charter.expired");
-}
-
-fn dated(signer: &HybridSigner) -> [proto::RoleKey; 2] {
-    signer.public().map(|key| proto::RoleKey {
-        role: key.role as i32,
-        algorithm: key.algorithm as i32,
-        public_key: key.bytes.clone(),
-        not_before_ms: START.0,
-        not_after_ms: day(365).0,
-    })
-}
-
-fn key_id(wire: &proto::RoleKey) -> crate::ids::KeyId {
-    PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
 }
 
 /// [P-5], [P-6], [P-7]: a Party's weeks.
@@ -177,8 +169,7 @@ fn what_a_party_says_every_day_only_goes_forward() {
     let mut book = book();
     let directory_key = root("XA", KeyRole::Directory);
     let mut two = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
-    two.keys.extend(dated(&directory_key));
-    two.keys.sort_by_key(key_id);
+    add_keys(&mut two, &directory_key, day(365));
     let directory = |version: u64| proto::Directory {
         network: network().to_string(),
         party: "XA".into(),

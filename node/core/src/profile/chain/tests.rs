@@ -9,13 +9,12 @@ use crate::{
     crypto::HybridSigner,
     founding::{
         sign_charter,
-        tests::{START, charter_bytes, code, root},
+        tests::{START, charter_after, charter_bytes, code, root},
     },
+    ids::DAY_MS,
     profile::{CHARTER_TYPE, document_id},
     proto::{self, KeyRole},
 };
-
-const DAY_MS: u64 = 24 * 3_600_000;
 
 fn day(days: u64) -> Time {
     START.plus_ms(days * DAY_MS)
@@ -29,14 +28,8 @@ fn founded() -> (Charter, proto::Charter) {
     (Charter::open(&bytes, document_id(CHARTER_TYPE, &envelope.header)).expect("charter"), draft)
 }
 
-/// The draft of the version after one, issued on a day.
-fn after(before: &Charter, draft: &proto::Charter, days: u64) -> proto::Charter {
-    let mut next = draft.clone();
-    next.version = before.version + 1;
-    next.previous = before.id().as_bytes().to_vec();
-    next.issued_ms = day(days).0;
-    next.expires_ms = day(days + 730).0;
-    next
+fn after(before: &proto::Charter, days: u64) -> proto::Charter {
+    charter_after(before, day(days))
 }
 
 fn secretariat() -> HybridSigner {
@@ -84,11 +77,11 @@ fn with_root(draft: &proto::Charter, party: &str, signers: &[&HybridSigner], thr
 fn a_version_follows_the_one_before_and_nothing_else() {
     let (one, draft) = founded();
     let secretariat = secretariat();
-    let second = after(&one, &draft, 10);
+    let second = after(&draft, 10);
     let two = next(&one, &second, &[&secretariat], 11).expect("follows");
     assert_eq!((two.mandate, two.charter.version, two.refounded), (Mandate::Signers, 2, BTreeSet::new()));
     let two = two.charter;
-    let third = after(&two, &second, 20);
+    let third = after(&second, 20);
     assert_eq!(refused(&two, &second, &[&secretariat], 20), "charter.roll-back");
     assert_eq!(refused(&one, &third, &[&secretariat], 20), "charter.gap");
     let other = proto::Charter { previous: vec![7; 32], ..second.clone() };
@@ -113,7 +106,7 @@ fn both_thresholds_sign_and_nobody_else() {
     let (one, draft) = founded();
     let [old, first, second, stranger] =
         ["secretariat", "officer 1", "officer 2", "stranger"].map(|name| root(name, KeyRole::Charter));
-    let mut draft = after(&one, &draft, 10);
+    let mut draft = after(&draft, 10);
     draft.signers = Some(quorum(&[&old, &first, &second], 2));
     let takes = |signers: &[&HybridSigner]| next(&one, &draft, signers, 11).map(|_| ()).map_err(|fault| fault.code());
     assert_eq!(takes(&[&old, &first]), Ok(()));
@@ -138,7 +131,7 @@ fn both_thresholds_sign_and_nobody_else() {
 fn nobody_but_a_party_changes_its_root_keys() {
     let (one, draft) = founded();
     let (secretariat, old, new) = (secretariat(), party_root("XB"), party_root("XB new"));
-    let draft = with_root(&after(&one, &draft, 10), "XB", &[&new], 1);
+    let draft = with_root(&after(&draft, 10), "XB", &[&new], 1);
     let root_of = |charter: &Charter, days| charter.parties()[&code("XB")].root_at(day(days)).clone();
     let (before, changed) = (root_of(&one, 10), Quorum::from_wire(&quorum(&[&new], 1), KeyRole::Root).expect("quorum"));
 
@@ -164,17 +157,17 @@ fn nobody_but_a_party_changes_its_root_keys() {
     assert_eq!([49, 50].map(|days| root_of(&ahead.charter, days)), [before.clone(), changed.clone()]);
 
     // The next version neither shortens the wait nor prolongs it; one that goes back ends it.
-    let third = after(&alone.charter, &draft, 20);
+    let third = after(&draft, 20);
     let third = next(&alone.charter, &third, &[&secretariat], 21).expect("follows");
     assert!(third.refounded.is_empty(), "everybody has been told");
     assert_eq!([41, 42].map(|days| root_of(&third.charter, days)), [before.clone(), changed.clone()]);
-    let back = with_root(&after(&alone.charter, &draft, 20), "XB", &[&old], 1);
+    let back = with_root(&after(&draft, 20), "XB", &[&old], 1);
     let back = next(&alone.charter, &back, &[&secretariat], 21).expect("follows");
     assert!(back.refounded.is_empty() && root_of(&back.charter, 60) == before);
     // The old keys may still agree to them, and others begin a wait of their own.
-    let late = next(&alone.charter, &after(&alone.charter, &draft, 20), &[&secretariat, &old], 21).expect("follows");
+    let late = next(&alone.charter, &after(&draft, 20), &[&secretariat, &old], 21).expect("follows");
     assert!(root_of(&late.charter, 21) == changed);
-    let newer = with_root(&after(&alone.charter, &draft, 20), "XB", &[&party_root("XB newer")], 1);
+    let newer = with_root(&after(&draft, 20), "XB", &[&party_root("XB newer")], 1);
     let newer = next(&alone.charter, &newer, &[&secretariat], 21).expect("follows");
     assert!(!newer.refounded.is_empty() && root_of(&newer.charter, 50) == before);
 }
@@ -184,14 +177,14 @@ fn nobody_but_a_party_changes_its_root_keys() {
 fn consent_that_comes_later_ends_the_wait() {
     let (one, draft) = founded();
     let [secretariat, xb, xc] = [secretariat(), party_root("XB"), party_root("XC")];
-    let draft = with_root(&after(&one, &draft, 10), "XB", &[&party_root("XB new")], 1);
+    let draft = with_root(&after(&draft, 10), "XB", &[&party_root("XB new")], 1);
     let draft = with_root(&draft, "XC", &[&party_root("XC new")], 1);
     let signed = |signers: &[&HybridSigner]| sign_charter(&draft, signers).expect("signed");
     let held = one.next(&signed(&[&secretariat]), day(12)).expect("follows");
     assert_eq!(held.refounded, BTreeSet::from([code("XB"), code("XC")]));
-    let again = |signers: &[&HybridSigner], days| one.next_again(&held, &signed(signers), day(days)).expect("the same");
-    assert!(again(&[&secretariat], 20).is_none());
-    let agreed = again(&[&secretariat, &xb], 20).expect("XB agrees");
+    let again = |signers: &[&HybridSigner]| one.next_again(&held, &signed(signers)).expect("the same");
+    assert!(again(&[&secretariat]).is_none());
+    let agreed = again(&[&secretariat, &xb]).expect("XB agrees");
     assert_eq!(agreed.refounded, BTreeSet::from([code("XC")]));
     let refounded = |next: &Succession, party| next.charter.parties()[&code(party)].refounded();
     assert_eq!(
@@ -199,14 +192,11 @@ fn consent_that_comes_later_ends_the_wait() {
         [None, Some(day(42))],
         "the other waits as before"
     );
-    assert!(
-        one.next_again(&agreed, &signed(&[&secretariat]), day(21)).expect("the same").is_none(),
-        "and none is taken back"
-    );
-    let both = one.next_again(&agreed, &signed(&[&secretariat, &xb, &xc]), day(21)).expect("the same").expect("XC too");
+    assert!(one.next_again(&agreed, &signed(&[&secretariat])).expect("the same").is_none(), "and none is taken back");
+    let both = one.next_again(&agreed, &signed(&[&secretariat, &xb, &xc])).expect("the same").expect("XC too");
     assert!(both.refounded.is_empty() && refounded(&both, "XC").is_none());
     let other = proto::Charter { issued_ms: day(11).0, ..draft.clone() };
-    let fork = one.next_again(&held, &sign_charter(&other, &[&secretariat]).expect("signed"), day(20));
+    let fork = one.next_again(&held, &sign_charter(&other, &[&secretariat]).expect("signed"));
     assert_eq!(fork.map(|_| ()), Err(ProfileFault::Fork));
 }
 
@@ -217,7 +207,7 @@ fn two_thirds_of_the_parties_succeed_signers_who_are_gone() {
     let expired = one.expires.since(START) / DAY_MS;
     let (xa, xb, xc) = (party_root("XA"), party_root("XB"), party_root("XC"));
     let own = [root("XA officer", KeyRole::Charter), root("XB officer", KeyRole::Charter)];
-    let mut draft = after(&one, &draft, expired + 1);
+    let mut draft = after(&draft, expired + 1);
     draft.signers = Some(quorum(&[&own[0], &own[1]], 2));
     let takes = |draft: &proto::Charter, parties: &[&HybridSigner], days| {
         let signers: Vec<&HybridSigner> = own.iter().chain(parties.iter().copied()).collect();
@@ -232,12 +222,12 @@ fn two_thirds_of_the_parties_succeed_signers_who_are_gone() {
     let alone = next(&one, &draft, &[&xa, &xb], expired + 2).expect_err("its own signers sign too");
     assert_eq!(alone.code(), "profile.threshold-not-met");
     // A Party that no longer takes part is not counted.
-    let mut suspended = after(&one, &founded().1, 5);
+    let mut suspended = after(&founded().1, 5);
     for row in suspended.parties.iter_mut().filter(|row| row.code == "XC") {
         row.suspended_ms = day(6).0;
     }
     let two = next(&one, &suspended, &[&secretariat()], 5).expect("follows").charter;
-    let mut third = after(&two, &suspended, expired + 10);
+    let mut third = after(&suspended, expired + 10);
     third.signers = draft.signers.clone();
     let signers = [&own[0], &own[1], &xa, &xb];
     assert_eq!(next(&two, &third, &signers, expired + 20).expect("two of two").mandate, Mandate::Parties);

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    crypto::{HybridSigner, PublicKey},
+    crypto::HybridSigner,
     founding::{
         Office, profile as draft_profile, sign, sign_profile,
-        tests::{START, code, keys, named_seed, network, root, trust},
+        tests::{START, add_keys, code, keys, network, root, trust},
     },
     profile::{Charter, SUSPENSION_TYPE, Suspension, Trust, peer_id},
     proto::KeyRole,
@@ -18,8 +18,7 @@ fn hours(hours: u64) -> Time {
 }
 
 fn directory_key(name: &str) -> HybridSigner {
-    let seed = |half| named_seed(&format!("{name} directory {half}"));
-    HybridSigner::new(KeyRole::Directory, &seed("a"), Algorithm::MlDsa65, &seed("b")).expect("keys")
+    root(name, KeyRole::Directory)
 }
 
 fn charter() -> Charter {
@@ -36,17 +35,7 @@ fn profile(version: u64) -> Profile {
     };
     let mut draft =
         draft_profile(&network(), &code("XA"), &[office], &["en"], &keys("XA").public().expect("keys"), START);
-    let own = directory_key("XA");
-    draft.keys.extend(own.public().map(|key| proto::RoleKey {
-        role: key.role as i32,
-        algorithm: key.algorithm as i32,
-        public_key: key.bytes.clone(),
-        not_before_ms: START.0,
-        not_after_ms: hours(24 * 365).0,
-    }));
-    draft.keys.sort_by_key(|wire| {
-        PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
-    });
+    add_keys(&mut draft, &directory_key("XA"), hours(24 * 365));
     if version > 1 {
         (draft.version, draft.previous) = (version, vec![1; 32]);
     }
@@ -165,9 +154,9 @@ fn a_head_shows_what_is_held_back_and_ages() {
     assert_eq!(open(&head(&profile, None), START).expect("a head").names(&profile, None), Ok(Held::Newest));
     let ahead = open(&head(&newer, None), START).expect("a head");
     assert_eq!(ahead.names(&profile, None), Ok(Held::Behind), "a newer profile is held back");
-    assert_eq!(whole.names(&newer, None), Err(ProfileFault::OlderHead), "roll-back");
+    assert_eq!(whole.names(&newer, None), Err(ProfileFault::Older), "roll-back");
     let less = open(&head(&profile, None), START).expect("a head");
-    assert_eq!(less.names(&profile, Some(&directory)), Err(ProfileFault::OlderHead), "of the directory too");
+    assert_eq!(less.names(&profile, Some(&directory)), Err(ProfileFault::Older), "of the directory too");
     let forked = proto::ProfileHead { profile: vec![7; 32], ..wire.clone() };
     assert_eq!(open(&forked, START).expect("a head").names(&profile, None), Err(ProfileFault::Fork));
     let forked = proto::ProfileHead { directory: vec![7; 32], ..wire.clone() };
