@@ -185,7 +185,7 @@ impl Fetch {
         let size = object_size(named.size).ok_or(EvidenceFault::OtherManifest("its size is none"))?;
         let wanted = Wanted { item: named.item, path: None, size, root: named.root, sha256: named.digest };
         let work = self.work(VecDeque::from([wanted]));
-        self.on_stream(hand_over, move |mut lane| {
+        self.on_stream(hand_over, move |lane| {
             let keys = lane.keys(&page, &[named.item])?;
             let (item, key) = keys.into_iter().next().ok_or(EvidenceFault::BadGrant)?;
             if this.room.vault.row(&item).is_none() {
@@ -261,7 +261,7 @@ impl Fetch {
         if !manifest.items.iter().any(|item| unknown(&self.room, &item.id)) {
             return Ok(());
         }
-        self.on_stream(hand_over, move |mut lane| {
+        self.on_stream(hand_over, move |lane| {
             let order: Vec<ItemId> = manifest.items.iter().map(|item| item.id).collect();
             let missing = |item: &ItemId| unknown(&this.room, item);
             for (first, items) in key_pages(&order, &missing) {
@@ -290,7 +290,7 @@ impl Fetch {
             running.spawn(async move {
                 let (lane, receivers) = (Arc::clone(&work), Arc::clone(&this.receivers));
                 let taken = this
-                    .on_stream(&hand_over, move |mut open| {
+                    .on_stream(&hand_over, move |open| {
                         let mut place = receivers[number].lock().unwrap_or_else(PoisonError::into_inner);
                         let receiver = place.as_mut().ok_or(EvidenceFault::WorkerLost)?;
                         let taken = open.run(receiver, first, &lane);
@@ -335,13 +335,16 @@ impl Fetch {
     async fn on_stream(
         &self,
         hand_over: &HandOver,
-        work: impl FnOnce(Lane<crate::net::EvidenceStream>) -> Result<(), EvidenceFault> + Send + 'static,
+        work: impl FnOnce(&mut Lane<crate::net::EvidenceStream>) -> Result<(), EvidenceFault> + Send + 'static,
     ) -> Result<(), EvidenceFault> {
         let stream = self.room.streams.open(&hand_over.giver).await.map_err(|_| EvidenceFault::BrokenOff)?;
         let (room, delivery) = (Arc::clone(&self.room), self.delivery);
         self.worker(move || {
             let pipe = Pipe::new(stream, &room.runtime);
-            work(Lane { room, delivery, pipe })
+            let mut lane = Lane { room, delivery, pipe };
+            work(&mut lane)?;
+            lane.leave();
+            Ok(())
         })
         .await
     }

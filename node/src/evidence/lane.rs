@@ -162,6 +162,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
         Ok(())
     }
 
+    /// Leaves the stream when everything that was asked for is here. A giver that does not close it after us keeps
+    /// its own place taken, and changes nothing of what we have.
+    pub(super) fn leave(self) {
+        if let Err(fault) = self.pipe.close() {
+            tracing::debug!(target: "evidence", delivery = self.delivery.short(), %fault, "the giver did not close the stream");
+        }
+    }
+
     /// Asks for the keys of these items, which stand in the manifest from `page.first` on.
     pub(super) fn keys(&mut self, page: &KeyPage, items: &[ItemId]) -> Result<Vec<(ItemId, ItemKey)>, EvidenceFault> {
         self.ask(What::Keys(proto::KeyPage { first: page.first, manifest: page.own }))?;

@@ -97,6 +97,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         self.to.write_all(frame)
     }
 
+    /// Says that nothing more comes and waits until the other side has closed too: from then on it counts the stream no
+    /// more, and another finds its place.
+    pub(super) fn close(mut self) -> io::Result<()> {
+        self.to.flush()?;
+        self.to.get_mut().shutdown()?;
+        match self.from.read(&mut [0; 1])? {
+            0 => Ok(()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     /// Sends what is buffered.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
@@ -109,6 +120,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Source<S> {
         let read = self.runtime.block_on(timeout(self.pace.left, self.half.read(buffer)))??;
         self.pace.waited(began.elapsed(), read);
         Ok(read)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<S> {
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.runtime.block_on(timeout(self.pace.left, self.half.shutdown()))?
     }
 }
 
@@ -184,6 +201,22 @@ mod tests {
         };
         let far = |mut pipe: Pipe<_>| [(); 3].map(|()| pipe.read_frame(4 << 10).expect("reads"));
         assert_eq!(between(near, far).await, [Some(Vec::new()), Some(long), None]);
+    }
+
+    /// Closed is what both sides have closed; whoever still speaks does not speak as agreed.
+    #[tokio::test]
+    async fn a_stream_is_closed_when_the_other_side_has_closed_it() {
+        let far = |mut pipe: Pipe<_>| pipe.read_frame(8).expect("reads");
+        assert_eq!(between(Pipe::close, far).await, None);
+        let far = |mut pipe: Pipe<_>| {
+            assert_eq!(pipe.read_frame(8).expect("reads"), None);
+            pipe.write_frame(b"x").and_then(|()| pipe.flush())
+        };
+        let near = |pipe: Pipe<_>| match pipe.close() {
+            Err(fault) if fault.kind() == io::ErrorKind::InvalidData => Ok(()),
+            other => panic!("{other:?}"),
+        };
+        between(near, far).await.expect("written");
     }
 
     #[tokio::test]
