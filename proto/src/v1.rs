@@ -407,6 +407,13 @@ pub struct ProfileHead {
     #[prost(bytes = "vec", tag = "7")]
     pub directory: ::prost::alloc::vec::Vec<u8>,
 }
+/// Documents handed over together, each to be judged after those before it: a founding kit, news carried by file, an
+/// answer on /comity/roster/1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bundle {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Side {

@@ -62,8 +62,9 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 15] = [
+const NODE_ROOMS: [(&str, &[&str]); 16] = [
     ("time", &[]),
+    ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
     ("conduct", &[]),
     ("telemetry", &[]),
@@ -96,7 +97,7 @@ const NODE_ROOMS: [(&str, &[&str]); 15] = [
 const NODE_ROOTS: [&str; 2] = ["lib", "main"];
 
 /// Rooms every room may name: each is a handful of plain functions without a life of its own.
-const NODE_FLOOR: [&str; 1] = ["time"];
+const NODE_FLOOR: [&str; 2] = ["time", "words"];
 
 /// Packages with a wall around them.
 const NODE_WALLS: [(&str, &str); 4] =
