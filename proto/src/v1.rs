@@ -1129,7 +1129,7 @@ pub struct NodePart {
     /// receipt and refusal kinds: the event id they answer
     #[prost(bytes = "vec", tag = "8")]
     pub answers: ::prost::alloc::vec::Vec<u8>,
-    /// refusal kinds: why
+    /// refusal kinds: why; documents of charter and Parties: which kind
     #[prost(string, tag = "9")]
     pub code: ::prost::alloc::string::String,
     /// own events and custody: the client-made id of the command that caused it
@@ -1141,6 +1141,9 @@ pub struct NodePart {
     /// custody: SHA-256 of the manifest it is about
     #[prost(bytes = "vec", tag = "12")]
     pub manifest: ::prost::alloc::vec::Vec<u8>,
+    /// documents of charter and Parties: their number
+    #[prost(uint64, tag = "13")]
+    pub version: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SlipRow {
@@ -1178,6 +1181,16 @@ pub struct Fact {
     /// never text
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<Value>,
+}
+/// One value of the index under the number of a document: where it stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DocumentRow {
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub document_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub recorded_ms: u64,
 }
 /// One value of the index under a thread: enough to fold the thread without opening anything.
 #[derive(Clone, PartialEq, ::prost::Message)]

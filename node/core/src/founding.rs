@@ -246,7 +246,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         crypto::sha256,
-        profile::{Charter, Profile, ProfileFault, Trust, document_id},
+        profile::{Book, Charter, Profile, ProfileFault, Trust, document_id},
         wire::strict,
     };
 
@@ -349,24 +349,25 @@ pub(crate) mod tests {
 
     /// Three Parties, one exercise network.
     pub(crate) fn trust() -> Trust {
-        found(&CODES)
+        found(&CODES).trust()
     }
 
-    fn found(parties: &[&str]) -> Trust {
+    fn found(parties: &[&str]) -> Book {
         let bytes = charter_of(parties);
-        let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
-        let profile = |party: &&str| Profile::open(&profile_bytes(party, party), &charter, START).expect("profile");
-        let profiles = parties.iter().map(profile).collect();
-        Trust::new(charter, profiles).expect("trust")
+        let mut book = Book::found(&bytes, fingerprint(&bytes)).expect("charter");
+        for party in parties {
+            book.accept(&profile_bytes(party, party), START).expect("profile");
+        }
+        book
     }
 
     /// A network of so many Parties: founded once, since keys and signatures of thirty take a while.
-    pub(crate) fn trust_of(count: usize) -> Arc<Trust> {
-        static FOUNDED: Mutex<BTreeMap<usize, Arc<Trust>>> = Mutex::new(BTreeMap::new());
+    pub(crate) fn book_of(count: usize) -> Book {
+        static FOUNDED: Mutex<BTreeMap<usize, Book>> = Mutex::new(BTreeMap::new());
         let mut founded = FOUNDED.lock().expect("no founding fails");
         let codes = codes(count);
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
-        founded.entry(count).or_insert_with(|| Arc::new(found(&codes))).clone()
+        founded.entry(count).or_insert_with(|| found(&codes)).clone()
     }
 
     /// The keys of a Party, made once.

@@ -15,9 +15,10 @@ use crate::{
     event::Header,
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     procedure::whose_turn,
+    profile::Kind,
     proto::{
-        AnswerRow, AppliedRow, CasePart, EventRow, Lane, NodePart, NumbersRow, OwedRow, RecordKind, SeenRow, SlipRow,
-        ThreadRow,
+        AnswerRow, AppliedRow, CasePart, DocumentRow, EventRow, Lane, NodePart, NumbersRow, OwedRow, RecordKind,
+        SeenRow, SlipRow, ThreadRow,
     },
     rules::Rules,
 };
@@ -132,6 +133,9 @@ pub const THREAD_EVENTS_MAX: usize = 10_000;
 
 /// Custody statements read of one manifest: it is sealed once, released and verified once a delivery.
 const STATEMENTS_MAX: usize = 1_000;
+
+/// Documents read of one kind and Party: a directory a week for sixty years.
+const DOCUMENTS_MAX: usize = 3_200;
 
 /// Questions and changes over some pairs.
 #[derive(Debug, Clone, Default)]
@@ -279,6 +283,62 @@ impl<P: Pairs> Index<P> {
         self.row(&key(b'p', &[event.as_bytes(), party.as_str().as_bytes()]))
     }
 
+    /// The documents of a kind and Party (none: charters) from this number on, ascending by number and then by when they
+    /// were seen; those that prove a fork apart.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn documents(
+        &self,
+        kind: Kind,
+        party: Option<&PartyCode>,
+        from: u64,
+        forks: bool,
+    ) -> Result<Vec<(u64, DocumentRow)>, IndexFault> {
+        let record = if forks { RecordKind::ForkProof } else { RecordKind::RosterChange };
+        let prefix = document_key(record, kind.name(), party.map_or("", PartyCode::as_str));
+        let rows = self.rows(&prefix, &from.to_be_bytes(), DOCUMENTS_MAX)?;
+        rows.into_iter().map(|(rest, row)| Ok((number_of(&rest)?, row))).collect()
+    }
+
+    /// Where the documents stand from which all that is known of charter and Parties follows, ascending: every charter, of
+    /// each Party the newest profile and directory with the profile it belongs to, and whatever suspends it.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn standing_documents(&self) -> Result<Vec<LedgerIndex>, IndexFault> {
+        let prefix = key(b'd', &[&[RecordKind::RosterChange as u8]]);
+        let mut of: BTreeMap<(Vec<u8>, Kind), Vec<(u64, u64)>> = BTreeMap::new();
+        for (rest, row) in self.rows::<DocumentRow>(&prefix, &[], usize::MAX)? {
+            let mut parts = rest.splitn(3, |byte| *byte == b'/');
+            let (Some(kind), Some(party), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
+                return Err(IndexFault::Damaged);
+            };
+            let kind = std::str::from_utf8(kind).ok().and_then(Kind::named).ok_or(IndexFault::Damaged)?;
+            of.entry((party.to_vec(), kind)).or_default().push((number_of(number)?, row.index));
+        }
+        let mut standing = BTreeSet::new();
+        for ((party, kind), rows) in &of {
+            let others = |kind| of.get(&(party.clone(), kind)).map(Vec::as_slice).unwrap_or_default();
+            let newest = others(Kind::Profile).last().map_or(0, |(version, _)| *version);
+            match kind {
+                Kind::Charter => standing.extend(rows.iter().map(|(_, index)| *index)),
+                Kind::Profile => standing.extend(rows.last().map(|(_, index)| *index)),
+                Kind::Directory => {
+                    let Some((_, directory)) = rows.last() else { continue };
+                    let before = others(Kind::Profile).iter().rfind(|(_, index)| index < directory);
+                    standing.extend(before.map(|(_, index)| *index).into_iter().chain([*directory]));
+                }
+                Kind::Suspension => {
+                    let lasting = rows.iter().filter(|(version, _)| *version >= newest);
+                    standing.extend(lasting.map(|(_, index)| *index));
+                }
+                Kind::Head => {}
+            }
+        }
+        Ok(standing.into_iter().map(LedgerIndex).collect())
+    }
+
     /// Follows the ledger by one record, atomically.
     ///
     /// # Errors
@@ -300,12 +360,11 @@ impl<P: Pairs> Index<P> {
             }
             RecordKind::RefusalGiven => self.apply_refusal_given(&record, &mut batch)?,
             RecordKind::Custody => Self::apply_custody(&record, &mut batch),
+            RecordKind::RosterChange | RecordKind::ForkProof => Self::apply_document(&record, &mut batch),
             RecordKind::Unspecified
             | RecordKind::ErasureIntent
             | RecordKind::Erasure
-            | RecordKind::RosterChange
             | RecordKind::WitnessNote
-            | RecordKind::ForkProof
             | RecordKind::Succession => {}
         }
         self.pairs.apply(&batch)
@@ -317,6 +376,15 @@ impl<P: Pairs> Index<P> {
         batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
         let place = key(b'm', &[&node.manifest, &record.index.0.to_be_bytes()]);
         batch.push(Change::Put(place, node.record_id.clone()));
+    }
+
+    fn apply_document(record: &RecordView<'_>, batch: &mut Vec<Change>) {
+        let node = record.node;
+        let row =
+            DocumentRow { index: record.index.0, document_id: node.record_id.clone(), recorded_ms: node.recorded_ms };
+        let of = document_key(record.kind, &node.code, &node.peer);
+        batch.push(put([&of[..], &node.version.to_be_bytes(), &record.index.0.to_be_bytes()].concat(), &row));
+        batch.push(seen(record, &node.record_id));
     }
 
     fn apply_sent(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
@@ -511,6 +579,10 @@ fn put(key: Vec<u8>, row: &impl Message) -> Change {
 
 fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[kind], &parts.concat()[..]].concat()
+}
+
+fn document_key(record: RecordKind, kind: &str, party: &str) -> Vec<u8> {
+    key(b'd', &[&[record as u8], kind.as_bytes(), b"/", party.as_bytes(), b"/"])
 }
 
 fn lane_key(kind: u8, party: &PartyCode, lane: Lane) -> Vec<u8> {

@@ -11,7 +11,7 @@ use crate::{
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
     ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
     manifest::{CUSTODY_TYPE, Statement},
-    profile::Trust,
+    profile::{Document, Profile, Trust},
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
 };
 
@@ -285,6 +285,46 @@ pub fn custody(
     let case = CasePart { payload_type: CUSTODY_TYPE.into(), header: bytes, signatures, ..CasePart::default() };
     let (request, thread) = (Some(statement.request), Some(thread));
     assemble(moment, Parts { record_id, request, thread, context, node, case })
+}
+
+/// A document of charter or Parties that holds (`RosterChange`), or that proves a fork with the one held here under its
+/// number (`ForkProof`). It belongs to no request and lasts as long as the ledger: a public leaf.
+#[must_use]
+pub fn document(moment: &Moment<'_>, kind: RecordKind, document: &Document, envelope: proto::Envelope) -> Record {
+    let profile = document.party.as_ref().and_then(|party| moment.trust.declared(party)).map(Profile::id);
+    let context = Context {
+        kind,
+        recorded: moment.recorded,
+        charter: moment.trust.charter().id(),
+        profile: profile.unwrap_or(Digest::new([0; 32])),
+        signatures: signatures_digest(&envelope.signatures),
+        slips: Vec::new(),
+    };
+    let node = NodePart {
+        peer: document.party.as_ref().map(PartyCode::to_string).unwrap_or_default(),
+        code: document.kind.name().to_owned(),
+        version: document.version,
+        ..NodePart::default()
+    };
+    let case = CasePart {
+        payload_type: envelope.payload_type,
+        header: envelope.header,
+        signatures: envelope.signatures,
+        ..CasePart::default()
+    };
+    assemble(moment, Parts { record_id: document.id, request: None, thread: None, context, node, case })
+}
+
+/// The envelope of a document as it was taken in; none if the record holds none.
+#[must_use]
+pub fn document_envelope(case: &CasePart) -> Option<Vec<u8>> {
+    let envelope = proto::Envelope {
+        payload_type: case.payload_type.clone(),
+        header: case.header.clone(),
+        signatures: case.signatures.clone(),
+        body: Vec::new(),
+    };
+    (!case.header.is_empty()).then(|| envelope.encode_to_vec())
 }
 
 fn slip_row(slip: &Slip) -> SlipRow {

@@ -17,6 +17,7 @@ use crate::{
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{IndexFault, Pairs},
     procedure::Side,
+    profile::Freshness,
     proto::{EventRow, Fact, RecordKind, Signature},
     record::{About, SignedRefusal, event_received, refusal, refusal_bytes},
 };
@@ -28,6 +29,8 @@ const EARLY_MS: u64 = 2_000;
 const EARLY_MAX: usize = 4 * crate::outbox::WINDOW;
 /// A parent that did not come meanwhile may be on another link: look again soon.
 const PARENT_RETRY_MS: u32 = 250;
+/// A head is on its way as soon as there is a link: it is asked for on every one.
+const FROZEN_RETRY_MS: u32 = 10_000;
 /// The house is full: give it time to drain.
 const BUSY_RETRY_MS: u32 = 1_000;
 
@@ -79,6 +82,10 @@ impl Engine {
             if self.wait(&thread, Waiting::Arrival(ticket, arrival)).is_err() {
                 step.out.push(retry(ticket, id, "engine.busy", BUSY_RETRY_MS));
             }
+            return Ok(());
+        }
+        if self.trust.freshness(&event.header.author, step.now) == Freshness::Frozen {
+            step.out.push(retry(ticket, id, "profile.frozen", FROZEN_RETRY_MS));
             return Ok(());
         }
         match self.judge(step, &arrival)? {

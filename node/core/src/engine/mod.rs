@@ -8,7 +8,7 @@
 //!
 //! One act of a thread is decided at a time; what arrives meanwhile waits in a short queue, so that
 //! every act is judged against all that the ledger holds of its thread. `own` makes our events,
-//! `custody` our statements about evidence, `arrival` judges the events of peers, `exchange` keeps
+//! `custody` our statements about evidence, `roster` takes in what is signed about Parties, `arrival` judges the events of peers, `exchange` keeps
 //! debts and answers moving.
 //!
 //! What a crash leaves: only what was appended. Jobs, queues and the outbox plan are forgotten;
@@ -18,9 +18,11 @@ mod arrival;
 mod custody;
 mod exchange;
 mod own;
+mod roster;
 
 pub use custody::{Custody, release_command, verify_command};
 pub use own::CLOCK_BEHIND_MS_MAX;
+pub use roster::Change;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -39,7 +41,7 @@ use crate::{
     index::{Index, IndexFault, Pairs},
     ledger::Appended,
     outbox::Outbox,
-    profile::Trust,
+    profile::{Book, News, Trust},
     proto::{self, Lane, RecordKind, Signature},
     record::{Moment, Record},
     rules::Rules,
@@ -86,6 +88,8 @@ pub enum Input {
     Custody(Ticket, Box<Custody>),
     /// A peer's delivery, checked and opened by a worker.
     Arrived(Ticket, Box<Arrival>),
+    /// A document of charter or Parties, from wherever it came.
+    Document(Ticket, Vec<u8>),
     /// A peer's answer, checked by a worker.
     Answered(PartyCode, EventId, Box<Verified<PeerAnswer>>),
     /// A body was sealed, or could not be.
@@ -157,6 +161,10 @@ pub enum Output {
     Answer(Ticket, EventId, Reply),
     /// Reply to a command.
     Reply(Ticket, Result<Done, NotDone>),
+    /// What became of a document.
+    Documented(Ticket, Result<News, NotDone>),
+    /// More is known of charter and Parties from now on.
+    Trust(Box<Change>),
     /// Tell people.
     Notify(Notice),
     /// Step again at this time at the latest.
@@ -263,12 +271,17 @@ enum Job {
     Refuse(Box<arrival::Refuse>),
     Settle { peer: PartyCode, event: EventId },
     Custody(Box<custody::Stating>),
+    Document(Box<roster::Entering>),
 }
 
 /// The state machine. One task owns it.
 pub struct Engine {
     us: Identity,
+    book: Book,
+    /// What the book says, for all who ask.
     trust: Arc<Trust>,
+    /// Documents that wait for the one before them.
+    offered: VecDeque<roster::Offered>,
     rules: Arc<Rules>,
     outbox: Outbox,
     jobs: BTreeMap<JobId, Job>,
@@ -313,7 +326,7 @@ impl Engine {
     /// When the index does not answer.
     pub fn open<P: Pairs>(
         us: Identity,
-        trust: Arc<Trust>,
+        book: Book,
         rules: Arc<Rules>,
         index: &Index<P>,
         alarmed: Time,
@@ -321,7 +334,9 @@ impl Engine {
         let (size, last_recorded) = index.applied()?;
         let mut engine = Self {
             us,
-            trust,
+            trust: Arc::new(book.trust()),
+            book,
+            offered: VecDeque::new(),
             rules,
             outbox: Outbox::default(),
             jobs: BTreeMap::new(),
@@ -361,6 +376,7 @@ impl Engine {
             Input::Command(ticket, act) => self.on_command(&mut step, ticket, act)?,
             Input::Custody(ticket, wanted) => self.on_custody(&mut step, ticket, &wanted)?,
             Input::Arrived(ticket, arrival) => self.on_arrived(&mut step, ticket, arrival)?,
+            Input::Document(ticket, envelope) => self.on_document(&mut step, ticket, envelope)?,
             Input::Answered(peer, event, answer) => self.on_answered(&mut step, &peer, &event, answer.into_inner())?,
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
             Input::Signed(job, signatures) => self.on_signed(&mut step, job, signatures)?,
@@ -464,7 +480,7 @@ impl Engine {
                 self.custody_failed(step, &stating, "keys.signing-failed");
                 Ok(())
             }
-            (Job::Receive { .. } | Job::Settle { .. }, _) => Err(EngineFault::UnknownJob(id)),
+            (Job::Receive { .. } | Job::Settle { .. } | Job::Document(_), _) => Err(EngineFault::UnknownJob(id)),
         }
     }
 
@@ -494,6 +510,7 @@ impl Engine {
                 self.pump(step, &peer)?;
             }
             Job::Custody(stating) => self.custody_appended(step, &stating, index),
+            Job::Document(entering) => self.document_appended(step, *entering)?,
         }
         Ok(())
     }
@@ -521,6 +538,7 @@ impl Engine {
             Job::Refuse(refuse) => self.refusal_failed(step, *refuse)?,
             Job::Settle { peer, event } => self.outbox.settled(&peer, &event, false),
             Job::Custody(stating) => self.custody_failed(step, &stating, code),
+            Job::Document(entering) => self.document_failed(step, &entering, code)?,
         }
         Ok(())
     }

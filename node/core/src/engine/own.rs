@@ -16,6 +16,7 @@ use crate::{
     ids::{AuthorityId, Digest, LedgerIndex, PartyCode, ProcedureCode, ThreadId, Time},
     index::{IndexFault, Pairs},
     procedure::{Refusal, Side},
+    profile::Freshness,
     proto::{ActorKind, EventRow, Fact, KeyRole, Lane, Signature},
     record::{Slips, event_sent},
     wire::ENVELOPE_MAX,
@@ -195,8 +196,16 @@ impl Engine {
         side: Side,
         now: Time,
     ) -> Result<(), NotDone> {
+        if self.trust.charter().lapses <= now {
+            return Err(not_done(
+                "charter.lapsed",
+                "the charter has expired and its grace is over; take in the next one",
+            ));
+        }
         let profile = self.trust.profile(&self.us.party, now);
-        let profile = profile.ok_or_else(|| not_done("profile.none", "this Party has no current profile"))?;
+        let profile = profile.ok_or_else(|| {
+            not_done("profile.none", "this Party is suspended, has left, or has no profile here; see comity doctor")
+        })?;
         if profile.keys(KeyRole::Record, now).next().is_none() {
             return Err(not_done("keys.expired", "no record key of this Party is valid now"));
         }
@@ -220,6 +229,12 @@ impl Engine {
     }
 
     fn seal_key<P>(&self, to: &PartyCode, step: &Step<'_, P>) -> Result<PublicKey, NotDone> {
+        if self.trust.freshness(to, step.now) == Freshness::Frozen {
+            let detail = format!(
+                "nothing was heard of Party {to} for 14 days: its keys may have changed; reach its node, or take in its newest head by file"
+            );
+            return Err(not_done("profile.frozen", &detail));
+        }
         let key = self.trust.seal_key(to, step.now).cloned();
         key.ok_or_else(|| {
             not_done("profile.no-seal-key", &format!("Party {to} has no valid seal key; fetch its newest profile"))

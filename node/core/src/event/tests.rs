@@ -252,8 +252,9 @@ fn keys_and_suites_count_only_in_their_time() {
     let (_, _, delivery) = good();
     let at = |now| check_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &TRUST, now).map(|_| ());
     assert_eq!(at(NOW), Ok(()));
-    let years_later = NOW.plus_ms(3 * 365 * 86_400_000);
-    assert_eq!(at(years_later), Err(EventFault::Signature(CryptoFault::BadKey)));
+    let day = 86_400_000;
+    assert_eq!(at(NOW.plus_ms(800 * day)), Err(EventFault::Signature(CryptoFault::BadKey)), "in the charter's grace");
+    assert_eq!(at(NOW.plus_ms(3 * 365 * day)), Err(EventFault::UnknownAuthor), "[C-7]: the charter has lapsed");
     assert_eq!(at(Time(START.0 - 1)).map_err(|fault| fault.code()), Err("event.bad-header"), "before the suite");
 }
 

@@ -1,15 +1,18 @@
 //! Everything signed about who may do what, as one node has come to know it: the chain of charters from the one
 //! given by hand, and of each Party its profiles, directory, head and suspensions.
 //!
-//! A document is judged once, when it is seen, against what is known then; what was accepted stays (SPEC `[P-8]`). Whoever keeps the
-//! documents with their times in the order they were seen makes the same book again. Start with [`Book::found`] and
-//! [`Book::accept`].
+//! A document is judged once, when it is seen, against what is known then; what was accepted stays (SPEC `[P-8]`). Judging
+//! changes nothing: what holds is entered when it is on disk. Whoever keeps the documents with their times in the order
+//! they were seen makes the same book again. Start with [`Book::found`], [`Book::judge`] and [`Book::enter`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
-    CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, HEAD_TYPE, Head, Held, Mandate, Opened, PROFILE_TYPE, Profile,
-    ProfileFault, SUSPENSION_TYPE, Succession, Suspension, Trust, newer, take_apart,
+    CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, Document, HEAD_TYPE, Head, Held, Kind, Mandate, Opened,
+    PROFILE_TYPE, Profile, ProfileFault, SUSPENSION_TYPE, Succession, Suspension, Trust, newer, take_apart,
 };
 use crate::{
     ids::{Digest, PartyCode, Time},
@@ -20,7 +23,7 @@ use crate::{
 /// What is known of charters and Parties.
 #[derive(Debug, Clone)]
 pub struct Book {
-    founded: Charter,
+    founded: Arc<Charter>,
     /// The versions after it, without a gap.
     chain: Vec<Link>,
     pages: BTreeMap<PartyCode, Page>,
@@ -29,17 +32,23 @@ pub struct Book {
 #[derive(Debug, Clone)]
 struct Link {
     taken: Succession,
-    envelope: Vec<u8>,
+    envelope: Arc<[u8]>,
 }
 
 /// Of one Party.
 #[derive(Debug, Clone, Default)]
 struct Page {
-    /// The newest.
-    profile: Option<Profile>,
-    directory: Option<Directory>,
+    /// The newest, and when it was seen.
+    profile: Option<(Arc<Profile>, Time)>,
+    directory: Option<Arc<Directory>>,
     head: Option<Head>,
     suspensions: Vec<Suspension>,
+}
+
+impl Page {
+    fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref().map(|(profile, _)| profile)
+    }
 }
 
 /// What a document changed.
@@ -64,77 +73,181 @@ pub enum News {
     Suspended(PartyCode),
 }
 
+/// A document that was judged and holds. It counts once it is entered.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    document: Document,
+    entry: Entry,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    /// From a place of the chain on, counted from one.
+    Charter(usize, Vec<Link>),
+    Profile(Arc<Profile>, Time),
+    Directory(Arc<Directory>),
+    Head(Head, Held),
+    Suspension(Suspension),
+}
+
+impl Judged {
+    /// Which document it is.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+}
+
 impl Book {
     /// Begins with a charter under the fingerprint given by hand.
     ///
     /// # Errors
     /// As [`Charter::open`].
     pub fn found(envelope: &[u8], fingerprint: Digest) -> Result<Self, ProfileFault> {
-        let founded = Charter::open(envelope, fingerprint)?;
+        let founded = Arc::new(Charter::open(envelope, fingerprint)?);
         Ok(Self { founded, chain: Vec::new(), pages: BTreeMap::new() })
     }
 
     /// The charter in force.
     #[must_use]
-    pub fn charter(&self) -> &Charter {
+    pub fn charter(&self) -> &Arc<Charter> {
         self.chain.last().map_or(&self.founded, |link| &link.taken.charter)
     }
 
-    /// Judges a document that is seen at this time, and keeps it if it holds.
+    /// The newest profile of a Party.
+    #[must_use]
+    pub fn profile(&self, party: &PartyCode) -> Option<&Arc<Profile>> {
+        self.pages.get(party)?.profile()
+    }
+
+    /// The newest directory of a Party.
+    #[must_use]
+    pub fn directory(&self, party: &PartyCode) -> Option<&Arc<Directory>> {
+        self.pages.get(party)?.directory.as_ref()
+    }
+
+    /// The newest head of a Party.
+    #[must_use]
+    pub fn head(&self, party: &PartyCode) -> Option<&Head> {
+        self.pages.get(party)?.head.as_ref()
+    }
+
+    /// Judges a document that is seen at this time; none if it is known. Nothing changes.
     ///
     /// # Errors
-    /// When it does not hold, is older than what is known, or proves a fork; then nothing changes.
-    pub fn accept(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
+    /// When it does not hold, is older than what is known, or proves a fork.
+    pub fn judge(&self, envelope: &[u8], seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let document = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?;
         match document.payload_type.as_str() {
-            CHARTER_TYPE => self.accept_charter(take_apart(document, CHARTER_TYPE, "charter")?, envelope, seen),
-            PROFILE_TYPE => self.accept_profile(take_apart(document, PROFILE_TYPE, "profile")?, seen),
-            DIRECTORY_TYPE => self.accept_directory(take_apart(document, DIRECTORY_TYPE, "directory")?, seen),
-            HEAD_TYPE => self.accept_head(&take_apart(document, HEAD_TYPE, "profile head")?, seen),
-            SUSPENSION_TYPE => self.accept_suspension(take_apart(document, SUSPENSION_TYPE, "suspension")?, seen),
+            CHARTER_TYPE => self.judge_charter(take_apart(document, CHARTER_TYPE, "charter")?, envelope, seen),
+            PROFILE_TYPE => self.judge_profile(take_apart(document, PROFILE_TYPE, "profile")?, seen),
+            DIRECTORY_TYPE => self.judge_directory(take_apart(document, DIRECTORY_TYPE, "directory")?, seen),
+            HEAD_TYPE => self.judge_head(&take_apart(document, HEAD_TYPE, "profile head")?, seen),
+            SUSPENSION_TYPE => self.judge_suspension(take_apart(document, SUSPENSION_TYPE, "suspension")?, seen),
             _ => Err(ProfileFault::WrongType("document of a charter or profile")),
         }
     }
 
-    /// All of it as one answer: the charter in force, the newest profiles, whoever is suspended.
-    ///
-    /// # Errors
-    /// None that an accepted document causes.
-    pub fn trust(&self) -> Result<Trust, ProfileFault> {
-        let newest = self.pages.values().filter_map(|page| page.profile.clone()).collect();
-        let mut trust = Trust::new(self.charter().clone(), newest)?;
-        let suspensions = self.pages.values().flat_map(|page| page.suspensions.iter().cloned());
-        suspensions.for_each(|suspension| trust.suspend(suspension));
-        Ok(trust)
+    /// Lets a document count that was judged by this book as it is.
+    pub fn enter(&mut self, judged: Judged) -> News {
+        match judged.entry {
+            Entry::Charter(place, walked) => {
+                let taken = &walked[0].taken;
+                let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
+                self.chain.splice(place - 1.., walked);
+                news
+            }
+            Entry::Profile(profile, seen) => {
+                let party = profile.party.clone();
+                self.page(&party).profile = Some((profile, seen));
+                News::Profile(party)
+            }
+            Entry::Directory(directory) => {
+                let party = directory.party.clone();
+                self.page(&party).directory = Some(directory);
+                News::Directory(party)
+            }
+            Entry::Head(head, held) => {
+                let party = head.party.clone();
+                self.page(&party).head = Some(head);
+                News::Head(party, held)
+            }
+            Entry::Suspension(suspension) => {
+                let party = suspension.party.clone();
+                self.page(&party).suspensions.push(suspension);
+                News::Suspended(party)
+            }
+        }
     }
 
-    fn accept_charter(
-        &mut self,
+    fn page(&mut self, party: &PartyCode) -> &mut Page {
+        self.pages.entry(party.clone()).or_default()
+    }
+
+    /// Judges and enters at once: for whoever keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn accept(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
+        Ok(self.judge(envelope, seen)?.map_or(News::Known, |judged| self.enter(judged)))
+    }
+
+    /// Enters again what was accepted at this time, some of what lay between having been left out: a profile is not held
+    /// against the one before it, for that was done when it was seen.
+    ///
+    /// # Errors
+    /// When it does not hold: it is not what was accepted.
+    pub fn resume(&mut self, envelope: &[u8], seen: Time) -> Result<News, ProfileFault> {
+        let document = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?;
+        if document.payload_type != PROFILE_TYPE {
+            return self.accept(envelope, seen);
+        }
+        let profile = Profile::judge(take_apart(document, PROFILE_TYPE, "profile")?, self.charter(), seen)?;
+        let party = profile.party.clone();
+        self.page(&party).profile = Some((Arc::new(profile), seen));
+        Ok(News::Profile(party))
+    }
+
+    /// All of it as one answer: the charter in force, the newest of each Party, whoever is suspended.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        let mut trust = Trust::under(Arc::clone(self.charter()));
+        for (party, page) in &self.pages {
+            let Some((profile, seen)) = &page.profile else { continue };
+            trust.heard.insert(party.clone(), page.head.as_ref().map_or(*seen, |head| head.issued.max(*seen)));
+            trust.profiles.insert(party.clone(), Arc::clone(profile));
+            trust.directories.extend(page.directory.iter().map(|held| (party.clone(), Arc::clone(held))));
+            trust.suspensions.extend(page.suspensions.iter().cloned());
+        }
+        trust
+    }
+
+    fn judge_charter(
+        &self,
         opened: Opened<proto::Charter>,
         envelope: &[u8],
         seen: Time,
-    ) -> Result<News, ProfileFault> {
+    ) -> Result<Option<Judged>, ProfileFault> {
+        let document = Document { kind: Kind::Charter, party: None, version: opened.wire.version, id: opened.id };
         let place = opened.wire.version.checked_sub(self.founded.version);
         let place = place.and_then(|place| usize::try_from(place).ok());
         let (place, taken) = match place {
-            Some(0) if opened.id == self.founded.id() => return Ok(News::Known),
+            Some(0) if opened.id == self.founded.id() => return Ok(None),
             Some(0) => return Err(ProfileFault::OtherChain),
             Some(place) if place <= self.chain.len() => {
                 let held = &self.chain[place - 1].taken;
-                let Some(taken) = self.before(place).judge_again(held, opened)? else { return Ok(News::Known) };
+                let Some(taken) = self.before(place).judge_again(held, opened)? else { return Ok(None) };
                 (place, taken)
             }
             Some(_) | None => (self.chain.len() + 1, self.charter().judge(opened, seen)?),
         };
-        let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
-        let mut walked = vec![Link { taken, envelope: envelope.to_vec() }];
+        let mut walked = vec![Link { taken, envelope: envelope.into() }];
         // With consent that was missing a version counts for more, and so may those after it.
         for link in self.chain.iter().skip(place) {
             let taken = walked[walked.len() - 1].taken.charter.next(&link.envelope, link.taken.seen)?;
-            walked.push(Link { taken, envelope: link.envelope.clone() });
+            walked.push(Link { taken, envelope: Arc::clone(&link.envelope) });
         }
-        self.chain.splice(place - 1.., walked);
-        Ok(news)
+        Ok(Some(Judged { document, entry: Entry::Charter(place, walked) }))
     }
 
     /// The charter before the one at a place of the chain, counted from one.
@@ -142,72 +255,74 @@ impl Book {
         place.checked_sub(2).map_or(&self.founded, |place| &self.chain[place].taken.charter)
     }
 
-    fn accept_profile(&mut self, opened: Opened<proto::Profile>, seen: Time) -> Result<News, ProfileFault> {
+    fn judge_profile(&self, opened: Opened<proto::Profile>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let charter = self.charter();
         let profile = Profile::judge(opened, charter, seen)?;
         let expired = charter.expires <= seen;
-        let held = self.pages.get(&profile.party).and_then(|page| page.profile.as_ref());
+        let document = Document::of(Kind::Profile, &profile.party, profile.version, profile.id());
+        let held = self.profile(&profile.party);
         if let Some(held) = held {
-            if !newer((held.version, held.id()), (profile.version, profile.id()))? {
-                return Ok(News::Known);
+            if !newer((held.version, held.id()), &document)? {
+                return Ok(None);
             }
             if profile.version == held.version + 1 && profile.previous != Some(held.id()) {
-                return Err(ProfileFault::Fork);
+                return Err(ProfileFault::Fork(Box::new(document)));
             }
         }
         if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
             return Err(ProfileFault::Expired);
         }
-        let party = profile.party.clone();
-        self.pages.entry(party.clone()).or_default().profile = Some(profile);
-        Ok(News::Profile(party))
+        Ok(Some(Judged { document, entry: Entry::Profile(Arc::new(profile), seen) }))
     }
 
     /// The page of a Party, and its newest profile.
     fn newest(&self, party: &str) -> Result<(&Page, &Profile), ProfileFault> {
         let page = self.pages.get(&PartyCode::parse(party)?);
-        page.and_then(|page| Some((page, page.profile.as_ref()?))).ok_or(ProfileFault::OtherProfile)
+        page.and_then(|page| Some((page, &**page.profile()?))).ok_or(ProfileFault::OtherProfile)
     }
 
-    fn accept_directory(&mut self, opened: Opened<proto::Directory>, seen: Time) -> Result<News, ProfileFault> {
+    fn judge_directory(&self, opened: Opened<proto::Directory>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let (page, profile) = self.newest(&opened.wire.party)?;
         let directory = Directory::judge(opened, profile, seen)?;
+        let document = Document::of(Kind::Directory, &directory.party, directory.version, directory.id());
         if let Some(held) = &page.directory
-            && !newer((held.version, held.id()), (directory.version, directory.id()))?
+            && !newer((held.version, held.id()), &document)?
         {
-            return Ok(News::Known);
+            return Ok(None);
         }
-        let party = directory.party.clone();
-        self.pages.entry(party.clone()).or_default().directory = Some(directory);
-        Ok(News::Directory(party))
+        Ok(Some(Judged { document, entry: Entry::Directory(Arc::new(directory)) }))
     }
 
-    fn accept_head(&mut self, opened: &Opened<proto::ProfileHead>, seen: Time) -> Result<News, ProfileFault> {
+    fn judge_head(&self, opened: &Opened<proto::ProfileHead>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let (page, profile) = self.newest(&opened.wire.party)?;
         let head = Head::judge(opened, profile, seen)?;
         match &page.head {
-            Some(held) if *held == head => return Ok(News::Known),
+            Some(held) if *held == head => return Ok(None),
             Some(held) if held.issued >= head.issued => return Err(ProfileFault::Older),
             Some(_) | None => {}
         }
-        let (party, named) = (profile.party.clone(), head.names(profile, page.directory.as_ref())?);
-        self.pages.entry(party.clone()).or_default().head = Some(head);
-        Ok(News::Head(party, named))
+        let document = Document::of(Kind::Head, &head.party, head.issued.0, opened.id);
+        let named = head.names(profile, page.directory.as_deref()).map_err(|fault| match fault {
+            // The head itself is what contradicts what is held.
+            ProfileFault::Fork(_) => ProfileFault::Fork(Box::new(document.clone())),
+            other => other,
+        })?;
+        Ok(Some(Judged { document, entry: Entry::Head(head, named) }))
     }
 
-    fn accept_suspension(&mut self, opened: Opened<proto::Suspension>, seen: Time) -> Result<News, ProfileFault> {
+    fn judge_suspension(&self, opened: Opened<proto::Suspension>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let suspension = Suspension::judge(opened, self.charter(), seen)?;
-        let party = suspension.party.clone();
-        if let Some(page) = self.pages.get(&party) {
+        if let Some(page) = self.pages.get(&suspension.party) {
             if page.suspensions.iter().any(|held| held.id == suspension.id) {
-                return Ok(News::Known);
+                return Ok(None);
             }
-            if page.profile.as_ref().is_some_and(|profile| profile.version > suspension.profile_version) {
+            if page.profile().is_some_and(|profile| profile.version > suspension.profile_version) {
                 return Err(ProfileFault::Older);
             }
         }
-        self.pages.entry(party.clone()).or_default().suspensions.push(suspension);
-        Ok(News::Suspended(party))
+        let Suspension { party, profile_version, id, .. } = &suspension;
+        let document = Document::of(Kind::Suspension, party, *profile_version, *id);
+        Ok(Some(Judged { document, entry: Entry::Suspension(suspension) }))
     }
 }
 

@@ -4,9 +4,9 @@
 //! The rules of TUF's root role, and one more: nobody but a Party changes that Party's root keys. Who does it all
 //! the same re-founds that Party, which everybody is told, and waits. Start with [`Charter::next`].
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{CHARTER_TYPE, Charter, Opened, ProfileFault, Quorum, charter, quorum::Signers, read};
+use super::{CHARTER_TYPE, Charter, Document, Kind, Opened, ProfileFault, Quorum, charter, quorum::Signers, read};
 use crate::{
     ids::{DAY_MS, PartyCode, Time},
     proto,
@@ -28,7 +28,7 @@ pub enum Mandate {
 #[derive(Debug, Clone)]
 pub struct Succession {
     /// The version itself.
-    pub charter: Charter,
+    pub charter: Arc<Charter>,
     /// Who made it follow.
     pub mandate: Mandate,
     /// Parties whose root keys it changes without them: everybody is alarmed, and the keys wait.
@@ -70,7 +70,7 @@ impl Charter {
         let signed = Signers::of(&message, &signatures, known).ok_or(ProfileFault::Threshold)?;
         let mandate = self.mandate(&next.signers, &signed, issued, seen)?;
         let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
-        Ok(Succession { charter: next, mandate, refounded, seen })
+        Ok(Succession { charter: Arc::new(next), mandate, refounded, seen })
     }
 
     /// Opens the version after this one again, for signatures that were missing when it was taken: a Party that agrees
@@ -90,10 +90,11 @@ impl Charter {
     ) -> Result<Option<Succession>, ProfileFault> {
         let mut again = self.judge(opened, held.seen)?;
         if again.charter.id != held.charter.id {
-            return Err(ProfileFault::Fork);
+            let Charter { version, id, .. } = *again.charter;
+            return Err(ProfileFault::Fork(Box::new(Document { kind: Kind::Charter, party: None, version, id })));
         }
         let mut agreed = false;
-        for (code, party) in &mut again.charter.parties {
+        for (code, party) in &mut Arc::make_mut(&mut again.charter).parties {
             let before = held.charter.parties.get(code).and_then(|party| party.waiting.as_ref());
             agreed |= before.is_some() && party.waiting.is_none();
             if before.is_none() {

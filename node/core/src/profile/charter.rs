@@ -41,6 +41,23 @@ impl Party {
     pub fn takes_part(&self, at: Time) -> bool {
         self.joined <= at && self.suspended.is_none_or(|from| at < from) && self.withdrawn.is_none_or(|from| at < from)
     }
+
+    /// The dates on which it begins or ceases to take part, or other root keys count for it.
+    pub(super) fn dates(&self) -> impl Iterator<Item = Time> {
+        [self.joined].into_iter().chain(self.suspended).chain(self.withdrawn).chain(self.refounded())
+    }
+
+    /// From when on the charter suspends it, and from when on it is withdrawn.
+    #[must_use]
+    pub fn leaves(&self) -> (Option<Time>, Option<Time>) {
+        (self.suspended, self.withdrawn)
+    }
+
+    /// When it joined.
+    #[must_use]
+    pub fn joined(&self) -> Time {
+        self.joined
+    }
 }
 
 /// The founding document of a network, read and checked.

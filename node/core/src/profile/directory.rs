@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AHEAD_MS_MAX, Opened, Profile, ProfileFault, newer, node_key, read};
+use super::{AHEAD_MS_MAX, Document, Kind, Opened, Profile, ProfileFault, newer, node_key, read};
 use crate::{
     crypto::verify_pair,
     ids::{AuthorityId, DAY_MS, Digest, PartyCode, Time},
@@ -105,6 +105,8 @@ impl Directory {
 /// What a Party says is its newest profile and directory, and when it said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
+    /// Whose it is.
+    pub party: PartyCode,
     /// When it was issued.
     pub issued: Time,
     /// The newest profile: its version and id.
@@ -141,17 +143,14 @@ impl Head {
             }
             (version, bytes) => Some((version, id(bytes)?)),
         };
-        Ok(Self { issued: Time(wire.issued_ms), profile: (wire.profile_version, id(&wire.profile)?), directory })
+        let (party, named) = (profile.party.clone(), (wire.profile_version, id(&wire.profile)?));
+        Ok(Self { party, issued: Time(wire.issued_ms), profile: named, directory })
     }
 
     /// How far what we hold of the Party may be behind at this time.
     #[must_use]
     pub fn freshness(&self, at: Time) -> Freshness {
-        match at.since(self.issued) {
-            age if age < STALE_MS => Freshness::Fresh,
-            age if age < FROZEN_MS => Freshness::Stale,
-            _ => Freshness::Frozen,
-        }
+        freshness(self.issued, at)
     }
 
     /// Holds a profile and directory we have against it.
@@ -159,11 +158,12 @@ impl Head {
     /// # Errors
     /// When it names another document of a number we hold, which proves a fork, or less than we hold.
     pub fn names(&self, profile: &Profile, directory: Option<&Directory>) -> Result<Held, ProfileFault> {
-        let later = newer((profile.version, profile.id()), self.profile)?;
+        let named = |kind, (version, id)| Document::of(kind, &self.party, version, id);
+        let later = newer((profile.version, profile.id()), &named(Kind::Profile, self.profile))?;
         let more = match (directory, self.directory) {
-            (Some(held), Some(named)) => newer((held.version, held.id), named)?,
+            (Some(held), Some(other)) => newer((held.version, held.id), &named(Kind::Directory, other))?,
             (Some(_), None) => return Err(ProfileFault::Older),
-            (None, named) => named.is_some(),
+            (None, other) => other.is_some(),
         };
         Ok(if later || more { Held::Behind } else { Held::Newest })
     }
@@ -187,6 +187,15 @@ pub enum Held {
     Newest,
     /// Something newer must be fetched.
     Behind,
+}
+
+/// How far what was said at `issued` may be behind.
+pub(super) fn freshness(issued: Time, at: Time) -> Freshness {
+    match at.since(issued) {
+        age if age < STALE_MS => Freshness::Fresh,
+        age if age < FROZEN_MS => Freshness::Stale,
+        _ => Freshness::Frozen,
+    }
 }
 
 fn belongs(network: &str, party: &str, profile: &Profile) -> Result<(), ProfileFault> {

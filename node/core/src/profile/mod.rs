@@ -10,26 +10,30 @@ mod chain;
 mod charter;
 mod declared;
 mod directory;
+mod document;
 mod quorum;
 mod suspension;
+mod trust;
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::cmp::Ordering;
 
 use prost::Message as _;
 
 use crate::{
-    crypto::{PublicKey, pae, sha256},
-    ids::{Digest, Malformed, PartyCode, Time},
-    proto::{self, KeyRole},
+    crypto::{pae, sha256},
+    ids::{Digest, Malformed},
+    proto,
     wire::{DOCUMENT_MAX, WireFault, strict},
 };
-pub use book::{Book, News};
+pub use book::{Book, Judged, News};
 pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party};
 pub use declared::Profile;
 pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, Head, Held, STALE_MS};
+pub use document::{Document, Kind};
 pub use quorum::Quorum;
 pub use suspension::{SUSPENSION_TYPE, Suspension};
+pub use trust::Trust;
 
 /// Payload type of a charter.
 pub const CHARTER_TYPE: &str = "application/vnd.comity.charter.v1";
@@ -92,7 +96,7 @@ pub enum ProfileFault {
     #[error(
         "profile.fork: the document is not accepted; its Party has signed two of this number; keep both and tell the Party and the secretariat"
     )]
-    Fork,
+    Fork(Box<Document>),
     /// Of a lower number or an earlier day than what is held.
     #[error("profile.roll-back: the document is not accepted; it is older than what is held; keep the newer one")]
     Older,
@@ -146,7 +150,7 @@ impl ProfileFault {
             Self::OtherProfile => "profile.other-profile",
             Self::NotDirectoryKey => "profile.not-directory-key",
             Self::Ahead => "profile.ahead",
-            Self::Fork => "profile.fork",
+            Self::Fork(_) => "profile.fork",
             Self::Older => "profile.roll-back",
             Self::OtherNetwork => "charter.other-network",
             Self::Expired => "charter.expired",
@@ -194,11 +198,11 @@ fn take_apart<M: prost::Message + Default>(
     Ok(Opened { wire, id: sha256(&[&message]), message, signatures: envelope.signatures })
 }
 
-/// True if a number and its id are newer than those held, false if they are those.
-fn newer(held: (u64, Digest), other: (u64, Digest)) -> Result<bool, ProfileFault> {
-    match other.0.cmp(&held.0) {
+/// True if a document is newer than the one held under this number and id, false if it is that one.
+fn newer(held: (u64, Digest), other: &Document) -> Result<bool, ProfileFault> {
+    match other.version.cmp(&held.0) {
         Ordering::Less => Err(ProfileFault::Older),
-        Ordering::Equal if other.1 != held.1 => Err(ProfileFault::Fork),
+        Ordering::Equal if other.id != held.1 => Err(ProfileFault::Fork(Box::new(other.clone()))),
         Ordering::Equal => Ok(false),
         Ordering::Greater => Ok(true),
     }
@@ -228,60 +232,6 @@ pub fn node_key(peer_id: &[u8]) -> Result<[u8; 32], ProfileFault> {
 #[must_use]
 pub fn peer_id(key: &[u8; 32]) -> Vec<u8> {
     [&PEER_ID_PREFIX[..], key].concat()
-}
-
-/// Everything known about who may do what, at one moment.
-#[derive(Debug, Clone)]
-pub struct Trust {
-    charter: Charter,
-    profiles: BTreeMap<PartyCode, Profile>,
-    suspensions: Vec<Suspension>,
-}
-
-impl Trust {
-    /// Joins a charter and the current profiles; a Party without a profile cannot act.
-    ///
-    /// # Errors
-    /// When a profile is not of a chartered Party, or two are of one.
-    pub fn new(charter: Charter, profiles: Vec<Profile>) -> Result<Self, ProfileFault> {
-        let mut by_party = BTreeMap::new();
-        for profile in profiles {
-            if !charter.parties.contains_key(&profile.party) {
-                return Err(ProfileFault::NotChartered);
-            }
-            if by_party.insert(profile.party.clone(), profile).is_some() {
-                return Err(ProfileFault::Content("two profiles of one Party were given"));
-            }
-        }
-        Ok(Self { charter, profiles: by_party, suspensions: Vec::new() })
-    }
-
-    /// The charter in force.
-    #[must_use]
-    pub fn charter(&self) -> &Charter {
-        &self.charter
-    }
-
-    /// Lets a suspension count: nobody speaks for its Party until a later profile.
-    pub fn suspend(&mut self, suspension: Suspension) {
-        self.suspensions.push(suspension);
-    }
-
-    /// The current profile of a Party that takes part and is not suspended at this time.
-    #[must_use]
-    pub fn profile(&self, party: &PartyCode, at: Time) -> Option<&Profile> {
-        self.charter.parties.get(party).filter(|party| party.takes_part(at))?;
-        let profile = self.profiles.get(party)?;
-        let stopped = self.suspensions.iter().any(|suspension| suspension.stops(profile, at));
-        (!stopped).then_some(profile)
-    }
-
-    /// The key a body for this Party is sealed to at this time: the newest of those valid (SPEC `[P-4]`).
-    #[must_use]
-    pub fn seal_key(&self, party: &PartyCode, at: Time) -> Option<&PublicKey> {
-        let valid = self.profile(party, at)?.dated(KeyRole::Seal, at);
-        valid.max_by_key(|dated| (dated.from, dated.key.id())).map(|dated| &dated.key)
-    }
 }
 
 /// Encodes a signed document as it is kept and handed over.

@@ -21,6 +21,7 @@
 mod byzantine;
 mod check;
 mod count;
+mod documents;
 mod faults;
 mod forge;
 mod lies;
@@ -140,7 +141,8 @@ impl Sim {
     fn new(seed: u64, plan: Plan) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let world = World { trust: founded::trust_of(plan.nodes), rules: Arc::new(sample::shipped().clone()) };
+        let book = founded::book_of(plan.nodes);
+        let world = World { trust: Arc::new(book.trust()), book, rules: Arc::new(sample::shipped().clone()) };
         // Clocks that jump back must not come to lie before the founding.
         let now = founded::START.plus_ms(DAY_MS);
         let mut sim = Self {

@@ -18,9 +18,9 @@ use crate::{
     ids::{EventId, KeyId, LedgerIndex, Origin, PartyCode, Time},
     index::{Index, MemoryPairs, RecordView},
     ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
-    profile::Trust,
+    profile::{Book, News, Trust},
     proto::{Algorithm, KeyRole},
-    record::Record,
+    record::{Record, document_envelope},
     rules::Rules,
 };
 
@@ -41,6 +41,7 @@ pub(super) enum Frame {
 /// What is common to all nodes of a simulated network.
 #[derive(Clone)]
 pub(super) struct World {
+    pub(super) book: Book,
     pub(super) trust: Arc<Trust>,
     pub(super) rules: Arc<Rules>,
 }
@@ -60,6 +61,7 @@ pub(super) struct SimNode {
     pub(super) party: PartyCode,
     pub(super) engine: Engine,
     pub(super) index: Index<MemoryPairs>,
+    pub(super) documented: Vec<(Ticket, Result<News, NotDone>)>,
     pub(super) replies: Vec<(Ticket, Result<Done, NotDone>)>,
     pub(super) notices: Vec<Notice>,
     pub(super) wake: Option<Time>,
@@ -90,13 +92,14 @@ impl SimNode {
         let party = founded::code(code);
         let us = Identity { party: party.clone(), origin: Origin::of(&party, &founded::network(), 1) };
         let index = Index::new(MemoryPairs::default());
-        let engine = Engine::open(us.clone(), world.trust.clone(), world.rules.clone(), &index, now).expect("opens");
+        let engine = Engine::open(us.clone(), world.book.clone(), world.rules.clone(), &index, now).expect("opens");
         let keys = founded::keys_of(code);
         let seal = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &keys.seal).expect("seal key").id();
         Self {
             party,
             engine,
             index,
+            documented: Vec::new(),
             replies: Vec::new(),
             notices: Vec::new(),
             wake: None,
@@ -145,8 +148,8 @@ impl SimNode {
 
     /// Starts again under another law.
     pub(super) fn adopt(&mut self, rules: Arc<Rules>) {
-        let (us, trust) = (self.us.clone(), self.world.trust.clone());
-        self.engine = Engine::open(us, trust, rules, &self.index, self.alarmed).expect("opens");
+        let (us, book) = (self.us.clone(), self.world.book.clone());
+        self.engine = Engine::open(us, book, rules, &self.index, self.alarmed).expect("opens");
         self.take_in(Input::Tick);
     }
 
@@ -277,6 +280,8 @@ impl SimNode {
             }
             Output::Reply(ticket, result) => self.replies.push((ticket, result)),
             Output::Notify(notice) => self.notices.push(notice),
+            Output::Documented(ticket, result) => self.documented.push((ticket, result)),
+            Output::Trust(_) => {} // asked of the engine
             Output::WakeAt(at) => self.wake = Some(now.plus_ms(at.since(self.clock(now)).min(IDLE_MS))),
         }
     }
@@ -355,15 +360,28 @@ impl SimNode {
         if lose_index {
             self.index = self.rebuilt();
         }
-        self.engine = Engine::open(
-            self.us.clone(),
-            self.world.trust.clone(),
-            self.world.rules.clone(),
-            &self.index,
-            self.alarmed,
-        )
-        .expect("opens");
+        self.engine =
+            Engine::open(self.us.clone(), self.resumed(), self.world.rules.clone(), &self.index, self.alarmed)
+                .expect("opens");
         self.take_in(Input::Tick);
+    }
+
+    /// What the records say of charter and Parties, beside what the network was founded with.
+    fn resumed(&self) -> Book {
+        let mut book = self.world.book.clone();
+        for index in self.index.standing_documents().expect("the index answers") {
+            let record = &self.disk.synced[usize::try_from(index.0).expect("small")];
+            let envelope = document_envelope(&record.case).expect("kept as it came");
+            book.resume(&envelope, Time(record.node.recorded_ms)).expect("it was accepted then");
+        }
+        book
+    }
+
+    /// Hands a document to the node.
+    pub(super) fn document(&mut self, envelope: Vec<u8>) -> Ticket {
+        self.tickets += 1;
+        self.take_in(Input::Document(self.tickets, envelope));
+        self.tickets
     }
 
     /// An index made from nothing but the records.

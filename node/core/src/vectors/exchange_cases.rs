@@ -16,7 +16,9 @@ use crate::{
 
 /// Six minutes: beyond what an author's clock may be ahead.
 const SIX_MINUTES: u64 = 6 * 60 * 1000;
-/// Three years: beyond the record keys of the founding.
+/// Beyond the record keys of the founding, within the grace after its charter.
+const KEYS_OVER: u64 = 800 * 86_400_000;
+/// Beyond that grace.
 const THREE_YEARS: u64 = 3 * 365 * 86_400_000;
 
 pub(super) fn files(m: &Material) -> Vec<File> {
@@ -130,7 +132,8 @@ fn envelopes(m: &Material) -> Vec<Case> {
         computed(m, "an event", &["E-3", "E-5"], now("envelope")),
         computed(m, "five minutes before its author's time", &["E-5"], at("envelope", NOW.0 - 300_000)),
         refused("six minutes before its author's time", at("envelope", NOW.0 - SIX_MINUTES), "event.time-ahead"),
-        signed("three years later", at("envelope", NOW.0 + THREE_YEARS), "crypto.bad-key"),
+        signed("after the key's time, in the charter's grace", at("envelope", NOW.0 + KEYS_OVER), "crypto.bad-key"),
+        refused("after the charter's grace", at("envelope", NOW.0 + THREE_YEARS), "event.unknown-author"),
         bad("before the suite is in force", &["E-5"], at("envelope", 1), "event.bad-header", ""),
         bad("another payload type", &["E-3"], typed("application/vnd.comity.event.v2"), "event.bad-header", ""),
         bad("a byte of the body changed", &["E-3"], flipped(&sealed, 900), "event.body-mismatch", ""),

@@ -12,7 +12,7 @@ use comity_core::{
     founding::{Founder, Office, RoleKeys, charter, profile, sign_charter, sign_profile},
     ids::{Digest, KeyId, NetworkName, PartyCode, Time, unhex},
     ledger::Checkpoint,
-    profile::{CHARTER_TYPE, Charter, Profile, Trust, document_id},
+    profile::{Book, CHARTER_TYPE, Charter, Profile, Trust, document_id},
     proto::{self, Algorithm, KeyRole, Signature},
     rules::{Rules, SHIPPED},
     wire::{DOCUMENT_MAX, strict},
@@ -126,7 +126,10 @@ pub(crate) fn note(code: &str, checkpoint: &Checkpoint, now: Time) -> Vec<u8> {
 }
 
 /// The same Parties, founded anew with power in every shipped procedure: the known ones preserve only.
-pub(crate) static FOUNDED: LazyLock<Arc<Trust>> = LazyLock::new(|| {
+pub(crate) static FOUNDED: LazyLock<Trust> = LazyLock::new(|| BOOK.trust());
+
+/// From what that is known.
+pub(crate) static BOOK: LazyLock<Book> = LazyLock::new(|| {
     let network = network();
     let secretariat = root("secretariat", KeyRole::Charter);
     let founders = PARTIES.map(|code| Founder {
@@ -138,8 +141,8 @@ pub(crate) static FOUNDED: LazyLock<Arc<Trust>> = LazyLock::new(|| {
     let draft = charter(&network, true, secretariat.public(), &founders, &instruments, START);
     let bytes = sign_charter(&draft, &[&secretariat]).expect("signed");
     let envelope: proto::Envelope = strict(&bytes, DOCUMENT_MAX).expect("an envelope");
-    let charter = Charter::open(&bytes, document_id(CHARTER_TYPE, &envelope.header)).expect("a charter");
-    let open = |code| {
+    let mut book = Book::found(&bytes, document_id(CHARTER_TYPE, &envelope.header)).expect("a charter");
+    for code in PARTIES {
         let office = Office {
             id: "central".into(),
             name: "Central Authority".into(),
@@ -149,10 +152,9 @@ pub(crate) static FOUNDED: LazyLock<Arc<Trust>> = LazyLock::new(|| {
         let public = keys(code).roles.public().expect("public keys");
         let draft = profile(&network, &party(code), &[office], &["en"], &public, START);
         let bytes = sign_profile(&draft, &[&root(code, KeyRole::Root)]).expect("signed");
-        Profile::open(&bytes, &charter, START).expect("a profile")
-    };
-    let profiles = PARTIES.map(open);
-    Arc::new(Trust::new(charter, profiles.to_vec()).expect("trust"))
+        book.accept(&bytes, START).expect("a profile");
+    }
+    book
 });
 
 pub(crate) fn network() -> NetworkName {

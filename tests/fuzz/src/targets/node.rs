@@ -14,7 +14,7 @@ use comity_core::{
     record::Record,
 };
 
-use super::known::{self, FOUNDED, RULES, keys, network, party};
+use super::known::{self, BOOK, FOUNDED, RULES, keys, network, party};
 
 /// A frame on its way to another node.
 #[derive(Clone)]
@@ -180,6 +180,7 @@ impl Node {
             }
             Output::Reply(ticket, result) => self.replied(ticket, result),
             Output::Notify(_) | Output::WakeAt(_) => {}
+            Output::Documented(..) | Output::Trust(_) => unreachable!("no document is handed over"),
         }
     }
 
@@ -302,7 +303,7 @@ impl Node {
 
 fn open(code: &str, index: &Index<MemoryPairs>, now: Time) -> Engine {
     let us = Identity { party: party(code), origin: Origin::of(&party(code), &network(), 1) };
-    Engine::open(us, FOUNDED.clone(), RULES.clone(), index, now).expect("an engine opens over its own index")
+    Engine::open(us, BOOK.clone(), RULES.clone(), index, now).expect("an engine opens over its own index")
 }
 
 fn follow(index: &mut Index<MemoryPairs>, record: &Record, place: LedgerIndex) {

@@ -13,7 +13,7 @@ use prost::Message as _;
 
 use super::{
     Reader,
-    known::{FOUNDED, NOW, RULES, material, party},
+    known::{BOOK, NOW, RULES, material, party},
 };
 
 /// Records in order: each is followed whole or not at all, and the same records give the same index again.
@@ -119,7 +119,7 @@ fn damaged<T>(answer: Result<T, IndexFault>) -> Option<T> {
 
 fn open(index: &Index<MemoryPairs>) {
     let us = Identity { party: party("XB"), origin: origin() };
-    let Ok(mut engine) = Engine::open(us, FOUNDED.clone(), RULES.clone(), index, Time(0)) else { return };
+    let Ok(mut engine) = Engine::open(us, BOOK.clone(), RULES.clone(), index, Time(0)) else { return };
     for input in [Input::Up(party("XA")), Input::CheckpointSigned(u64::MAX), Input::Tick, Input::Down(party("XA"))] {
         if let Err(fault) = engine.step(NOW, [1; 32], input, index) {
             assert_eq!(fault.code(), "index.damaged");

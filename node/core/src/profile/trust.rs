@@ -1,0 +1,116 @@
+//! The whole answer at one moment: who belongs to the network, and who speaks for whom.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Charter, Directory, Freshness, Profile, ProfileFault, Suspension, directory::freshness};
+use crate::{
+    crypto::PublicKey,
+    ids::{PartyCode, Time},
+    proto::KeyRole,
+};
+
+/// Everything known about who may do what, at one moment.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    charter: Arc<Charter>,
+    pub(super) profiles: BTreeMap<PartyCode, Arc<Profile>>,
+    pub(super) directories: BTreeMap<PartyCode, Arc<Directory>>,
+    pub(super) suspensions: Vec<Suspension>,
+    /// When each Party was heard of last: by its head, or by its profile if there is none yet.
+    pub(super) heard: BTreeMap<PartyCode, Time>,
+}
+
+impl Trust {
+    /// A charter of whose Parties nothing is known yet: none of them can act.
+    #[must_use]
+    pub fn under(charter: Arc<Charter>) -> Self {
+        let (profiles, directories, heard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { charter, profiles, directories, suspensions: Vec::new(), heard }
+    }
+
+    /// Joins a charter and the current profiles; a Party without a profile cannot act.
+    ///
+    /// # Errors
+    /// When a profile is not of a chartered Party, or two are of one.
+    pub fn new(charter: Charter, profiles: Vec<Profile>) -> Result<Self, ProfileFault> {
+        let mut trust = Self::under(Arc::new(charter));
+        for profile in profiles {
+            if !trust.charter.parties.contains_key(&profile.party) {
+                return Err(ProfileFault::NotChartered);
+            }
+            if trust.profiles.insert(profile.party.clone(), Arc::new(profile)).is_some() {
+                return Err(ProfileFault::Content("two profiles of one Party were given"));
+            }
+        }
+        Ok(trust)
+    }
+
+    /// The charter in force.
+    #[must_use]
+    pub fn charter(&self) -> &Charter {
+        &self.charter
+    }
+
+    /// Lets a suspension count: nobody speaks for its Party until a later profile.
+    pub fn suspend(&mut self, suspension: Suspension) {
+        self.suspensions.push(suspension);
+    }
+
+    /// The current profile of a Party that takes part and is not suspended at this time; none of anybody once the grace
+    /// after the charter's expiry is over.
+    #[must_use]
+    pub fn profile(&self, party: &PartyCode, at: Time) -> Option<&Profile> {
+        self.charter.parties.get(party).filter(|party| party.takes_part(at) && at < self.charter.lapses)?;
+        let profile = self.profiles.get(party)?;
+        self.suspension(party, at).is_none().then_some(profile)
+    }
+
+    /// The newest profile of a Party, whether or not it may act by it.
+    #[must_use]
+    pub fn declared(&self, party: &PartyCode) -> Option<&Profile> {
+        self.profiles.get(party).map(AsRef::as_ref)
+    }
+
+    /// What keeps anybody from speaking for a Party at this time, if its root keys do.
+    #[must_use]
+    pub fn suspension(&self, party: &PartyCode, at: Time) -> Option<&Suspension> {
+        let profile = self.profiles.get(party)?;
+        self.suspensions.iter().find(|suspension| suspension.stops(profile, at))
+    }
+
+    /// How the Party is reached, as it says itself.
+    #[must_use]
+    pub fn directory(&self, party: &PartyCode) -> Option<&Directory> {
+        self.directories.get(party).map(AsRef::as_ref)
+    }
+
+    /// How far what is known of a Party may be behind at this time (SPEC `[P-6]`). One that names no directory key says
+    /// nothing daily, and nothing can be held back of it unnoticed that was promised.
+    #[must_use]
+    pub fn freshness(&self, party: &PartyCode, at: Time) -> Freshness {
+        let speaks = |profile: &&Arc<Profile>| profile.roles().contains(&KeyRole::Directory);
+        let heard = self.profiles.get(party).filter(speaks).and_then(|_| self.heard.get(party));
+        heard.map_or(Freshness::Fresh, |heard| freshness(*heard, at))
+    }
+
+    /// When a Party was heard of last.
+    #[must_use]
+    pub fn heard(&self, party: &PartyCode) -> Option<Time> {
+        self.heard.get(party).copied()
+    }
+
+    /// The key a body for this Party is sealed to at this time: the newest of those valid (SPEC `[P-4]`).
+    #[must_use]
+    pub fn seal_key(&self, party: &PartyCode, at: Time) -> Option<&PublicKey> {
+        let valid = self.profile(party, at)?.dated(KeyRole::Seal, at);
+        valid.max_by_key(|dated| (dated.from, dated.key.id())).map(|dated| &dated.key)
+    }
+
+    /// When after this time the answer to who takes part changes by itself, if it is known that it will.
+    #[must_use]
+    pub fn next_change(&self, at: Time) -> Option<Time> {
+        let dates = self.charter.parties.values().flat_map(super::Party::dates);
+        let stops = self.suspensions.iter().map(|suspension| suspension.from);
+        dates.chain(stops).chain([self.charter.lapses]).filter(|date| *date > at).min()
+    }
+}
