@@ -78,14 +78,15 @@ fn clock(view: &View, now: Time) -> Finding {
 }
 
 fn charter(view: &View, now: Time) -> Finding {
-    let until = view.trust.charter().expires;
+    let until = view.trust().charter().expires;
     let seen = format!("until {}", rfc3339(until));
     if now < until { fine("charter", seen) } else { wrong("charter", "charter.expired", seen) }
 }
 
 /// A key of each role this node signs, opens or connects with.
 fn keys(view: &View, now: Time) -> Finding {
-    let Some(profile) = view.trust.profile(&view.us.party, now) else {
+    let trust = view.trust();
+    let Some(profile) = trust.profile(&view.us.party, now) else {
         return wrong("keys", "trust.no-own-profile", "no profile of this Party is in force");
     };
     let has = |role: KeyRole| profile.keys(role, now).next().is_some();
@@ -102,7 +103,7 @@ pub async fn path(view: &View, status: &Status, evidence: &Evidence, party: &Par
     let now = time::now();
     let unknown = PeerStatus::default();
     let link = status.peers.get(party).unwrap_or(&unknown);
-    let mut found = vec![match view.trust.profile(party, now) {
+    let mut found = vec![match view.trust().profile(party, now) {
         Some(profile) => fine("profile", format!("version {}", profile.version)),
         None => wrong("profile", "profile.none", "this Party cannot act and is not let in"),
     }];

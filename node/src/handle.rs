@@ -4,7 +4,11 @@
 //! once they are on disk; looks read the ledger, the index and the desk directly and never wait for
 //! the engine. It decides nothing.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use comity_core::{
     case::Case,
@@ -13,11 +17,11 @@ use comity_core::{
     ids::{AuthorityId, EventId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
     procedure::{Delivery, DeliveryState},
-    profile::Trust,
+    profile::{News, Trust},
     proto::{self, EventRow, RecordKind, ThreadRow},
     rules::Rules,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::conduct::Conduct;
 use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
@@ -26,20 +30,20 @@ use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 pub const COMMANDS_MAX: usize = 256;
 
 /// A command on its way to the engine, with the way back.
-pub struct Command {
-    /// What is to be done.
-    pub wish: Wish,
-    /// Where the result goes.
-    pub reply: oneshot::Sender<Result<Done, NotDone>>,
+pub enum Command {
+    /// An act in a thread.
+    Act(Box<Act>, Reply<Done>),
+    /// A custody statement about evidence held here.
+    Custody(Box<Custody>, Reply<Done>),
+    /// A document of charter or Parties.
+    Document(Vec<u8>, Reply<News>),
 }
 
-/// What the engine may be asked to sign.
-pub enum Wish {
-    /// An act in a thread.
-    Act(Box<Act>),
-    /// A custody statement about evidence held here.
-    Custody(Box<Custody>),
-}
+/// Where the result of a command goes.
+pub type Reply<T> = oneshot::Sender<Result<T, NotDone>>;
+
+/// Documents handed to the engine at once: each may have four MiB.
+const DOCUMENTS_MAX: usize = 4;
 
 /// A hand-over of evidence as its thread has it.
 #[derive(Debug, Clone)]
@@ -94,6 +98,8 @@ pub struct Status {
     pub strangers: u64,
     /// Alarms of clocks raised since the start; a feed reader wakes on it.
     pub notices: u64,
+    /// Documents of charter and Parties that changed something since the start.
+    pub documents: u64,
 }
 
 /// The node as its other rooms see it.
@@ -102,14 +108,16 @@ pub struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) view: Arc<View>,
+    /// Places for documents on their way.
+    documents: Arc<Semaphore>,
 }
 
 /// What can be looked at without the engine.
 pub struct View {
     /// Who this node is.
     pub us: Identity,
-    /// Who may do what.
-    pub trust: Arc<Trust>,
+    /// Who may do what, as it is known now.
+    pub(crate) trust: RwLock<Arc<Trust>>,
     /// The law as data.
     pub rules: Arc<Rules>,
     /// The truth.
@@ -143,12 +151,16 @@ pub struct Opened {
 }
 
 impl Handle {
+    pub(crate) fn new(commands: mpsc::Sender<Command>, status: watch::Receiver<Status>, view: Arc<View>) -> Self {
+        Self { commands, status, view, documents: Arc::new(Semaphore::new(DOCUMENTS_MAX)) }
+    }
+
     /// Does an act. Returns once it is on disk, or with the reason why it is not.
     ///
     /// # Errors
     /// With the engine's own reasons, or `engine.busy` / `engine.stopped`.
     pub async fn act(&self, act: Act) -> Result<Done, NotDone> {
-        self.wish(Wish::Act(Box::new(act))).await
+        self.ask(|reply| Command::Act(Box::new(act), reply)).await
     }
 
     /// Signs a custody statement. Returns once it is on disk, or with the reason why it is not.
@@ -156,13 +168,22 @@ impl Handle {
     /// # Errors
     /// As [`Self::act`].
     pub async fn state(&self, custody: Custody) -> Result<Done, NotDone> {
-        self.wish(Wish::Custody(Box::new(custody))).await
+        self.ask(|reply| Command::Custody(Box::new(custody), reply)).await
     }
 
-    async fn wish(&self, wish: Wish) -> Result<Done, NotDone> {
+    /// Hands over a document of charter or Parties. Returns once it is on disk and counts, or with the reason why not.
+    ///
+    /// # Errors
+    /// As [`Self::act`], and with the document's own faults.
+    pub async fn document(&self, envelope: Vec<u8>) -> Result<News, NotDone> {
+        let _place = self.documents.acquire().await;
+        self.ask(|reply| Command::Document(envelope, reply)).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         let refused = |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new() };
-        self.commands.try_send(Command { wish, reply }).map_err(|fault| match fault {
+        self.commands.try_send(command(reply)).map_err(|fault| match fault {
             mpsc::error::TrySendError::Full(_) => {
                 refused("engine.busy", "too many commands are waiting; try again in a moment")
             }
@@ -187,6 +208,16 @@ impl Handle {
 }
 
 impl View {
+    /// Who may do what, as it is known now.
+    #[must_use]
+    pub fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_trust(&self, trust: Arc<Trust>) {
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
     /// Reads one record.
     ///
     /// # Errors

@@ -167,7 +167,7 @@ impl Fetch {
         let view = self.room.handle.view();
         let says = |right: bool, what| if right { Ok(()) } else { Err(EvidenceFault::OtherManifest(what)) };
         says(digest == named.digest, "its digest differs")?;
-        says(manifest.network == view.trust.charter().network, "it is of another network")?;
+        says(manifest.network == view.trust().charter().network, "it is of another network")?;
         says(manifest.request == hand_over.request, "it answers another request")?;
         says(manifest.giver == hand_over.giver, "another Party sealed it")?;
         says(manifest.items.len() as u64 == named.items, "it lists another number of items")?;

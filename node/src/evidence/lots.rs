@@ -232,7 +232,7 @@ impl Room {
         items.sort_by(|a, b| a.path.cmp(&b.path));
         unsealed.sort_by(|a, b| a.path.cmp(&b.path));
         Manifest {
-            network: view.trust.charter().network.clone(),
+            network: view.trust().charter().network.clone(),
             request: lot.request,
             giver: view.us.party.clone(),
             authority: lot.authority.clone(),

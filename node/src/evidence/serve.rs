@@ -170,7 +170,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let keys = wanted.iter().map(|item| room.vault.key(item).map(|key| (*item, key)));
         let keys: Vec<(ItemId, ItemKey)> = keys.collect::<Result<_, _>>().map_err(|fault| fault.code())?;
         let view = room.handle.view();
-        let taker = view.trust.seal_key(&self.taker, time::now()).ok_or("profile.no-seal-key")?;
+        let trust = view.trust();
+        let taker = trust.seal_key(&self.taker, time::now()).ok_or("profile.no-seal-key")?;
         let digest = self.offers.get(delivery).map(|offer| offer.hand_over.delivery.manifest.digest);
         let manifest = digest.ok_or("evidence.unknown-delivery")?;
         let page = KeyPage { delivery: *delivery, manifest, own: page.manifest, first: page.first };

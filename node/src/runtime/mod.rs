@@ -16,7 +16,7 @@ mod work;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
-    sync::Arc,
+    sync::{Arc, RwLock},
 };
 
 use comity_core::{
@@ -51,8 +51,11 @@ use crate::{
 };
 
 use arrivals::Arrivals;
-pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault, load as load_trust};
+use trust::Shelves;
+pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault};
 
+/// Changes of what is known, waiting to be told: more than are ever accepted within one exchange with a peer.
+const CHANGES_MAX: usize = 256;
 /// Events of the network waiting for the loop: a few windows of a few peers.
 const NET_EVENTS_MAX: usize = 512;
 
@@ -238,14 +241,16 @@ impl Node {
 pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFault> {
     let folder = Folder::claim(&settings.data)?;
     let now = time::now();
-    let trust = Arc::new(load_trust(&settings.data, settings.charter, now)?);
-    let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
     let rules = Arc::new(rules()?);
     let (ledger, desk) = open_store(&settings.data, &keys)?;
-    let index = open_index(&settings.data, &ledger, &rules)?;
+    let mut index = open_index(&settings.data, &ledger, &rules)?;
+    let mut shelves = Shelves { data: &settings.data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules };
+    let book = trust::open(&mut shelves, settings.charter, now)?;
+    let trust = Arc::new(book.trust());
+    let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
     let alarmed = alarms::raised_until(&desk);
     let conduct = Conduct::new(conduct::kept(&desk), now);
-    let engine = Engine::open(us.clone(), trust.clone(), rules.clone(), &index, alarmed)?;
+    let engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed)?;
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
         listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
@@ -260,7 +265,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (status_in, status) = watch::channel(Status { size: ledger.size(), read_only, ..Status::default() });
     let view = Arc::new(View {
         us,
-        trust,
+        trust: RwLock::new(trust),
         rules,
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
@@ -273,7 +278,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         data: settings.data.clone(),
     });
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
-    let handle = Handle { commands: commands_in, status, view: view.clone() };
+    let handle = Handle::new(commands_in, status, view.clone());
+    let (changes_in, changes) = mpsc::channel(CHANGES_MAX);
     let keys = Arc::new(keys);
     let vault = open_vault(&settings.data, &view)?;
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.evidence_opener());
@@ -293,6 +299,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         appends: VecDeque::new(),
         committing: false,
         replies: BTreeMap::new(),
+        documents: BTreeMap::new(),
+        changes: changes_in,
         answers: BTreeMap::new(),
         next_ticket: 0,
         wake: now,
@@ -384,6 +392,18 @@ fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledP
     }
     index.pairs().settle()?;
     Ok(index)
+}
+
+/// The index follows the ledger by one record.
+fn follow_on(
+    index: &mut Index<SledPairs>,
+    at: LedgerIndex,
+    kind: RecordKind,
+    node: &NodePart,
+    case: &CasePart,
+    rules: &Rules,
+) -> Result<(), IndexFault> {
+    index.apply(RecordView { index: at, kind, node, case: Some(case) }, rules)
 }
 
 /// The last record the index claims to follow is the one that stands there.

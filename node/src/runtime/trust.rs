@@ -1,7 +1,9 @@
-//! Charter and profiles from the data folder: `charter/charter.dsse` and `charter/profiles/*.dsse`.
+//! All that is known of charter and Parties, made again at each start.
 //!
-//! Decides only where the files lie; whether they hold is for `profile` in core, under the
-//! fingerprint pinned in the settings.
+//! The ledger holds every document that was accepted, with the time it was seen; heads, which prove nothing lasting, lie
+//! on the desk. The files under `charter/` are how the first documents come: the charter under the pinned fingerprint and
+//! whatever lies beside it. What is new among them is appended before the node runs; what is older than what
+//! the ledger holds is passed over, since files stay where they were put. Start with [`open`].
 
 use std::{
     fs, io,
@@ -10,13 +12,31 @@ use std::{
 
 use comity_core::{
     ids::{Digest, PartyCode, Time},
-    profile::{Charter, Profile, ProfileFault, Trust},
+    index::Index,
+    ledger::Appended,
+    profile::{Book, Document, Kind, ProfileFault, claimed},
+    proto::{self, RecordKind},
+    record::{Moment, Record, document, document_envelope},
+    rules::Rules,
+    wire::{DOCUMENT_MAX, strict},
 };
+use tracing::{info, warn};
+
+use crate::{
+    handle::View,
+    store::{Desk, Ledger, Pending, SledPairs},
+};
+
+use super::{StartFault, follow_on};
 
 /// The charter within the data folder.
 pub const CHARTER_FILE: &str = "charter/charter.dsse";
 /// The profiles within the data folder, one file per Party.
 pub const PROFILES_FOLDER: &str = "charter/profiles";
+/// Where all documents lie that came as files.
+const FOLDER: &str = "charter";
+/// The newest head of each Party, on the desk: eight bytes of when it was seen, then the head.
+const HEAD_PREFIX: &[u8] = b"head/";
 
 /// Why charter and profiles are not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -58,36 +78,155 @@ impl TrustFault {
     }
 }
 
-/// Reads the charter under the pinned fingerprint and every profile beside it.
+/// Where documents come from and go to before a node runs.
+pub(super) struct Shelves<'s> {
+    pub(super) data: &'s Path,
+    pub(super) ledger: &'s Ledger,
+    pub(super) index: &'s mut Index<SledPairs>,
+    pub(super) desk: &'s Desk,
+    pub(super) rules: &'s Rules,
+}
+
+/// Reads the charter under the pinned fingerprint, then what ledger, desk and files say of it and of its Parties.
 ///
 /// # Errors
 /// When a file cannot be read or a document does not hold.
-pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustFault> {
-    let path = data.join(CHARTER_FILE);
-    let document = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TrustFault::Document { path, source }
-    };
-    let charter = Charter::open(&read(&path)?, fingerprint).map_err(document(&path))?;
-    let mut profiles = Vec::new();
-    for file in profile_files(&data.join(PROFILES_FOLDER))? {
-        profiles.push(Profile::open(&read(&file)?, &charter, now).map_err(document(&file))?);
+pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) -> Result<Book, StartFault> {
+    let path = shelves.data.join(CHARTER_FILE);
+    let pinned = read(&path)?;
+    let mut book =
+        Book::found(&pinned, fingerprint).map_err(|source| TrustFault::Document { path: path.clone(), source })?;
+    resume(shelves, &mut book)?;
+    let fresh = take_files(shelves, &mut book, &pinned, now)?;
+    heads(shelves.desk, &mut book);
+    append(shelves, fresh)?;
+    Ok(book)
+}
+
+/// What the ledger holds was accepted once. A record that no longer reads is the ledger's trouble, and told there.
+fn resume(shelves: &Shelves<'_>, book: &mut Book) -> Result<(), StartFault> {
+    for index in shelves.index.standing_documents()? {
+        let record = match shelves.ledger.read(index) {
+            Err(fault) if shelves.ledger.read_only().is_some() => {
+                warn!(target: "runtime", code = fault.code(), record = index.0, "a document does not read");
+                continue;
+            }
+            other => other?,
+        };
+        let Some(envelope) = record.case.as_ref().and_then(document_envelope) else { continue };
+        if let Err(fault) = book.resume(&envelope, Time(record.node.recorded_ms)) {
+            warn!(target: "runtime", code = fault.code(), record = index.0, "a document no longer holds");
+        }
     }
-    Trust::new(charter, profiles).map_err(document(&path))
+    Ok(())
+}
+
+/// Takes in what is new among the files, and gives what is to be appended of it.
+fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) -> Result<Vec<Record>, StartFault> {
+    let recorded = shelves.index.applied()?.1.max(now);
+    let mut fresh = Vec::new();
+    let first = claimed(pinned).map_err(|source| fault(&shelves.data.join(CHARTER_FILE), source))?;
+    if shelves.index.documents(Kind::Charter, None, first.version, false)?.is_empty() {
+        fresh.push(record(book, &first, pinned, recorded)?);
+    }
+    for (path, named, envelope) in files(&shelves.data.join(FOLDER))? {
+        if book.is_past(&named) {
+            continue;
+        }
+        match book.judge(&envelope, recorded).map_err(|source| fault(&path, source))? {
+            None => {}
+            Some(judged) => {
+                if named.kind != Kind::Head {
+                    fresh.push(record(book, &named, &envelope, recorded)?);
+                }
+                book.enter(judged);
+            }
+        }
+    }
+    Ok(fresh)
+}
+
+fn record(book: &Book, named: &Document, envelope: &[u8], recorded: Time) -> Result<Record, StartFault> {
+    let trust = book.trust();
+    let moment = Moment { trust: &trust, recorded, salt: crate::store::random() };
+    let envelope = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)
+        .map_err(|source| fault(Path::new(FOLDER), ProfileFault::Wire(source)))?;
+    Ok(document(&moment, RecordKind::RosterChange, named, envelope))
+}
+
+/// What cannot be recorded now, on a full or damaged disk, is in its file still and is recorded at a later start.
+fn append(shelves: &mut Shelves<'_>, fresh: Vec<Record>) -> Result<(), StartFault> {
+    if fresh.is_empty() || shelves.ledger.read_only().is_some() {
+        return Ok(());
+    }
+    let kept: Vec<_> = fresh.iter().map(|record| (record.kind, record.node.clone(), record.case.clone())).collect();
+    let appended = shelves.ledger.append(fresh).and_then(Pending::wait);
+    let tokens: Vec<Appended> = match appended {
+        Ok(committed) => committed.appended().collect(),
+        Err(fault) if fault.is_fatal() => return Err(fault.into()),
+        Err(fault) => {
+            warn!(target: "runtime", code = fault.code(), "documents are not recorded yet");
+            return Ok(());
+        }
+    };
+    info!(target: "runtime", documents = tokens.len(), "documents of charter and Parties recorded");
+    for ((kind, node, case), appended) in kept.iter().zip(tokens) {
+        follow_on(shelves.index, appended.index(), *kind, node, case, shelves.rules)?;
+    }
+    Ok(())
+}
+
+/// A head whose key was turned since says nothing any more: the next one does.
+fn heads(desk: &Desk, book: &mut Book) {
+    for (_, value) in desk.range(HEAD_PREFIX) {
+        let Some((seen, envelope)) = value.split_first_chunk::<8>() else { continue };
+        if let Err(fault) = book.accept(envelope, Time(u64::from_be_bytes(*seen))) {
+            info!(target: "runtime", code = fault.code(), "a head kept earlier says nothing any more");
+        }
+    }
+}
+
+/// Keeps the newest head of a Party.
+pub(super) fn keep_head(view: &View, head: &Document, envelope: &[u8]) {
+    let Some(party) = &head.party else { return };
+    let key = [HEAD_PREFIX, party.as_str().as_bytes()].concat();
+    let value = [&crate::time::now().0.to_be_bytes()[..], envelope].concat();
+    if let Err(fault) = view.desk.put(&key, &value).and_then(Pending::wait) {
+        warn!(target: "runtime", code = fault.code(), "a head was not kept; it is asked for again");
+    }
+}
+
+/// The newest head of a Party as it came.
+pub(super) fn kept_head(desk: &Desk, party: &PartyCode) -> Option<Vec<u8>> {
+    let value = desk.get(&[HEAD_PREFIX, party.as_str().as_bytes()].concat())?;
+    Some(value.get(8..)?.to_vec())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TrustFault> {
     fs::read(path).map_err(|source| TrustFault::Unreadable { path: path.to_owned(), source })
 }
 
-fn profile_files(folder: &Path) -> Result<Vec<PathBuf>, TrustFault> {
-    let unreadable = |source| TrustFault::Unreadable { path: folder.to_owned(), source };
-    let entries = fs::read_dir(folder).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    let mut files: Vec<PathBuf> = entries
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "dsse"))
-        .collect();
-    files.sort();
-    Ok(files)
+fn fault(path: &Path, source: ProfileFault) -> TrustFault {
+    TrustFault::Document { path: path.to_owned(), source }
+}
+
+/// Every document under a folder, those first on which others rest.
+fn files(folder: &Path) -> Result<Vec<(PathBuf, Document, Vec<u8>)>, TrustFault> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let unreadable = |source| TrustFault::Unreadable { path: folder.clone(), source };
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "dsse") {
+                let envelope = read(&path)?;
+                let named = claimed(&envelope).map_err(|source| fault(&path, source))?;
+                found.push((path, named, envelope));
+            }
+        }
+    }
+    found.sort_by(|a, b| (a.1.kind, &a.1.party, a.1.version, &a.0).cmp(&(b.1.kind, &b.1.party, b.1.version, &b.0)));
+    Ok(found)
 }

@@ -7,18 +7,19 @@ use std::{
 
 use comity_core::{
     carry,
-    engine::{Done, Engine, Input, JobId, NotDone, Output, Ticket},
+    engine::{Change, Done, Engine, Input, JobId, Output, Ticket},
     event::PeerAnswer,
     ids::{PartyCode, Time},
-    index::{Index, RecordView},
+    index::Index,
     ledger::Appended,
     outbox::Due,
+    profile::{Kind, News},
     proto::Lane,
     record::Record,
 };
 use prost::Message as _;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Duration, Instant},
 };
@@ -28,11 +29,11 @@ use tracing::{debug, info, warn};
 use super::{
     Back, Batched, RunFault, WorkFault, alarms,
     arrivals::{Arrivals, READING_MAX, Waiting},
-    work,
+    follow_on, trust, work,
 };
 use crate::{
     evidence::Evidence,
-    handle::{Command, PeerStatus, Status, View, Wish},
+    handle::{self, Command, PeerStatus, Status, View},
     keys::Keyring,
     net::{Net, NetEvent, Reply},
     store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
@@ -69,7 +70,10 @@ pub(super) struct Turn {
     pub(super) workers: JoinSet<Back>,
     pub(super) appends: VecDeque<(JobId, Record)>,
     pub(super) committing: bool,
-    pub(super) replies: BTreeMap<Ticket, oneshot::Sender<Result<Done, NotDone>>>,
+    pub(super) replies: BTreeMap<Ticket, handle::Reply<Done>>,
+    pub(super) documents: BTreeMap<Ticket, handle::Reply<News>>,
+    /// To whoever tells the network and the peers.
+    pub(super) changes: mpsc::Sender<Change>,
     pub(super) answers: BTreeMap<Ticket, Reply>,
     pub(super) next_ticket: Ticket,
     pub(super) wake: Time,
@@ -171,6 +175,12 @@ impl Turn {
                     drop(waiting.send(result)); // a client that went away asks again by its command id
                 }
             }
+            Output::Documented(ticket, result) => {
+                if let Some(waiting) = self.documents.remove(&ticket) {
+                    drop(waiting.send(result)); // whoever handed it over went away
+                }
+            }
+            Output::Trust(change) => self.on_trust(*change),
             Output::Notify(notice) => {
                 let status = self.status.clone();
                 self.spawn(move || {
@@ -219,11 +229,37 @@ impl Turn {
 
     fn on_command(&mut self, command: Command) -> Result<(), RunFault> {
         let ticket = self.ticket();
-        self.replies.insert(ticket, command.reply);
-        self.step(match command.wish {
-            Wish::Act(act) => Input::Command(ticket, act),
-            Wish::Custody(custody) => Input::Custody(ticket, custody),
-        })
+        let input = match command {
+            Command::Act(act, reply) => {
+                self.replies.insert(ticket, reply);
+                Input::Command(ticket, act)
+            }
+            Command::Custody(custody, reply) => {
+                self.replies.insert(ticket, reply);
+                Input::Custody(ticket, custody)
+            }
+            Command::Document(envelope, reply) => {
+                self.documents.insert(ticket, reply);
+                Input::Document(ticket, envelope)
+            }
+        };
+        self.step(input)
+    }
+
+    /// From now on this counts, for whoever asks; the network and the peers are told of it.
+    fn on_trust(&mut self, change: Change) {
+        self.view.set_trust(Arc::clone(&change.trust));
+        if change.document.kind == Kind::Head {
+            let (view, envelope) = (Arc::clone(&self.view), Arc::clone(&change.envelope));
+            let head = change.document.clone();
+            self.spawn(move || {
+                trust::keep_head(&view, &head, &envelope);
+                Back::Nothing
+            });
+        }
+        // Whoever falls behind asks its peers what it missed.
+        let _ = self.changes.try_send(change);
+        self.status.send_modify(|status| status.documents += 1);
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -412,8 +448,7 @@ impl Turn {
 
     fn follow(&mut self, batched: &Batched, appended: &Appended) -> Result<(), RunFault> {
         let Batched { kind, node, case, .. } = batched;
-        let view = RecordView { index: appended.index(), kind: *kind, node, case: Some(case) };
-        Ok(self.index.apply(view, &self.view.rules)?)
+        Ok(follow_on(&mut self.index, appended.index(), *kind, node, case, &self.view.rules)?)
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn read_delivery(
     now: Time,
 ) -> Back {
     let unwrap = |body: &[u8], binding: &Digest| keys.unwrap(body, binding);
-    let read = carry::read_delivery(&frame, &peer, &view.us.party, &view.trust, now, unwrap);
+    let read = carry::read_delivery(&frame, &peer, &view.us.party, &view.trust(), now, unwrap);
     match read {
         Ok(arrival) => Back::Arrival(ticket, Box::new(arrival)),
         Err(fault) => Back::TurnedAway { ticket, peer, answer: turned_away(&frame, &fault), fault, frame },
@@ -117,7 +117,7 @@ pub(super) fn read_answer(peer: PartyCode, frame: Vec<u8>, view: &View, now: Tim
         let record = view.ledger.read(LedgerIndex(seen.index)).ok()?;
         Some(signatures_digest(&record.case?.signatures))
     };
-    let read = carry::read_answer(&frame, &peer, &view.us.party, &view.trust, now, signatures);
+    let read = carry::read_answer(&frame, &peer, &view.us.party, &view.trust(), now, signatures);
     let read = read.map(|(event, answer)| (event, Box::new(answer)));
     Back::PeerAnswer(peer, read.map_err(|fault| (fault, frame)))
 }

@@ -132,6 +132,21 @@ impl Book {
         self.pages.get(party)?.head.as_ref()
     }
 
+    /// True if a document, by what it says it is, is no newer than what is known: nobody need look at it.
+    #[must_use]
+    pub fn is_past(&self, named: &Document) -> bool {
+        let page = named.party.as_ref().and_then(|party| self.pages.get(party));
+        let profile = page.and_then(Page::profile);
+        let held = match named.kind {
+            Kind::Charter => Some(self.charter().version),
+            Kind::Profile => profile.map(|held| held.version),
+            Kind::Directory => page.and_then(|page| page.directory.as_ref()).map(|held| held.version),
+            Kind::Suspension => profile.map(|held| held.version.saturating_sub(1)),
+            Kind::Head => page.and_then(|page| page.head.as_ref()).map(|held| held.issued.0),
+        };
+        held.is_some_and(|held| named.version <= held)
+    }
+
     /// Judges a document that is seen at this time; none if it is known. Nothing changes.
     ///
     /// # Errors

@@ -1,6 +1,11 @@
 //! What tells one document of a charter or profile from another.
 
-use crate::ids::{Digest, PartyCode};
+use super::{CHARTER_TYPE, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, ProfileFault, SUSPENSION_TYPE, document_id};
+use crate::{
+    ids::{Digest, PartyCode},
+    proto,
+    wire::{DOCUMENT_MAX, strict},
+};
 
 /// The kinds of document, in the order in which some of each can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,5 +61,38 @@ pub struct Document {
 impl Document {
     pub(super) fn of(kind: Kind, party: &PartyCode, version: u64, id: Digest) -> Self {
         Self { kind, party: Some(party.clone()), version, id }
+    }
+}
+
+/// What an envelope says it is. Nothing is checked but its form: only to sort documents, and to pass over what is known.
+///
+/// # Errors
+/// When it is no document of a charter or Party, or not well formed.
+pub fn claimed(envelope: &[u8]) -> Result<Document, ProfileFault> {
+    let proto::Envelope { payload_type, header, .. } = strict(envelope, DOCUMENT_MAX)?;
+    let id = document_id(&payload_type, &header);
+    let of = |kind, party: &str, version| Ok(Document::of(kind, &PartyCode::parse(party)?, version, id));
+    match payload_type.as_str() {
+        CHARTER_TYPE => {
+            let wire: proto::Charter = strict(&header, DOCUMENT_MAX)?;
+            Ok(Document { kind: Kind::Charter, party: None, version: wire.version, id })
+        }
+        PROFILE_TYPE => {
+            let wire: proto::Profile = strict(&header, DOCUMENT_MAX)?;
+            of(Kind::Profile, &wire.party, wire.version)
+        }
+        DIRECTORY_TYPE => {
+            let wire: proto::Directory = strict(&header, DOCUMENT_MAX)?;
+            of(Kind::Directory, &wire.party, wire.version)
+        }
+        SUSPENSION_TYPE => {
+            let wire: proto::Suspension = strict(&header, DOCUMENT_MAX)?;
+            of(Kind::Suspension, &wire.party, wire.profile_version)
+        }
+        HEAD_TYPE => {
+            let wire: proto::ProfileHead = strict(&header, DOCUMENT_MAX)?;
+            of(Kind::Head, &wire.party, wire.issued_ms)
+        }
+        _ => Err(ProfileFault::WrongType("document of a charter or profile")),
     }
 }

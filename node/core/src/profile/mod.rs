@@ -30,7 +30,7 @@ pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party};
 pub use declared::Profile;
 pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, Head, Held, STALE_MS};
-pub use document::{Document, Kind};
+pub use document::{Document, Kind, claimed};
 pub use quorum::Quorum;
 pub use suspension::{SUSPENSION_TYPE, Suspension};
 pub use trust::Trust;

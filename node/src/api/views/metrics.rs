@@ -90,7 +90,7 @@ fn peers(registry: &mut Registry, view: &View, status: &Status, now: Time) -> Re
     let (owed, oldest) = (Family::<OfLane, Gauge>::default(), Family::<OfLane, Gauge>::default());
     let gaps = Family::<OfLane, Gauge>::default();
     let (misconduct, demoted) = (Family::<OfPeer, Counter>::default(), Family::<OfPeer, Counter>::default());
-    for party in others(view) {
+    for party in &others(view) {
         let of = OfPeer { peer: party.to_string() };
         let link = status.peers.get(party).cloned().unwrap_or_default();
         let conduct = view.conduct.of(party);

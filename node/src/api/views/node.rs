@@ -160,7 +160,8 @@ pub(in crate::api) struct OwedEventView {
 
 /// Reads how the node is.
 pub(in crate::api) fn status(view: &View, status: &Status, now: Time) -> Result<StatusView, Problem> {
-    let charter = view.trust.charter();
+    let trust = view.trust();
+    let charter = trust.charter();
     let peers = peer_rows(view, status, now)?;
     let mut owed = OwedView::default();
     for peer in &peers {
@@ -194,7 +195,7 @@ pub(in crate::api) fn status(view: &View, status: &Status, now: Time) -> Result<
 /// Reads what is owed.
 pub(in crate::api) fn outbox(view: &View, status: &Status) -> Result<OutboxView, Problem> {
     let mut peers = Vec::new();
-    for party in others(view) {
+    for party in &others(view) {
         let owed = owed(view, party)?;
         if owed.count == 0 {
             continue;
@@ -209,8 +210,10 @@ pub(in crate::api) fn sizes(status: &Status) -> SizesView {
     SizesView { size: status.size, signed: status.signed }
 }
 
-pub(super) fn others(view: &View) -> impl Iterator<Item = &PartyCode> {
-    view.trust.charter().parties().keys().filter(|party| **party != view.us.party)
+pub(super) fn others(view: &View) -> Vec<PartyCode> {
+    let mut others: Vec<PartyCode> = view.trust().charter().parties().keys().cloned().collect();
+    others.retain(|party| *party != view.us.party);
+    others
 }
 
 /// Deliveries a peer numbered in a lane that have not arrived.
@@ -261,16 +264,16 @@ fn disk(folder: &Path) -> Option<DiskView> {
 }
 
 fn next_expiry(view: &View, now: Time) -> Option<ExpiryView> {
-    let (what, at) = expiries(view, now).min_by_key(|(_, at)| *at)?;
+    let (what, at) = expiries(view, now).into_iter().min_by_key(|(_, at)| *at)?;
     Some(ExpiryView { what, at: rfc3339(at) })
 }
 
 /// What ends, and when: the charter, and each of our own keys.
-pub(super) fn expiries(view: &View, now: Time) -> impl Iterator<Item = (&'static str, Time)> {
-    let charter = ("charter", view.trust.charter().expires);
-    let profile = view.trust.profile(&view.us.party, now);
-    let keys = profile.into_iter().flat_map(move |profile| profile.expiries(now));
-    keys.map(|(role, at)| (role_name(role), at)).chain([charter])
+pub(super) fn expiries(view: &View, now: Time) -> Vec<(&'static str, Time)> {
+    let trust = view.trust();
+    let charter = ("charter", trust.charter().expires);
+    let keys = trust.profile(&view.us.party, now).into_iter().flat_map(|profile| profile.expiries(now));
+    keys.map(|(role, at)| (role_name(role), at)).chain([charter]).collect()
 }
 
 /// The name of a role's keys as people say it.

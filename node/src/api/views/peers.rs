@@ -144,12 +144,12 @@ pub(in crate::api) fn proof(view: &View, party: &PartyCode, code: &str) -> Resul
 
 /// A Party the charter names besides ours.
 pub(in crate::api) fn other(view: &View, party: PartyCode) -> Result<PartyCode, Problem> {
-    let known = others(view).any(|other| *other == party);
+    let known = others(view).contains(&party);
     if known { Ok(party) } else { Err(ApiFault::UnknownParty.into()) }
 }
 
 pub(super) fn peer_rows(view: &View, status: &Status, now: Time) -> Result<Vec<PeerView>, Problem> {
-    others(view).map(|party| peer(view, party, link(status, party), now)).collect()
+    others(view).iter().map(|party| peer(view, party, link(status, party), now)).collect()
 }
 
 fn link<'s>(status: &'s Status, party: &PartyCode) -> Option<&'s PeerStatus> {
@@ -163,7 +163,8 @@ fn peer(view: &View, party: &PartyCode, link: Option<&PeerStatus>, now: Time) ->
         gaps += missing(view, party, lane)?;
     }
     let conduct = view.conduct.of(party);
-    let named = view.trust.charter().parties().get(party);
+    let trust = view.trust();
+    let named = trust.charter().parties().get(party);
     Ok(PeerView {
         party: party.to_string(),
         name: named.map(|party| party.name.clone()).unwrap_or_default(),
@@ -176,7 +177,7 @@ fn peer(view: &View, party: &PartyCode, link: Option<&PeerStatus>, now: Time) ->
         cut_off_until: conduct.until().and_then(|until| super::at(until.0)),
         demoted: link.demoted,
         missing: gaps,
-        profile: view.trust.profile(party, now).map(|profile| profile.version),
+        profile: trust.profile(party, now).map(|profile| profile.version),
         owed: owed(view, party)?,
     })
 }
