@@ -63,7 +63,8 @@ impl Severity {
             | "event.body-sealed"
             | "event.not-for-us"
             | "event.wrong-network"
-            | "net.too-many-streams" => Self::Slight,
+            | "net.too-many-streams"
+            | "profile.roll-back" => Self::Slight,
             _ => Self::Grave,
         }
     }

@@ -414,6 +414,52 @@ pub struct Bundle {
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
+/// What somebody holds of a network. On /comity/roster/1 it goes both ways, so that each side knows what the other lacks.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterHeld {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// version in force
+    #[prost(uint64, tag = "2")]
+    pub charter: u64,
+    /// ascending by party; none from somebody who does not say
+    #[prost(message, repeated, tag = "3")]
+    pub parties: ::prost::alloc::vec::Vec<PartyHeld>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartyHeld {
+    #[prost(string, tag = "1")]
+    pub party: ::prost::alloc::string::String,
+    /// newest version; 0: none
+    #[prost(uint64, tag = "2")]
+    pub profile: u64,
+    /// newest version that belongs to that profile; 0: none
+    #[prost(uint64, tag = "3")]
+    pub directory: u64,
+    /// when the newest head was issued; 0: none
+    #[prost(uint64, tag = "4")]
+    pub head_ms: u64,
+    /// document ids of those of that profile, ascending
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub suspensions: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// One round on /comity/roster/1: the asker says what it holds and hands over what it has for the other side.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterAsk {
+    #[prost(message, optional, tag = "1")]
+    pub held: ::core::option::Option<RosterHeld>,
+    /// envelopes, each to be judged after those before it
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub offered: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterAnswer {
+    #[prost(message, optional, tag = "1")]
+    pub held: ::core::option::Option<RosterHeld>,
+    /// what the asker lacks
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Side {

@@ -10,6 +10,8 @@ use comity_core::{ids::unhex, ledger::RecordProof};
 use serde_json::{Value, json};
 use town::{Answer, Federation, Town, contents, text};
 
+/// Records of a ledger that holds nothing but the charter and the profiles of two Parties.
+const FOUNDED: u64 = 3;
 const REQUEST: &str = "000102030405060708090a0b0c0d0e0f";
 const PARALLEL: &str = "0f0e0d0c0b0a09080706050403020100";
 
@@ -137,7 +139,7 @@ async fn a_request_crosses_and_is_answered() {
     let Federation { arvia, belmar, .. } = &federation;
     let sent = arvia.post("/v1/requests", &new_request(REQUEST)).await;
     assert_eq!(sent.status, 201, "{}", sent.body);
-    assert_eq!((&sent.body["request_id"], &sent.body["index"]), (&json!(REQUEST), &json!(0)));
+    assert_eq!((&sent.body["request_id"], &sent.body["index"]), (&json!(REQUEST), &json!(FOUNDED)));
     assert_eq!(sent.header("location"), format!("/v1/requests/{REQUEST}"));
     let again = arvia.post("/v1/requests", &new_request(REQUEST)).await;
     assert_eq!((again.status, &again.body), (201, &sent.body));
@@ -321,7 +323,7 @@ async fn every_mistake_is_a_problem_with_a_code() {
     let wrong = arvia.post("/v1/requests", &with("fields", json!({}))).await;
     check(&wrong, 422, "form.incomplete");
     assert_eq!(wrong.body["errors"][0]["code"], "form.missing-field");
-    check(&arvia.get("/v1/ledger/0/proof").await, 404, "store.no-such-record");
+    check(&arvia.get("/v1/ledger/9/proof").await, 404, "store.no-such-record");
     let contract = arvia.get("/v1/openapi.json").await;
     assert_eq!((contract.status, &contract.body["openapi"]), (200, &json!("3.1.0")));
     federation.close().await;
@@ -331,11 +333,13 @@ async fn every_mistake_is_a_problem_with_a_code() {
 async fn waiting_readers_have_their_places_and_do_not_hold_up_the_end() {
     let federation = Federation::of_two().await;
     let arvia = &federation.arvia;
-    let empty = arvia.get("/v1/events").await.body;
-    assert_eq!((&empty["events"], &empty["epoch"]), (&json!([]), &json!("xa.api.test/ledger/1")));
+    let founded = arvia.get("/v1/events").await.body;
+    let told: Vec<_> = founded["events"].as_array().expect("a list").iter().map(|event| &event["kind"]).collect();
+    assert_eq!((told, &founded["epoch"]), (vec!["roster-change"; 3], &json!("xa.api.test/ledger/1")));
+    let next = founded["cursor"].as_str().expect("a cursor");
     // One more than there are places: that one is refused says that all others wait.
     let readers = (0..=super::guard::WAITING_MAX).map(async |_| {
-        let answer = arvia.get("/v1/events?wait=55").await;
+        let answer = arvia.get(&format!("/v1/events?wait=55&after={next}")).await;
         if answer.status != 200 {
             check(&answer, 503, "api.too-many-waiting");
             assert_eq!(answer.header("retry-after"), "5");

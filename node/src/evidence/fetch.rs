@@ -335,9 +335,9 @@ impl Fetch {
     async fn on_stream(
         &self,
         hand_over: &HandOver,
-        work: impl FnOnce(&mut Lane<crate::net::EvidenceStream>) -> Result<(), EvidenceFault> + Send + 'static,
+        work: impl FnOnce(&mut Lane<crate::net::SideStream>) -> Result<(), EvidenceFault> + Send + 'static,
     ) -> Result<(), EvidenceFault> {
-        let stream = self.room.streams.open(&hand_over.giver).await.map_err(|_| EvidenceFault::BrokenOff)?;
+        let stream = self.room.streams.evidence(&hand_over.giver).await.map_err(|_| EvidenceFault::BrokenOff)?;
         let (room, delivery) = (Arc::clone(&self.room), self.delivery);
         self.worker(move || {
             let pipe = Pipe::new(stream, &room.runtime);

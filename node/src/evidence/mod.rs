@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     handle::{HandOver, Handle},
     keys::Keyring,
-    net::{Evidence as EvidenceOpener, EvidenceStream},
+    net::{Opener, SideStream},
     store::{DeskChange, Pending},
     time,
 };
@@ -73,7 +73,7 @@ struct Room {
     handle: Handle,
     vault: Vault,
     keys: Arc<Keyring>,
-    streams: EvidenceOpener,
+    streams: Opener,
     runtime: Runtime,
     lots: Lots,
     jobs: Mutex<BTreeMap<EventId, Job>>,
@@ -111,7 +111,7 @@ pub struct Held {
 
 impl Evidence {
     /// Puts the room to work; call within the runtime that is to drive it.
-    pub fn start(handle: Handle, vault: Vault, keys: Arc<Keyring>, streams: EvidenceOpener) -> Self {
+    pub fn start(handle: Handle, vault: Vault, keys: Arc<Keyring>, streams: Opener) -> Self {
         let room = Room {
             handle,
             vault,
@@ -155,12 +155,12 @@ impl Evidence {
     /// # Errors
     /// When there is no link, or the peer does not answer as agreed within ten seconds.
     pub async fn clock(&self, peer: &PartyCode) -> Result<PeerClock, ClockFault> {
-        let stream = self.0.streams.open(peer).await?;
+        let stream = self.0.streams.evidence(peer).await?;
         clock::ask(stream).await
     }
 
     /// Serves a taker's stream until it ends.
-    pub fn serve(&self, taker: PartyCode, stream: EvidenceStream) {
+    pub fn serve(&self, taker: PartyCode, stream: SideStream) {
         let Ok(place) = Arc::clone(&self.0.serving).try_acquire_owned() else {
             tracing::warn!(target: "evidence", code = "evidence.busy", peer = %taker, "too many streams of takers");
             return;

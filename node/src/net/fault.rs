@@ -68,16 +68,14 @@ pub enum SendFault {
     /// Longer than its limit; it can never be sent.
     #[error("net.too-large: the frame is not taken; it is empty or exceeds its limit; send an attachment instead")]
     TooLarge,
-    /// As many evidence streams to this Party are open as may be.
-    #[error("net.streams-full: no evidence stream is opened; too many to this Party are open; end one first")]
+    /// As many such streams to this Party are open as may be.
+    #[error("net.streams-full: no stream is opened; too many to this Party are open; end one first")]
     StreamsFull,
-    /// The peer is connected but does not speak the evidence protocol.
-    #[error(
-        "net.no-evidence: no evidence stream is opened; the peer does not speak /comity/evidence/1; upgrade one side"
-    )]
-    NoEvidence,
+    /// The peer is connected but does not speak the protocol.
+    #[error("net.no-protocol: no stream is opened; the peer does not speak this protocol; upgrade one side")]
+    NoProtocol,
     /// The peer did not answer in time.
-    #[error("net.no-answer: no evidence stream is opened; the peer did not answer in time; try again later")]
+    #[error("net.no-answer: no stream is opened; the peer did not answer in time; try again later")]
     NoAnswer,
 }
 
@@ -90,7 +88,7 @@ impl SendFault {
             Self::Full => "net.window-full",
             Self::TooLarge => "net.too-large",
             Self::StreamsFull => "net.streams-full",
-            Self::NoEvidence => "net.no-evidence",
+            Self::NoProtocol => "net.no-protocol",
             Self::NoAnswer => "net.no-answer",
         }
     }
@@ -243,7 +241,7 @@ mod tests {
             SendFault::Full,
             SendFault::TooLarge,
             SendFault::StreamsFull,
-            SendFault::NoEvidence,
+            SendFault::NoProtocol,
             SendFault::NoAnswer,
         ];
         let text = String::new;

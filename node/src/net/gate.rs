@@ -1,10 +1,10 @@
 //! The gate: which PeerIds may stay connected, and the streams of those that do.
 //!
-//! A connection whose PeerId the roster does not name, or that answers at another Party's address,
-//! is refused right after its handshake, before any stream exists. (A lobby for strangers, who may
-//! then speak the roster protocol and nothing else, takes its place here in `admit`.) For the
-//! others the gate opens and accepts the streams of each [`Protocol`] on the connection it is told,
-//! and hands them to the loop with the connection they belong to; only an evidence stream of ours
+//! A connection that answers at another Party's address is refused right after its handshake, before any stream
+//! exists. One that comes from a PeerId the roster does not name gets a place in the lobby, if there is one: it may
+//! speak the roster protocol and nothing else, for a few seconds, since it may be a Party whose transport keys all
+//! rolled, or one that has just joined. For the others the gate opens and accepts the streams of each [`Protocol`] on the connection it is told,
+//! and hands them to the loop with the connection they belong to; only an side stream of ours
 //! goes straight to whoever asked for it. `libp2p-stream` would do nearly this, but picks any
 //! connection of a peer, drops inbound streams when its one-place channel is full, and keeps a
 //! sender for every connection that ever was.
@@ -36,8 +36,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SendFault,
     crowd::Crowd,
-    evidence::{EVIDENCE_MAX, Opening},
     roster::Roster,
+    side::{EVIDENCE_MAX, Opening, ROSTER_MAX},
 };
 
 /// What a stream is for. Its name is what the two sides agree on.
@@ -47,6 +47,8 @@ pub(super) enum Protocol {
     Deliver,
     /// Evidence.
     Evidence,
+    /// Documents of charter and Parties.
+    Roster,
 }
 
 impl AsRef<str> for Protocol {
@@ -54,6 +56,7 @@ impl AsRef<str> for Protocol {
         match self {
             Self::Deliver => "/comity/deliver/1",
             Self::Evidence => "/comity/evidence/1",
+            Self::Roster => "/comity/roster/1",
         }
     }
 }
@@ -74,8 +77,8 @@ pub(super) enum What {
     Unopened,
     /// A deliver stream the peer opened.
     Accepted(Stream),
-    /// An evidence stream the peer opened, and what cuts it with its connection.
-    Evidence(Stream, CancellationToken),
+    /// A side stream the peer opened, and what cuts it with its connection.
+    Side(Protocol, Stream, CancellationToken),
     /// The peer opened more streams at once than agreed; they were reset.
     Excess,
 }
@@ -100,6 +103,11 @@ pub(super) struct Barred;
 /// the end of a connection may wait for a peer that no longer reads.
 const PER_PARTY_MAX: usize = 16;
 
+/// Strangers at once: each has ten seconds and one stream. A Party whose keys all rolled comes in at the next try.
+const LOBBY_MAX: usize = 8;
+/// What a stranger may speak.
+const LOBBY: [Protocol; 1] = [Protocol::Roster];
+
 /// Admission and streams.
 pub(super) struct Gate {
     /// What a connection may be used for.
@@ -111,6 +119,8 @@ pub(super) struct Gate {
     crowd: Crowd,
     /// Whose each connection is, until the library says that it is closed.
     held: BTreeMap<ConnectionId, PartyCode>,
+    /// Connections of strangers.
+    lobby: BTreeSet<ConnectionId>,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
     /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
@@ -124,8 +134,8 @@ impl Gate {
     /// A gate nobody passes until it has a roster.
     pub(super) fn new(offer: &'static [Protocol]) -> Self {
         let (roster, crowd) = (Roster::default(), Crowd::default());
-        let (held, expected, cut_off) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { offer, roster, cut_off, crowd, held, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+        let (held, expected, cut_off, lobby) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { offer, roster, cut_off, crowd, held, lobby, expected, asked: VecDeque::new(), passed: VecDeque::new() }
     }
 
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
@@ -141,6 +151,11 @@ impl Gate {
     /// Whether a Party is cut off.
     pub(super) fn bars(&self, party: &PartyCode) -> bool {
         self.cut_off.contains(party)
+    }
+
+    /// Whether a connection is a stranger's.
+    pub(super) fn is_stranger(&self, connection: ConnectionId) -> bool {
+        self.lobby.contains(&connection)
     }
 
     /// The roster in force.
@@ -160,8 +175,15 @@ impl Gate {
 
     fn admit(&mut self, connection: ConnectionId, peer: &PeerId) -> Result<Door, ConnectionDenied> {
         let expected = self.expected.remove(&connection);
+        let called = expected.is_none();
         let party = self.roster.party(peer).filter(|party| expected.is_none_or(|expected| expected == **party));
-        let party = party.ok_or_else(|| ConnectionDenied::new(Unadmitted))?;
+        let Some(party) = party else {
+            if called && self.lobby.len() < LOBBY_MAX && self.offer.contains(&Protocol::Roster) {
+                self.lobby.insert(connection);
+                return Ok(Door::new(&LOBBY));
+            }
+            return Err(ConnectionDenied::new(Unadmitted));
+        };
         if self.bars(party) {
             return Err(ConnectionDenied::new(Barred));
         }
@@ -175,6 +197,7 @@ impl Gate {
     /// The connection ended, or another part of the network would not have it.
     fn ended(&mut self, connection: ConnectionId) {
         self.held.remove(&connection);
+        self.lobby.remove(&connection);
         self.expected.remove(&connection);
         self.crowd.leave(connection);
     }
@@ -248,22 +271,24 @@ impl NetworkBehaviour for Gate {
 pub(super) enum Ask {
     /// The deliver stream.
     Deliver,
-    /// An evidence stream, for whoever waits for it.
-    Evidence(Opening),
+    /// A side stream, for whoever waits for it.
+    Side(Protocol, Opening),
 }
 
 impl Ask {
     fn offer(&self) -> Offer {
         match self {
             Self::Deliver => Offer(&[Protocol::Deliver]),
-            Self::Evidence(_) => Offer(&[Protocol::Evidence]),
+            Self::Side(Protocol::Evidence, _) => Offer(&[Protocol::Evidence]),
+            Self::Side(Protocol::Roster, _) => Offer(&[Protocol::Roster]),
+            Self::Side(Protocol::Deliver, _) => Offer(&[]),
         }
     }
 
     fn opened(self, stream: Stream, cut: &CancellationToken) -> Option<What> {
         match self {
             Self::Deliver => return Some(What::Opened(stream)),
-            Self::Evidence(opening) => opening.opened(stream, cut.clone()),
+            Self::Side(_, opening) => opening.opened(stream, cut.clone()),
         }
         None
     }
@@ -271,9 +296,9 @@ impl Ask {
     fn failed(self, why: &StreamUpgradeError<Infallible>) -> Option<What> {
         match (self, why) {
             (Self::Deliver, _) => return Some(What::Unopened),
-            (Self::Evidence(opening), StreamUpgradeError::NegotiationFailed) => opening.failed(SendFault::NoEvidence),
-            (Self::Evidence(opening), StreamUpgradeError::Timeout) => opening.failed(SendFault::NoAnswer),
-            (Self::Evidence(opening), _) => opening.failed(SendFault::NotConnected),
+            (Self::Side(_, opening), StreamUpgradeError::NegotiationFailed) => opening.failed(SendFault::NoProtocol),
+            (Self::Side(_, opening), StreamUpgradeError::Timeout) => opening.failed(SendFault::NoAnswer),
+            (Self::Side(_, opening), _) => opening.failed(SendFault::NotConnected),
         }
         None
     }
@@ -319,7 +344,7 @@ pub(super) struct Door {
     passed: VecDeque<What>,
     /// Whether excess is on its way to the loop: it is told once, until the loop has taken it.
     excess: bool,
-    /// Cuts the evidence streams of this connection when it ends, however it ends.
+    /// Cuts the side streams of this connection when it ends, however it ends.
     cut: CancellationToken,
 }
 
@@ -329,20 +354,24 @@ impl Door {
     }
 
     /// Beyond the limit an inbound stream is dropped, which resets it: the peer is not playing fair.
-    /// Evidence has places of its own, so that it never crowds out a deliver stream.
+    /// Each protocol has places of its own, so that none crowds out a deliver stream.
     fn accept(&mut self, protocol: Protocol, stream: Stream) {
-        let evidence = self.passed.iter().filter(|what| matches!(what, What::Evidence(..))).count();
-        let deliver = self.passed.iter().filter(|what| matches!(what, What::Accepted(_))).count();
-        match protocol {
-            Protocol::Deliver if deliver < WAITING_MAX => self.passed.push_back(What::Accepted(stream)),
-            Protocol::Evidence if evidence < EVIDENCE_MAX => {
-                self.passed.push_back(What::Evidence(stream, self.cut.clone()));
-            }
-            Protocol::Deliver | Protocol::Evidence if !self.excess => {
-                self.passed.push_back(What::Excess);
-                self.excess = true;
-            }
-            Protocol::Deliver | Protocol::Evidence => {}
+        let of = |what: &What| match what {
+            What::Side(protocol, ..) => Some(*protocol),
+            What::Accepted(_) => Some(Protocol::Deliver),
+            What::Opened(_) | What::Unopened | What::Excess => None,
+        };
+        let waiting = self.passed.iter().filter(|what| of(what) == Some(protocol)).count();
+        let (places, what) = match protocol {
+            Protocol::Deliver => (WAITING_MAX, What::Accepted(stream)),
+            Protocol::Evidence => (EVIDENCE_MAX, What::Side(protocol, stream, self.cut.clone())),
+            Protocol::Roster => (ROSTER_MAX, What::Side(protocol, stream, self.cut.clone())),
+        };
+        if waiting < places {
+            self.passed.push_back(what);
+        } else if !self.excess {
+            self.passed.push_back(What::Excess);
+            self.excess = true;
         }
     }
 }

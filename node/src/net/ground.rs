@@ -30,10 +30,10 @@ use multistream_select::{Negotiated, dialer_select_proto, listener_select_proto}
 
 use super::{
     LinkEnd,
-    evidence::EVIDENCE_MAX,
     gate::{Gate, Protocol},
     muxer::Muxer,
     roster::bare,
+    side::EVIDENCE_MAX,
     tls::Tls,
 };
 

@@ -12,7 +12,6 @@
 
 mod budget;
 mod crowd;
-mod evidence;
 mod fault;
 mod frame;
 mod gate;
@@ -23,6 +22,7 @@ mod peer;
 mod reach;
 mod roster;
 mod run;
+mod side;
 mod tls;
 mod window;
 
@@ -39,11 +39,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::{
-    evidence::{EVIDENCE_MAX, Evidence, EvidenceStream},
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
     reach::{Reach, reach},
-    roster::{Roster, peer_id_of},
+    roster::{Roster, can_dial, peer_id_of},
+    side::{EVIDENCE_MAX, Opener, SideStream},
     window::{WINDOW, WINDOW_BYTES},
 };
 use self::{
@@ -114,7 +114,22 @@ pub enum NetEvent {
         /// Who.
         party: PartyCode,
         /// The stream; dropped, it is reset.
-        stream: EvidenceStream,
+        stream: SideStream,
+    },
+    /// Somebody opened a roster stream: a Party, or a stranger in the lobby, who is let in for nothing else, for a few
+    /// seconds, and may have documents that name it.
+    Roster {
+        /// Who; none if a stranger.
+        party: Option<PartyCode>,
+        /// The stream; dropped, it is reset.
+        stream: SideStream,
+    },
+    /// We are a stranger to a Party that we reached: nothing but a roster stream is open to us there, and this is it.
+    Lobby {
+        /// Whose.
+        party: PartyCode,
+        /// The stream, once the Party agrees to it.
+        stream: oneshot::Receiver<Result<SideStream, SendFault>>,
     },
     /// A Party broke the protocol of the link, or opened more streams than agreed.
     Misconduct {
@@ -208,14 +223,12 @@ impl Net {
         &self.peer
     }
 
-    /// Admits and dials by a new roster; connections it no longer names are closed.
+    /// As [`Admission::set_roster`].
     ///
     /// # Errors
     /// When the network has stopped.
     pub async fn set_roster(&self, roster: Roster) -> Result<(), NetFault> {
-        let (done, in_force) = oneshot::channel();
-        self.orders.send(Order::Roster(roster, done)).await.map_err(|_| NetFault::Stopped)?;
-        in_force.await.map_err(|_| NetFault::Stopped)
+        self.admission().set_roster(roster).await
     }
 
     /// Takes a frame into the window of a Party's link. Never waits.
@@ -234,18 +247,24 @@ impl Net {
         self.shared.roads.send(party, frame, true)
     }
 
-    /// Opens an evidence stream, as [`Evidence::open`].
+    /// Opens an evidence stream, as [`Opener::evidence`].
     ///
     /// # Errors
-    /// As [`Evidence::open`].
-    pub async fn evidence(&self, party: &PartyCode) -> Result<EvidenceStream, SendFault> {
-        self.evidence_opener().open(party).await
+    /// As [`Opener::evidence`].
+    pub async fn evidence(&self, party: &PartyCode) -> Result<SideStream, SendFault> {
+        self.opener().evidence(party).await
     }
 
-    /// A handle for tasks that open evidence streams on their own.
+    /// A handle for tasks that open streams on their own.
     #[must_use]
-    pub fn evidence_opener(&self) -> Evidence {
-        Evidence(self.orders.clone())
+    pub fn opener(&self) -> Opener {
+        Opener(self.orders.clone())
+    }
+
+    /// A handle for whoever tells who may connect.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        Admission(self.orders.clone())
     }
 
     /// Closes all connections and returns when the ports are free. No event follows.
@@ -259,8 +278,24 @@ impl Net {
     }
 }
 
+/// Says who may connect. Clones are cheap and keep nothing alive.
+#[derive(Debug, Clone)]
+pub struct Admission(mpsc::Sender<Order>);
+
+impl Admission {
+    /// Admits and dials by a new roster; connections it no longer names are closed.
+    ///
+    /// # Errors
+    /// When the network has stopped.
+    pub async fn set_roster(&self, roster: Roster) -> Result<(), NetFault> {
+        let (done, in_force) = oneshot::channel();
+        self.0.send(Order::Admit(roster, done)).await.map_err(|_| NetFault::Stopped)?;
+        in_force.await.map_err(|_| NetFault::Stopped)
+    }
+}
+
 /// What a node offers on each admitted connection.
-const PROTOCOLS: [Protocol; 2] = [Protocol::Deliver, Protocol::Evidence];
+const PROTOCOLS: [Protocol; 3] = [Protocol::Deliver, Protocol::Evidence, Protocol::Roster];
 /// Orders waiting for the loop, each answered within a turn of it; a caller beyond them waits.
 const ORDERS_MAX: usize = 8;
 

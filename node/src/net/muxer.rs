@@ -18,7 +18,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use tokio::time::{Sleep, sleep};
 use yamux::{Config, Connection, ConnectionError, Mode};
 
-use super::evidence::EVIDENCE_MAX;
+use super::side::EVIDENCE_MAX;
 
 /// One connection's streams.
 pub(super) struct Muxer<C> {

@@ -18,7 +18,8 @@ use tokio::{
 use super::{
     LinkEnd,
     budget::{Budget, Deliveries, STREAMS_BURST, STREAMS_PER_SECOND},
-    evidence::EVIDENCE_MAX,
+    gate::Protocol,
+    side::{EVIDENCE_MAX, ROSTER_MAX},
     window::Window,
 };
 
@@ -39,12 +40,26 @@ pub(super) struct Peer {
     /// Deliver streams it may open.
     pub(super) streams: Budget,
     /// Places for evidence streams we open, and for those the Party opens, over all connections.
-    pub(super) evidence_out: Arc<Semaphore>,
-    pub(super) evidence_in: Arc<Semaphore>,
+    evidence: Places,
+    /// And for roster streams.
+    roster: Places,
     links: Vec<Link>,
     used: Option<ConnectionId>,
     attempt: u32,
     due: Instant,
+}
+
+/// Places for side streams of one kind.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) ours: Arc<Semaphore>,
+    pub(super) theirs: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { ours: Arc::new(Semaphore::new(max)), theirs: Arc::new(Semaphore::new(max)) }
+    }
 }
 
 /// An open connection.
@@ -74,6 +89,8 @@ pub(super) enum Author {
     Running(ConnectionId, oneshot::Sender<LinkEnd>),
     /// Its task was told to stop and has not reported yet.
     Ending,
+    /// We are a stranger there: this connection is for the roster, and ends.
+    Outside(ConnectionId),
 }
 
 /// A node's stream to us.
@@ -95,8 +112,8 @@ impl Peer {
             inbound: Window::new(),
             deliveries: Deliveries::new(now),
             streams: Budget::new(STREAMS_PER_SECOND, STREAMS_BURST, now),
-            evidence_out: Arc::new(Semaphore::new(EVIDENCE_MAX)),
-            evidence_in: Arc::new(Semaphore::new(EVIDENCE_MAX)),
+            evidence: Places::new(EVIDENCE_MAX),
+            roster: Places::new(ROSTER_MAX),
             links: Vec::new(),
             used: None,
             attempt: 0,
@@ -107,6 +124,15 @@ impl Peer {
     /// The connection our stream belongs on.
     pub(super) fn used(&self) -> Option<&Link> {
         self.used.and_then(|id| self.link(id))
+    }
+
+    /// Places for side streams of a protocol; none for deliver streams.
+    pub(super) fn places(&self, protocol: Protocol) -> Option<&Places> {
+        match protocol {
+            Protocol::Evidence => Some(&self.evidence),
+            Protocol::Roster => Some(&self.roster),
+            Protocol::Deliver => None,
+        }
     }
 
     /// The same, if our stream is up on it: then the peer has let us in.

@@ -91,6 +91,12 @@ pub(super) fn dialable(text: &str) -> Result<Multiaddr, NetFault> {
     }
 }
 
+/// True if this node can dial an address.
+#[must_use]
+pub fn can_dial(text: &str) -> bool {
+    dialable(text).is_ok()
+}
+
 /// The address without a trailing `/p2p/…`.
 pub(super) fn bare(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()

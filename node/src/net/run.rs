@@ -5,7 +5,7 @@
 //! them over directly). Start with [`Run::run`]; every arm is one `on_…`.
 
 mod dial;
-mod evidence;
+mod side;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,7 +22,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
@@ -30,8 +30,8 @@ use tokio_util::{compat::FuturesAsyncReadCompatExt as _, sync::CancellationToken
 
 use self::dial::{dial_end, entropy};
 use super::{
-    EvidenceStream, LinkEnd, NetEvent, NetFault, SendFault,
-    gate::{Ask, Passage, What},
+    LinkEnd, NetEvent, NetFault, SendFault, SideStream,
+    gate::{Ask, Passage, Protocol, What},
     ground::{Ground, GroundEvent, Handshakes},
     link::{self, Ended, Facts, Roads, Side},
     peer::{Author, Link, Peer, Recipient},
@@ -48,9 +48,9 @@ pub(super) struct Shared {
 /// What a handle asks of the loop.
 pub(super) enum Order {
     /// Admit and dial by this roster; the sender is told when it is in force.
-    Roster(Roster, oneshot::Sender<()>),
-    /// Open an evidence stream to this Party.
-    Evidence(PartyCode, oneshot::Sender<Result<EvidenceStream, SendFault>>),
+    Admit(Roster, oneshot::Sender<()>),
+    /// Open a side stream to this Party.
+    Open(Protocol, PartyCode, oneshot::Sender<Result<SideStream, SendFault>>),
 }
 
 pub(super) struct Run {
@@ -67,6 +67,9 @@ pub(super) struct Run {
     handshakes: Handshakes,
     recipients: u64,
     strangers: (Instant, u32),
+    /// Strangers in the lobby, and until when.
+    lobby: BTreeMap<ConnectionId, Instant>,
+    visits: Arc<Semaphore>,
     silence: Duration,
 }
 
@@ -90,6 +93,8 @@ impl Run {
             handshakes,
             recipients: 0,
             strangers: (Instant::now(), 0),
+            lobby: BTreeMap::new(),
+            visits: Arc::new(Semaphore::new(VISITS_MAX)),
             silence,
         }
     }
@@ -165,12 +170,12 @@ impl Run {
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Roster(roster, done) => {
+            Order::Admit(roster, done) => {
                 self.set_roster(roster);
                 // Whoever asked may have gone.
                 let _ = done.send(());
             }
-            Order::Evidence(party, answer) => self.on_wanted(&party, answer),
+            Order::Open(protocol, party, answer) => self.on_wanted(protocol, &party, answer),
         }
     }
 
@@ -179,6 +184,7 @@ impl Run {
         let mut addresses: BTreeMap<_, _> = roster.others(&self.own).map(|(p, a)| (p.clone(), a.clone())).collect();
         self.swarm.behaviour_mut().gate.set_roster(roster);
         self.close_unnamed();
+        self.show_in();
         for (party, peer) in &mut self.peers {
             let new = addresses.remove(party).unwrap_or_default();
             if peer.addresses != new {
@@ -239,7 +245,10 @@ impl Run {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { connection_id, .. } => self.give_up(connection_id, LinkEnd::Closed),
+            SwarmEvent::ConnectionClosed { connection_id, .. } => {
+                self.lobby.remove(&connection_id);
+                self.give_up(connection_id, LinkEnd::Closed);
+            }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, dial_end(&error));
             }
@@ -278,8 +287,7 @@ impl Run {
         let address = bare(end.get_remote_address());
         let hybrid = self.handshakes.take(&peer_id, &address);
         let Some(party) = self.swarm.behaviour().gate.roster().party(&peer_id).cloned() else {
-            self.swarm.close_connection(id);
-            return;
+            return self.on_stranger(peer_id, id, &address);
         };
         let barred = self.swarm.behaviour().gate.bars(&party);
         let peer = self.peers.entry(party.clone()).or_insert_with(|| Peer::new(now, barred));
@@ -329,11 +337,13 @@ impl Run {
         let Some(peer) = self.peers.get_mut(party) else { return };
         let used = peer.used().map(|link| (link.peer, link.id));
         match &peer.author {
-            Author::Opening(id) | Author::Running(id, _) if used.is_none_or(|(_, used)| used != *id) => {
+            Author::Opening(id) | Author::Running(id, _) | Author::Outside(id)
+                if used.is_none_or(|(_, used)| used != *id) =>
+            {
                 let id = *id;
                 stop_author(peer, id, LinkEnd::Replaced);
             }
-            Author::Idle | Author::Opening(_) | Author::Running(..) | Author::Ending => {}
+            Author::Idle | Author::Opening(_) | Author::Running(..) | Author::Ending | Author::Outside(_) => {}
         }
         if let (Author::Idle, Some((peer_id, id))) = (&peer.author, used) {
             peer.author = Author::Opening(id);
@@ -342,11 +352,16 @@ impl Run {
     }
 
     fn on_passage(&mut self, Passage { connection, what }: Passage) {
-        let Some(party) = self.homes.get(&connection).cloned() else { return };
+        let Some(party) = self.homes.get(&connection).cloned() else {
+            if let What::Side(Protocol::Roster, stream, cut) = what {
+                self.on_visit(connection, stream, cut);
+            }
+            return;
+        };
         let opening = |peer: &Peer| matches!(peer.author, Author::Opening(id) if id == connection);
         match what {
             What::Accepted(stream) => self.on_accepted(party, connection, stream),
-            What::Evidence(stream, cut) => self.on_evidence(party, stream, cut),
+            What::Side(protocol, stream, cut) => self.on_side(protocol, party, stream, cut),
             What::Excess => self.misconduct(&party, LinkEnd::TooManyStreams),
             What::Opened(stream) => {
                 // A stream that comes after we changed our mind is dropped.
@@ -356,7 +371,7 @@ impl Run {
             }
             What::Unopened => {
                 if self.peers.get(&party).is_some_and(opening) {
-                    self.give_up(connection, LinkEnd::NoDeliver);
+                    self.on_unopened(&party, connection);
                 }
             }
         }
@@ -472,7 +487,7 @@ impl Run {
 
 fn stop_author(peer: &mut Peer, id: ConnectionId, why: LinkEnd) {
     match std::mem::replace(&mut peer.author, Author::Idle) {
-        Author::Opening(at) if at == id => {}
+        Author::Opening(at) | Author::Outside(at) if at == id => {}
         Author::Running(at, stop) if at == id => {
             // If the task has just ended, its report is on the way all the same.
             let _ = stop.send(why);
@@ -482,6 +497,8 @@ fn stop_author(peer: &mut Peer, id: ConnectionId, why: LinkEnd) {
     }
 }
 
+/// Roster streams of strangers at once: as many as there may be strangers.
+const VISITS_MAX: usize = 8;
 /// Events of the loop waiting for a slow caller. Beyond it they are only logged: none of them
 /// carries an obligation, and an evidence stream among them is reset.
 const TELLING_MAX: usize = 256;

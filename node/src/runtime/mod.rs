@@ -22,10 +22,11 @@ use std::{
 use comity_core::{
     engine::{Arrival, Engine, EngineFault, Identity, JobId, Ticket},
     event::{BodySecret, EventFault, PeerAnswer, Verified},
-    ids::{EventId, LedgerIndex, Origin, PartyCode, RequestId},
+    ids::{EventId, LedgerIndex, Origin, PartyCode, RequestId, Time},
     index::{Index, IndexFault, RecordView},
     ledger::{Appended, LedgerFault},
     outbox::Due,
+    profile::Book,
     proto::{CasePart, KeyRole, NodePart, RecordKind, Signature},
     rules::{Rules, SHIPPED},
 };
@@ -45,7 +46,8 @@ use crate::{
     },
     handle::{COMMANDS_MAX, Handle, Status, View},
     keys::Keyring,
-    net::{self, NetFault, NetSettings, Roster},
+    net::{self, NetFault, NetSettings},
+    roster::{self, admitted},
     store::{Desk, Folder, Ledger, LedgerKeys, SledPairs, StoreFault},
     time,
 };
@@ -54,8 +56,6 @@ use arrivals::Arrivals;
 use trust::Shelves;
 pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault};
 
-/// Changes of what is known, waiting to be told: more than are ever accepted within one exchange with a peer.
-const CHANGES_MAX: usize = 256;
 /// Events of the network waiting for the loop: a few windows of a few peers.
 const NET_EVENTS_MAX: usize = 512;
 
@@ -197,6 +197,7 @@ pub struct Node {
     stop: CancellationToken,
     task: JoinHandle<Result<(), RunFault>>,
     conduct: JoinHandle<()>,
+    roster: JoinHandle<()>,
     _folder: Folder,
 }
 
@@ -230,6 +231,7 @@ impl Node {
         self.stop.cancel();
         let ended = self.ended().await;
         (&mut self.conduct).await.map_err(|_| RunFault::Worker)?;
+        (&mut self.roster).await.map_err(|_| RunFault::Worker)?;
         ended
     }
 }
@@ -242,10 +244,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let folder = Folder::claim(&settings.data)?;
     let now = time::now();
     let rules = Arc::new(rules()?);
-    let (ledger, desk) = open_store(&settings.data, &keys)?;
-    let mut index = open_index(&settings.data, &ledger, &rules)?;
-    let mut shelves = Shelves { data: &settings.data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules };
-    let book = trust::open(&mut shelves, settings.charter, now)?;
+    let keys = Arc::new(keys);
+    let (ledger, desk, index, book) = open_shelves(settings, &keys, &rules, now).await?;
     let trust = Arc::new(book.trust());
     let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
     let alarmed = alarms::raised_until(&desk);
@@ -258,7 +258,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         agent: format!("comity/{}", env!("CARGO_PKG_VERSION")),
         cut_off: conduct.cut_off(),
     };
-    let net = net::start(net_settings, keys.transport_seed(), roster(settings, &trust)?, events).await?;
+    let net =
+        net::start(net_settings, keys.transport_seed(), admitted(&trust, &addresses(settings), now)?, events).await?;
     let listening = net.listen_addresses();
     info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
     let read_only = ledger.read_only().map(|damage| damage.code());
@@ -279,15 +280,15 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     });
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
     let handle = Handle::new(commands_in, status, view.clone());
-    let (changes_in, changes) = mpsc::channel(CHANGES_MAX);
-    let keys = Arc::new(keys);
+    let (registrar, room) = roster::room();
+    let (opener, admission) = (net.opener(), net.admission());
     let vault = open_vault(&settings.data, &view)?;
-    let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.evidence_opener());
+    let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
     let turn = turn::Turn {
         engine,
         index,
         view: view.clone(),
-        keys,
+        keys: Arc::clone(&keys),
         evidence: evidence.clone(),
         net,
         status: status_in,
@@ -300,7 +301,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         committing: false,
         replies: BTreeMap::new(),
         documents: BTreeMap::new(),
-        changes: changes_in,
+        registrar,
         answers: BTreeMap::new(),
         next_ticket: 0,
         wake: now,
@@ -309,7 +310,27 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
-    Ok(Node { handle, evidence, stop, task, conduct, _folder: folder })
+    let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
+    Ok(Node { handle, evidence, stop, task, conduct, roster, _folder: folder })
+}
+
+/// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.
+async fn open_shelves(
+    settings: &Settings,
+    keys: &Arc<Keyring>,
+    rules: &Arc<Rules>,
+    now: Time,
+) -> Result<(Ledger, Desk, Index<SledPairs>, Book), StartFault> {
+    let (data, charter) = (settings.data.clone(), settings.charter);
+    let (keys, rules) = (Arc::clone(keys), Arc::clone(rules));
+    let opening = tokio::task::spawn_blocking(move || {
+        let (ledger, desk) = open_store(&data, &keys)?;
+        let mut index = open_index(&data, &ledger, &rules)?;
+        let mut shelves = Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules };
+        let book = trust::open(&mut shelves, charter, now)?;
+        Ok((ledger, desk, index, book))
+    });
+    opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// The vault, which is given the content keys of requests by the ledger.
@@ -417,15 +438,4 @@ fn index_agrees(index: &Index<SledPairs>, ledger: &Ledger) -> bool {
 fn addresses(settings: &Settings) -> BTreeMap<PartyCode, Vec<String>> {
     let texts = |addresses: &Vec<Address>| addresses.iter().map(|address| address.as_str().to_owned()).collect();
     settings.peers.iter().map(|(party, addresses)| (party.clone(), texts(addresses))).collect()
-}
-
-/// Every chartered Party with its PeerIds, and where the settings say it is.
-fn roster(settings: &Settings, trust: &comity_core::profile::Trust) -> Result<Roster, NetFault> {
-    let now = time::now();
-    let mut addresses = addresses(settings);
-    let entry = |party: &PartyCode| {
-        let profile = trust.profile(party, now)?;
-        Some((party.clone(), profile.nodes().to_vec(), addresses.remove(party).unwrap_or_default()))
-    };
-    Roster::new(trust.charter().parties().keys().filter_map(entry))
 }

@@ -23,7 +23,7 @@ use comity_core::{
 use tracing::{info, warn};
 
 use crate::{
-    handle::View,
+    roster::HEAD_PREFIX,
     store::{Desk, Ledger, Pending, SledPairs},
 };
 
@@ -35,8 +35,6 @@ pub const CHARTER_FILE: &str = "charter/charter.dsse";
 pub const PROFILES_FOLDER: &str = "charter/profiles";
 /// Where all documents lie that came as files.
 const FOLDER: &str = "charter";
-/// The newest head of each Party, on the desk: eight bytes of when it was seen, then the head.
-const HEAD_PREFIX: &[u8] = b"head/";
 
 /// Why charter and profiles are not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -184,22 +182,6 @@ fn heads(desk: &Desk, book: &mut Book) {
             info!(target: "runtime", code = fault.code(), "a head kept earlier says nothing any more");
         }
     }
-}
-
-/// Keeps the newest head of a Party.
-pub(super) fn keep_head(view: &View, head: &Document, envelope: &[u8]) {
-    let Some(party) = &head.party else { return };
-    let key = [HEAD_PREFIX, party.as_str().as_bytes()].concat();
-    let value = [&crate::time::now().0.to_be_bytes()[..], envelope].concat();
-    if let Err(fault) = view.desk.put(&key, &value).and_then(Pending::wait) {
-        warn!(target: "runtime", code = fault.code(), "a head was not kept; it is asked for again");
-    }
-}
-
-/// The newest head of a Party as it came.
-pub(super) fn kept_head(desk: &Desk, party: &PartyCode) -> Option<Vec<u8>> {
-    let value = desk.get(&[HEAD_PREFIX, party.as_str().as_bytes()].concat())?;
-    Some(value.get(8..)?.to_vec())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TrustFault> {

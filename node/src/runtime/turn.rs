@@ -29,13 +29,14 @@ use tracing::{debug, info, warn};
 use super::{
     Back, Batched, RunFault, WorkFault, alarms,
     arrivals::{Arrivals, READING_MAX, Waiting},
-    follow_on, trust, work,
+    follow_on, work,
 };
 use crate::{
     evidence::Evidence,
     handle::{self, Command, PeerStatus, Status, View},
     keys::Keyring,
     net::{Net, NetEvent, Reply},
+    roster::Registrar,
     store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
     time,
 };
@@ -72,8 +73,7 @@ pub(super) struct Turn {
     pub(super) committing: bool,
     pub(super) replies: BTreeMap<Ticket, handle::Reply<Done>>,
     pub(super) documents: BTreeMap<Ticket, handle::Reply<News>>,
-    /// To whoever tells the network and the peers.
-    pub(super) changes: mpsc::Sender<Change>,
+    pub(super) registrar: Registrar,
     pub(super) answers: BTreeMap<Ticket, Reply>,
     pub(super) next_ticket: Ticket,
     pub(super) wake: Time,
@@ -253,12 +253,11 @@ impl Turn {
             let (view, envelope) = (Arc::clone(&self.view), Arc::clone(&change.envelope));
             let head = change.document.clone();
             self.spawn(move || {
-                trust::keep_head(&view, &head, &envelope);
+                crate::roster::keep_head(&view, &head, &envelope);
                 Back::Nothing
             });
         }
-        // Whoever falls behind asks its peers what it missed.
-        let _ = self.changes.try_send(change);
+        self.registrar.changed(change);
         self.status.send_modify(|status| status.documents += 1);
     }
 
@@ -274,6 +273,7 @@ impl Turn {
                 self.peer(&party, |peer| {
                     *peer = PeerStatus { up: true, address, hybrid, since: time::now(), why: "", ..peer.clone() }
                 });
+                self.registrar.up(party.clone());
                 self.step(Input::Up(party))
             }
             NetEvent::Down { party, why } => {
@@ -301,6 +301,14 @@ impl Turn {
             }
             NetEvent::Evidence { party, stream } => {
                 self.evidence.serve(party, stream);
+                Ok(())
+            }
+            NetEvent::Roster { party, stream } => {
+                self.registrar.asked(party, stream);
+                Ok(())
+            }
+            NetEvent::Lobby { party, stream } => {
+                self.registrar.lobby(party, stream);
                 Ok(())
             }
             NetEvent::Misconduct { party, code, count } => {

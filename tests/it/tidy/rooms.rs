@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 16] = [
+const NODE_ROOMS: [(&str, &[&str]); 19] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -82,12 +82,18 @@ const NODE_ROOMS: [(&str, &[&str]); 16] = [
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
+    // Reads what is known of Parties against the clock, and what a person should know before it hurts.
+    ("duty", &[]),
+    ("warnings", &["handle"]),
+    // Hands documents to the engine through the handle, reads them from where they are kept, and speaks over the
+    // network's streams; signs our own head.
+    ("roster", &["handle", "keys", "net", "store"]),
     // Looks at everything an operator asks about and tries the way to each peer.
-    ("doctor", &["evidence", "handle", "net", "store"]),
+    ("doctor", &["evidence", "handle", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["conduct", "doctor", "evidence", "handle", "store"]),
+    ("api", &["conduct", "doctor", "duty", "evidence", "handle", "store", "warnings"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "store"]),
+    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
     ("cli", &["api", "bench", "config", "keys", "net", "runtime", "store", "telemetry"]),

@@ -14,7 +14,7 @@ mod plain;
 
 use std::{io, time::Duration};
 
-use comity::net::{EvidenceStream, Net, NetEvent, NetSettings, Roster};
+use comity::net::{Net, NetEvent, NetSettings, Roster, SideStream};
 use comity_core::{
     crypto::{PublicKey, Seed},
     ids::PartyCode,
@@ -221,7 +221,7 @@ impl Pair {
         Ok(Self { near, far, to: belmar, coming: coming.into(), _quiet: quiet })
     }
 
-    async fn stream(&self) -> Result<(EvidenceStream, EvidenceStream), Loose> {
+    async fn stream(&self) -> Result<(SideStream, SideStream), Loose> {
         let near = self.near.evidence(&self.to).await?;
         let mut coming = self.coming.lock().await;
         loop {

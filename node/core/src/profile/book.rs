@@ -230,6 +230,7 @@ impl Book {
         for (party, page) in &self.pages {
             let Some((profile, seen)) = &page.profile else { continue };
             trust.heard.insert(party.clone(), page.head.as_ref().map_or(*seen, |head| head.issued.max(*seen)));
+            trust.heads.extend(page.head.as_ref().map(|head| (party.clone(), head.issued)));
             trust.profiles.insert(party.clone(), Arc::clone(profile));
             trust.directories.extend(page.directory.iter().map(|held| (party.clone(), Arc::clone(held))));
             trust.suspensions.extend(page.suspensions.iter().cloned());
@@ -283,6 +284,12 @@ impl Book {
             if profile.version == held.version + 1 && profile.previous != Some(held.id()) {
                 return Err(ProfileFault::Fork(Box::new(document)));
             }
+        }
+        let others = self.pages.iter().filter(|(party, _)| **party != profile.party);
+        let named =
+            |node| others.clone().filter_map(|(_, page)| page.profile()).any(|held| held.nodes().contains(node));
+        if profile.nodes().iter().any(named) {
+            return Err(ProfileFault::Content("a node of it is named by another Party already"));
         }
         if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
             return Err(ProfileFault::Expired);

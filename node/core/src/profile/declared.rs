@@ -37,6 +37,7 @@ pub struct Profile {
     pub previous: Option<Digest>,
     id: Digest,
     authorities: BTreeMap<AuthorityId, proto::Authority>,
+    languages: Vec<proto::LanguageRule>,
     declarations: Vec<proto::Declaration>,
     nodes: Vec<[u8; 32]>,
     ledgers: Vec<Origin>,
@@ -95,6 +96,7 @@ impl Profile {
             keys: read_keys(&wire.keys, &wire.revocations)?,
             checkpoints: LatelyVerified::default(),
             nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
+            languages: wire.languages,
             declarations: wire.declarations,
             version: wire.version,
             previous: Digest::from_slice(&wire.previous).ok(),
@@ -139,6 +141,17 @@ impl Profile {
     /// The codes of its declarations and reservations.
     pub fn declarations(&self) -> impl Iterator<Item = &str> {
         self.declarations.iter().map(|row| row.code.as_str())
+    }
+
+    /// The languages accepted in a procedure, most preferred first: those of the rule for it and its urgency, else of a
+    /// rule for either, else of the rule for all.
+    #[must_use]
+    pub fn languages(&self, procedure: &str, urgent: bool) -> &[String] {
+        let fits = |rule: &&proto::LanguageRule| {
+            (rule.procedure.is_empty() || rule.procedure == procedure) && (urgent || !rule.urgent)
+        };
+        let rule = self.languages.iter().filter(fits).max_by_key(|rule| (!rule.procedure.is_empty(), rule.urgent));
+        rule.map(|rule| &rule.languages[..]).unwrap_or_default()
     }
 
     /// The roles it names keys of, whenever they are valid.

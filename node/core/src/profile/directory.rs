@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AHEAD_MS_MAX, Document, Kind, Opened, Profile, ProfileFault, newer, node_key, read};
+use super::{AHEAD_MS_MAX, Document, Hours, Kind, Opened, Profile, ProfileFault, newer, node_key, read};
 use crate::{
     crypto::verify_pair,
     ids::{AuthorityId, DAY_MS, Digest, PartyCode, Time},
@@ -28,6 +28,8 @@ pub struct Directory {
     pub party: PartyCode,
     /// Strictly increasing from 1.
     pub version: u64,
+    /// The document id of the profile it belongs to.
+    pub profile: Digest,
     id: Digest,
     contacts: Vec<proto::Contact>,
     addresses: BTreeMap<[u8; 32], Vec<String>>,
@@ -70,12 +72,16 @@ impl Directory {
         if !addresses.keys().all(|node| profile.nodes().contains(node)) {
             return Err(ProfileFault::Content("an address must be of a node the profile names"));
         }
+        if !wire.contacts.iter().all(|contact| Hours::parse(&contact.hours).is_some()) {
+            return Err(ProfileFault::Content("the hours of a contact must read like Mo-Fr 08:00-17:00, or 24/7"));
+        }
         if !wire.holidays.iter().all(|date| is_date(date)) {
             return Err(ProfileFault::Content("a holiday must be a date such as 2026-05-01"));
         }
         let Opened { id, wire, .. } = opened;
         let party = profile.party.clone();
-        Ok(Self { party, version: wire.version, id, contacts: wire.contacts, addresses, holidays: wire.holidays })
+        let (version, profile) = (wire.version, profile.id());
+        Ok(Self { party, version, profile, id, contacts: wire.contacts, addresses, holidays: wire.holidays })
     }
 
     /// The document id.
@@ -87,6 +93,12 @@ impl Directory {
     /// The contacts of an authority, in the order of their offices.
     pub fn contacts<'d>(&'d self, authority: &'d AuthorityId) -> impl Iterator<Item = &'d proto::Contact> {
         self.contacts.iter().filter(|row| row.authority == authority.as_str())
+    }
+
+    /// All contacts, by authority and office.
+    #[must_use]
+    pub fn all_contacts(&self) -> &[proto::Contact] {
+        &self.contacts
     }
 
     /// Where each node is found.

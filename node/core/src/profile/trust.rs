@@ -18,14 +18,22 @@ pub struct Trust {
     pub(super) suspensions: Vec<Suspension>,
     /// When each Party was heard of last: by its head, or by its profile if there is none yet.
     pub(super) heard: BTreeMap<PartyCode, Time>,
+    /// When the newest head of each was issued.
+    pub(super) heads: BTreeMap<PartyCode, Time>,
 }
 
 impl Trust {
     /// A charter of whose Parties nothing is known yet: none of them can act.
     #[must_use]
     pub fn under(charter: Arc<Charter>) -> Self {
-        let (profiles, directories, heard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { charter, profiles, directories, suspensions: Vec::new(), heard }
+        Self {
+            charter,
+            profiles: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            suspensions: Vec::new(),
+            heard: BTreeMap::new(),
+            heads: BTreeMap::new(),
+        }
     }
 
     /// Joins a charter and the current profiles; a Party without a profile cannot act.
@@ -91,6 +99,12 @@ impl Trust {
         let speaks = |profile: &&Arc<Profile>| profile.roles().contains(&KeyRole::Directory);
         let heard = self.profiles.get(party).filter(speaks).and_then(|_| self.heard.get(party));
         heard.map_or(Freshness::Fresh, |heard| freshness(*heard, at))
+    }
+
+    /// When the newest head of a Party was issued.
+    #[must_use]
+    pub fn head(&self, party: &PartyCode) -> Option<Time> {
+        self.heads.get(party).copied()
     }
 
     /// When a Party was heard of last.

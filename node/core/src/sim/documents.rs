@@ -69,7 +69,7 @@ fn a_document_counts_once_on_disk_and_after_every_start() {
     assert_eq!(hand_over(&mut sim, &two).map_err(|fault| fault.code), Err("profile.roll-back"));
 }
 
-/// [P-3]: two of one number are proof; one such proof of a Party is enough.
+/// [P-10]: two of one number are proof; one such proof of a Party is enough.
 #[test]
 fn a_fork_is_kept_once() {
     let mut sim = sim();

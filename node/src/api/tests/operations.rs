@@ -144,7 +144,7 @@ async fn noise_is_answered_by_cutting_off_and_nothing_of_it_is_recorded() {
     let kept = |shown: &Value| shown["wrongs"][0]["proof"] == true;
     let shown = until_at(&arvia, "/v1/peers/XB", "the frame is kept", kept).await;
     assert_eq!(shown["wrongs"][0]["code"], "event.malformed");
-    assert_eq!(arvia.get("/v1/ledger").await.body["size"], 0, "nothing of it is recorded");
+    assert_eq!(arvia.get("/v1/ledger").await.body["size"], FOUNDED, "nothing of it is recorded");
     let proof = arvia.get("/v1/peers/XB/proofs/event.malformed").await.body;
     assert!(proof.as_str().is_some_and(|proof| !proof.is_empty()), "the frame is kept");
     rogue.stop().await;

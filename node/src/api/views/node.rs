@@ -273,22 +273,7 @@ pub(super) fn expiries(view: &View, now: Time) -> Vec<(&'static str, Time)> {
     let trust = view.trust();
     let charter = ("charter", trust.charter().expires);
     let keys = trust.profile(&view.us.party, now).into_iter().flat_map(|profile| profile.expiries(now));
-    keys.map(|(role, at)| (role_name(role), at)).chain([charter]).collect()
-}
-
-/// The name of a role's keys as people say it.
-const fn role_name(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Root => "root key",
-        KeyRole::Directory => "directory key",
-        KeyRole::Transport => "transport key",
-        KeyRole::Record => "record key",
-        KeyRole::Checkpoint => "checkpoint key",
-        KeyRole::Witness => "witness key",
-        KeyRole::Seal => "seal key",
-        KeyRole::Charter => "charter key",
-        KeyRole::Unspecified => "key",
-    }
+    keys.map(|(role, at)| (crate::warnings::role_name(role), at)).chain([charter]).collect()
 }
 
 #[cfg(test)]

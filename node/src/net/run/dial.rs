@@ -28,7 +28,8 @@ impl Run {
         // With all dials in use, the end of one of them wakes the loop.
         let free = self.dials() < DIALS_MAX;
         let dial = self.peers.values().filter_map(Peer::due).min().filter(|_| free);
-        [silent, dial].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + FAR)
+        let visit = self.lobby.values().min().copied();
+        [silent, dial, visit].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
     fn dials(&self) -> usize {
@@ -37,6 +38,7 @@ impl Run {
 
     pub(super) fn on_due(&mut self) {
         let now = Instant::now();
+        self.end_visits(now);
         let links = self.peers.values().flat_map(Peer::links);
         let silent = links.filter(|link| link.heard + self.silence <= now);
         for id in silent.map(|link| link.id).collect::<Vec<_>>() {
@@ -93,6 +95,11 @@ impl Run {
             return;
         };
         let _ = self.handshakes.take(&peer, address);
+        self.stranger(peer, address);
+    }
+
+    /// Tells of a stranger, as long as there are not too many.
+    pub(super) fn stranger(&mut self, peer: PeerId, address: &Multiaddr) {
         let now = Instant::now();
         let (since, told) = &mut self.strangers;
         if now.duration_since(*since) >= Duration::from_secs(1) {

@@ -3,11 +3,11 @@
 
 use tokio::io::AsyncRead;
 
-use super::{super::evidence::Opening, *};
+use super::{super::side::Opening, *};
 
 impl Node {
     /// The next evidence stream of a Party.
-    async fn evidence(&mut self, who: (&str, u8)) -> EvidenceStream {
+    async fn evidence(&mut self, who: (&str, u8)) -> SideStream {
         self.wait("an evidence stream", |event| match event {
             NetEvent::Evidence { party, stream } if party == code(who) => Some(stream),
             _ => None,
@@ -24,7 +24,7 @@ async fn joined() -> (Node, Node) {
 }
 
 /// A stream from one to the other, both its ends.
-async fn stream(from: (&Node, (&str, u8)), to: (&mut Node, (&str, u8))) -> (EvidenceStream, EvidenceStream) {
+async fn stream(from: (&Node, (&str, u8)), to: (&mut Node, (&str, u8))) -> (SideStream, SideStream) {
     let near = from.0.net.evidence(&code(to.1)).await.expect("opened");
     (near, to.0.evidence(from.1).await)
 }
@@ -34,7 +34,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// Writes `len` bytes and expects as many back, in step.
-async fn there_and_back(stream: EvidenceStream, len: usize) {
+async fn there_and_back(stream: SideStream, len: usize) {
     let sent = pattern(len);
     let (mut from, mut to) = tokio::io::split(stream);
     let mut got = vec![0; len];
@@ -43,7 +43,7 @@ async fn there_and_back(stream: EvidenceStream, len: usize) {
     assert!(got == sent);
 }
 
-async fn echo(stream: EvidenceStream) {
+async fn echo(stream: SideStream) {
     let (mut from, mut to) = tokio::io::split(stream);
     // It ends when the other side drops the stream.
     let _ = tokio::io::copy(&mut from, &mut to).await;
@@ -89,11 +89,11 @@ async fn streams_cross_both_ways_while_deliveries_flow() {
 #[tokio::test]
 async fn several_tasks_open_at_once_and_the_ninth_is_told() {
     let (arvia, mut belmar) = joined().await;
-    let (opener, to) = (arvia.net.evidence_opener(), code(BELMAR));
-    let opened = futures::future::join_all((0..EVIDENCE_MAX).map(|_| opener.open(&to))).await;
+    let (opener, to) = (arvia.net.opener(), code(BELMAR));
+    let opened = futures::future::join_all((0..EVIDENCE_MAX).map(|_| opener.evidence(&to))).await;
     let mut opened: Vec<_> = opened.into_iter().map(|stream| stream.expect("opened")).collect();
-    assert_eq!(opener.open(&to).await.err(), Some(SendFault::StreamsFull));
-    assert_eq!(opener.open(&code(CORVIA)).await.err(), Some(SendFault::NotConnected));
+    assert_eq!(opener.evidence(&to).await.err(), Some(SendFault::StreamsFull));
+    assert_eq!(opener.evidence(&code(CORVIA)).await.err(), Some(SendFault::NotConnected));
     let mut taken = Vec::new();
     while taken.len() < EVIDENCE_MAX {
         taken.push(belmar.evidence(ARVIA).await);
@@ -107,7 +107,7 @@ async fn several_tasks_open_at_once_and_the_ninth_is_told() {
     assert_eq!(got, *b"yes");
 
     arvia.net.stop().await;
-    assert_eq!(opener.open(&to).await.err(), Some(SendFault::NotConnected), "an opener outlives the network");
+    assert_eq!(opener.evidence(&to).await.err(), Some(SendFault::NotConnected), "an opener outlives the network");
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn a_peer_without_the_protocol_is_named() {
     });
     arvia.up(BELMAR).await;
     let fault = soon("an answer", arvia.net.evidence(&code(BELMAR))).await.err();
-    assert_eq!(fault, Some(SendFault::NoEvidence));
+    assert_eq!(fault, Some(SendFault::NoProtocol));
     arvia.net.send(&code(BELMAR), vec![1]).expect("the link is none the worse for it");
     old.abort();
 }
@@ -246,7 +246,7 @@ async fn a_peer_that_opens_too_many_has_the_others_reset_and_hurts_nobody() {
         let (answer, answered) = oneshot::channel();
         let place = Arc::clone(&places).try_acquire_owned().expect("its own limit is higher");
         let opening = Opening { answer, place };
-        belmar.behaviour_mut().gate.open(peer, connection, Ask::Evidence(opening));
+        belmar.behaviour_mut().gate.open(peer, connection, Ask::Side(Protocol::Evidence, opening));
         answered
     };
     let asked: Vec<_> = (0..EVIDENCE_MAX + 4).map(|_| ask(&mut belmar)).collect();

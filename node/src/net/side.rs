@@ -1,9 +1,9 @@
-//! Evidence streams: byte streams beside the deliver streams, on the same admitted connections.
+//! Side streams: byte streams beside the deliver streams, on the same connections, for evidence and for the roster.
 //!
 //! This room opens and accepts them and hands them out; what is said on them is not known here, and
 //! no task of ours reads or writes one, so a peer that stalls holds up only whoever asked it. A
 //! stream ends with its connection: from then on reads and writes fail, whatever was buffered.
-//! Start with [`Evidence`] and [`EvidenceStream`].
+//! Start with [`Opener`] and [`SideStream`].
 
 use std::{
     fmt,
@@ -26,23 +26,35 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
 };
 
-use super::{SendFault, run::Order};
+use super::{SendFault, gate::Protocol, run::Order};
 
-/// Opens evidence streams. Clones are cheap and may be used from any number of tasks; they keep
+/// Opens side streams. Clones are cheap and may be used from any number of tasks; they keep
 /// nothing alive, and after the network has stopped they answer that there is no link.
 #[derive(Debug, Clone)]
-pub struct Evidence(pub(super) mpsc::Sender<Order>);
+pub struct Opener(pub(super) mpsc::Sender<Order>);
 
-impl Evidence {
-    /// Opens a stream on the connection in use with a Party. Waits at most ten seconds.
+impl Opener {
+    /// Opens an evidence stream on the connection in use with a Party. Waits at most ten seconds.
     ///
     /// # Errors
     /// When there is no link, [`EVIDENCE_MAX`] streams to this Party are open already, or the peer
     /// does not speak the protocol or does not answer in time.
-    pub async fn open(&self, party: &PartyCode) -> Result<EvidenceStream, SendFault> {
+    pub async fn evidence(&self, party: &PartyCode) -> Result<SideStream, SendFault> {
+        self.open(Protocol::Evidence, party).await
+    }
+
+    /// Opens a roster stream on the connection in use with a Party. Waits at most ten seconds.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`]; of roster streams two may be open.
+    pub async fn roster(&self, party: &PartyCode) -> Result<SideStream, SendFault> {
+        self.open(Protocol::Roster, party).await
+    }
+
+    async fn open(&self, protocol: Protocol, party: &PartyCode) -> Result<SideStream, SendFault> {
         let (answer, answered) = oneshot::channel();
         let opened = async {
-            let order = Order::Evidence(party.clone(), answer);
+            let order = Order::Open(protocol, party.clone(), answer);
             self.0.send(order).await.map_err(|_| SendFault::NotConnected)?;
             // Unanswered, it went down with its connection.
             answered.await.unwrap_or(Err(SendFault::NotConnected))
@@ -54,14 +66,14 @@ impl Evidence {
 /// A stream somebody waits for, on its way to the connection that shall carry it.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) answer: oneshot::Sender<Result<EvidenceStream, SendFault>>,
+    pub(super) answer: oneshot::Sender<Result<SideStream, SendFault>>,
     pub(super) place: OwnedSemaphorePermit,
 }
 
 impl Opening {
     /// Whoever waited may have gone; then the stream is dropped, which resets it.
     pub(super) fn opened(self, stream: Stream, cut: CancellationToken) {
-        let _ = self.answer.send(Ok(EvidenceStream::new(stream, cut, self.place)));
+        let _ = self.answer.send(Ok(SideStream::new(stream, cut, self.place)));
     }
 
     pub(super) fn failed(self, why: SendFault) {
@@ -70,13 +82,13 @@ impl Opening {
     }
 }
 
-/// An evidence stream, as tokio reads and writes. Dropped, it is reset for both sides, and its
-/// place among the [`EVIDENCE_MAX`] is free again.
+/// A side stream, as tokio reads and writes. Dropped, it is reset for both sides, and its
+/// place is free again.
 ///
 /// A reset shows as an error, never as an end, on the side that has not shut down its writing. Who
 /// has shut down learns of a reset as an end, and can no longer reset: so whoever may break off
 /// early shuts down only when it has read all, and what is said on the stream bears its own length.
-pub struct EvidenceStream {
+pub struct SideStream {
     stream: Compat<Stream>,
     cut: CancellationToken,
     /// One for each direction, because the two may be polled from two tasks.
@@ -85,7 +97,7 @@ pub struct EvidenceStream {
     _place: OwnedSemaphorePermit,
 }
 
-impl EvidenceStream {
+impl SideStream {
     pub(super) fn new(mut stream: Stream, cut: CancellationToken, place: OwnedSemaphorePermit) -> Self {
         // Whether a connection stays is decided by its deliver streams alone.
         stream.ignore_for_keep_alive();
@@ -107,7 +119,7 @@ impl EvidenceStream {
     }
 }
 
-impl AsyncRead for EvidenceStream {
+impl AsyncRead for SideStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.cut.is_cancelled() {
             return gone();
@@ -117,7 +129,7 @@ impl AsyncRead for EvidenceStream {
     }
 }
 
-impl AsyncWrite for EvidenceStream {
+impl AsyncWrite for SideStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.write(cx, |stream, cx| stream.poll_write(cx, buf))
     }
@@ -131,10 +143,10 @@ impl AsyncWrite for EvidenceStream {
     }
 }
 
-/// What is read and written is evidence: no trace of it here.
-impl fmt::Debug for EvidenceStream {
+/// What is read and written may be evidence: no trace of it here.
+impl fmt::Debug for SideStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EvidenceStream").field("cut", &self.cut.is_cancelled()).finish_non_exhaustive()
+        f.debug_struct("SideStream").field("cut", &self.cut.is_cancelled()).finish_non_exhaustive()
     }
 }
 
@@ -145,5 +157,7 @@ fn gone<T>() -> Poll<io::Result<T>> {
 /// Evidence streams with one Party in each direction, over all its connections: enough to fill any
 /// line, and with a window of 256 KiB each no more than 2 MiB that a stalled reader holds.
 pub const EVIDENCE_MAX: usize = 8;
+/// Roster streams with one Party in each direction: the exchange under way, and one that a change since has begun.
+pub(super) const ROSTER_MAX: usize = 2;
 /// How long opening may take: as long as a line may be silent between two pings, and then some.
 const OPENING: Duration = Duration::from_secs(10);

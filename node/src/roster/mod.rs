@@ -1,0 +1,324 @@
+//! Who is who, told around: documents of charter and Parties to and from the peers, the network's list of whom to let in,
+//! and once a day our own head.
+//!
+//! This room decides nothing of a document: each is handed to the engine, which judges, records and counts it. With a
+//! peer there is one exchange at a time, begun when it comes up, when something is new, and now and then; in its rounds
+//! each side says what it holds and hands over what the other lacks, so that who was away catches up and who
+//! pushes pulls too. Start with [`Registrar`]; then `speak` (the rounds), `shelf` (documents by name), `head`.
+
+mod head;
+mod shelf;
+mod speak;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use comity_core::{
+    engine::Change,
+    ids::{PartyCode, Time},
+    profile::{Held, Kind, News, Trust},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    handle::Handle,
+    keys::Keyring,
+    net::{Admission, NetFault, Opener, Roster, SendFault, SideStream},
+    time,
+};
+
+pub use shelf::{HEAD_PREFIX, keep_head};
+
+/// Things waiting to be told: a burst of documents, or every peer at once.
+const TOLD_MAX: usize = 512;
+/// Exchanges we begin at once: each may hold some MiB, and none is urgent to the second.
+const ASKING_MAX: usize = 16;
+/// Exchanges others begin at once: each Party may have two, and strangers eight.
+const SERVING_MAX: usize = 64;
+/// One of the peers is asked this often, in case something was never told.
+const LOOK: Duration = Duration::from_secs(3600);
+/// A stranger is admitted, and a Party shut out, this long after its time at the latest.
+const ADMIT: Duration = Duration::from_secs(60);
+
+/// What the registrar is told.
+enum Told {
+    Change(Box<Change>),
+    Up(PartyCode),
+    Asked(Option<PartyCode>, SideStream),
+    Lobby(PartyCode, oneshot::Receiver<Result<SideStream, SendFault>>),
+}
+
+/// A handle to the room. What it is told when it is full is dropped: the next exchange finds it out.
+#[derive(Clone)]
+pub struct Registrar(mpsc::Sender<Told>);
+
+impl Registrar {
+    /// Something is known that was not.
+    pub fn changed(&self, change: Change) {
+        self.tell(Told::Change(Box::new(change)));
+    }
+
+    /// A peer is reached.
+    pub fn up(&self, party: PartyCode) {
+        self.tell(Told::Up(party));
+    }
+
+    /// A Party, or a stranger, has opened a stream.
+    pub fn asked(&self, party: Option<PartyCode>, stream: SideStream) {
+        self.tell(Told::Asked(party, stream));
+    }
+
+    /// A Party does not know us yet, and lets us show who we are.
+    pub fn lobby(&self, party: PartyCode, stream: oneshot::Receiver<Result<SideStream, SendFault>>) {
+        self.tell(Told::Lobby(party, stream));
+    }
+
+    fn tell(&self, told: Told) {
+        if self.0.try_send(told).is_err() {
+            debug!(target: "roster", code = "roster.busy", "not told now");
+        }
+    }
+}
+
+/// A room not yet running: its handle must be known before the rooms it uses are.
+pub struct Room {
+    told: mpsc::Receiver<Told>,
+}
+
+/// The room and its handle.
+#[must_use]
+pub fn room() -> (Registrar, Room) {
+    let (tell, told) = mpsc::channel(TOLD_MAX);
+    (Registrar(tell), Room { told })
+}
+
+impl Room {
+    /// Runs until told to stop.
+    pub async fn run(
+        self,
+        handle: Handle,
+        keys: Arc<Keyring>,
+        opener: Opener,
+        admission: Admission,
+        stop: CancellationToken,
+    ) {
+        let work = Work {
+            desk: Arc::new(speak::Speaker::new(handle.clone())),
+            handle,
+            keys,
+            opener,
+            admission,
+            due: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            asking: JoinSet::new(),
+            serving: JoinSet::new(),
+            admitted: None,
+            look: Instant::now() + LOOK,
+            looked: None,
+        };
+        work.run(self.told, stop).await;
+    }
+}
+
+/// The loop and what it owns.
+struct Work {
+    handle: Handle,
+    keys: Arc<Keyring>,
+    opener: Opener,
+    admission: Admission,
+    desk: Arc<speak::Speaker>,
+    /// With whom an exchange is to begin, and what is new for them.
+    due: BTreeMap<PartyCode, Vec<Arc<[u8]>>>,
+    /// With whom one is under way.
+    busy: BTreeSet<PartyCode>,
+    asking: JoinSet<PartyCode>,
+    serving: JoinSet<()>,
+    /// Whom the network lets in, as it was told last.
+    admitted: Option<Roster>,
+    look: Instant,
+    looked: Option<PartyCode>,
+}
+
+impl Work {
+    async fn run(mut self, mut told: mpsc::Receiver<Told>, stop: CancellationToken) {
+        self.admit().await;
+        self.say_head().await;
+        loop {
+            self.begin();
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(done) = self.asking.join_next() => self.on_asked(done.ok()),
+                Some(_) = self.serving.join_next() => {}
+                Some(told) = told.recv() => self.on_told(told).await,
+                () = sleep_until(wake) => self.on_due().await,
+            }
+        }
+        self.asking.shutdown().await;
+        self.serving.shutdown().await;
+    }
+
+    async fn on_told(&mut self, told: Told) {
+        match told {
+            Told::Up(party) => drop(self.due.entry(party).or_default()),
+            Told::Change(change) => self.on_change(*change).await,
+            Told::Asked(party, stream) if self.serving.len() < SERVING_MAX => {
+                let desk = Arc::clone(&self.desk);
+                self.serving.spawn(async move { desk.serve(party, stream).await });
+            }
+            Told::Asked(party, _) => debug!(target: "roster", peer = ?party, "too many exchanges at once"),
+            Told::Lobby(party, stream) => {
+                let desk = Arc::clone(&self.desk);
+                self.serving.spawn(async move {
+                    if let Ok(Ok(stream)) = stream.await {
+                        desk.introduce(&party, stream).await;
+                    }
+                });
+            }
+        }
+    }
+
+    async fn on_change(&mut self, change: Change) {
+        let Change { news, document, envelope, .. } = change;
+        let party = document.party.as_ref().map_or("", PartyCode::as_str);
+        info!(target: "roster", kind = document.kind.name(), party, version = document.version, "known from now on");
+        if let News::Charter { refounded, .. } = &news {
+            for party in refounded {
+                warn!(target: "roster", code = "charter.refounded", party = %party, "root keys changed without their Party");
+            }
+        }
+        if document.kind != Kind::Head {
+            self.admit().await;
+        }
+        let us = self.handle.view().us.party.clone();
+        let own = document.party.as_ref() == Some(&us);
+        // A head is told by its own Party alone; everything else by whoever learns of it.
+        if document.kind != Kind::Head || own {
+            for peer in self.connected() {
+                let offers = self.due.entry(peer).or_default();
+                if offers.len() < speak::OFFERS_MAX {
+                    offers.push(Arc::clone(&envelope));
+                }
+            }
+        }
+        if let News::Head(party, Held::Behind) = news {
+            self.due.entry(party).or_default();
+        }
+        if own && document.kind != Kind::Head {
+            self.say_head().await;
+        }
+    }
+
+    /// Begins what is due, one exchange with each peer.
+    fn begin(&mut self) {
+        let connected: BTreeSet<PartyCode> = self.connected().into_iter().collect();
+        while self.asking.len() < ASKING_MAX {
+            let ready = |party: &&PartyCode| !self.busy.contains(*party);
+            let Some(party) = self.due.keys().find(ready).cloned() else { break };
+            let offers = self.due.remove(&party).unwrap_or_default();
+            if !connected.contains(&party) {
+                continue; // it is asked when it comes up
+            }
+            self.busy.insert(party.clone());
+            let (desk, opener) = (Arc::clone(&self.desk), self.opener.clone());
+            self.asking.spawn(async move {
+                match opener.roster(&party).await {
+                    Ok(stream) => desk.ask(&party, stream, offers).await,
+                    Err(fault) => debug!(target: "roster", peer = %party, code = fault.code(), "no exchange now"),
+                }
+                party
+            });
+        }
+    }
+
+    fn on_asked(&mut self, done: Option<PartyCode>) {
+        if let Some(party) = done {
+            self.busy.remove(&party);
+        }
+    }
+
+    fn connected(&self) -> Vec<PartyCode> {
+        let status = self.handle.status();
+        let status = status.borrow();
+        status.peers.iter().filter(|(_, peer)| peer.up).map(|(party, _)| party.clone()).collect()
+    }
+
+    fn wake(&self) -> Instant {
+        let now = time::now();
+        let (trust, us) = (self.handle.view().trust(), &self.handle.view().us.party);
+        let change = trust.next_change(now).into_iter().chain(head::due(&trust, us)).min();
+        let change = change.map_or(ADMIT, |at| Duration::from_millis(at.since(now)).min(ADMIT));
+        self.look.min(Instant::now() + change.max(Duration::from_millis(10)))
+    }
+
+    async fn on_due(&mut self) {
+        self.admit().await;
+        if head::due(&self.handle.view().trust(), &self.handle.view().us.party).is_some_and(|at| at <= time::now()) {
+            self.say_head().await;
+        }
+        if self.look <= Instant::now() {
+            self.look = Instant::now() + LOOK;
+            let connected = self.connected();
+            let after = |party: &&PartyCode| self.looked.as_ref().is_none_or(|looked| *party > looked);
+            self.looked = connected.iter().find(after).or(connected.first()).cloned();
+            self.due.extend(self.looked.clone().map(|party| (party, Vec::new())));
+        }
+    }
+
+    /// Tells the network whom to let in now, if that is news.
+    async fn admit(&mut self) {
+        let view = self.handle.view();
+        let roster = match admitted(&view.trust(), &view.addresses, time::now()) {
+            Ok(roster) => roster,
+            Err(fault) => {
+                return warn!(target: "roster", code = fault.code(), "the network keeps the list it has: {fault}");
+            }
+        };
+        if self.admitted.as_ref() == Some(&roster) {
+            return;
+        }
+        if self.admission.set_roster(roster.clone()).await.is_ok() {
+            self.admitted = Some(roster);
+        }
+    }
+
+    /// Issues our head, and lets it go the way of every document.
+    async fn say_head(&self) {
+        let view = self.handle.view();
+        if let Some(envelope) = head::issue(&view.trust(), &view.us.party, &self.keys, time::now())
+            && let Err(fault) = self.handle.document(envelope).await
+        {
+            warn!(target: "roster", code = fault.code, "our head was not issued: {}", fault.detail);
+        }
+    }
+}
+
+/// Every chartered Party that takes part now, with its PeerIds, and where it is: as the settings say, else as it
+/// says itself.
+///
+/// # Errors
+/// When an address of the settings cannot be dialled.
+pub fn admitted(trust: &Trust, settings: &BTreeMap<PartyCode, Vec<String>>, now: Time) -> Result<Roster, NetFault> {
+    let entry = |party: &PartyCode| {
+        let profile = trust.profile(party, now)?;
+        let own = || {
+            let directory = trust.own_directory(party)?;
+            let of = profile.nodes().iter().filter_map(|node| directory.addresses().get(node));
+            Some(of.flatten().filter(|address| crate::net::can_dial(address)).cloned().collect())
+        };
+        let addresses = settings.get(party).filter(|named| !named.is_empty()).cloned();
+        let addresses: Vec<String> = addresses.or_else(own).unwrap_or_default();
+        Some((party.clone(), profile.nodes().to_vec(), addresses))
+    };
+    Roster::new(trust.charter().parties().keys().filter_map(entry))
+}

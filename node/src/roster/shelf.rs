@@ -1,0 +1,60 @@
+//! Documents by name, from where they are kept: the ledger, and for heads the desk.
+
+use comity_core::{
+    ids::{LedgerIndex, PartyCode},
+    profile::{Document, Kind, Lacked},
+    record::document_envelope,
+};
+use tracing::warn;
+
+use crate::{
+    handle::View,
+    store::{Desk, Pending},
+    time,
+};
+
+/// The newest head of each Party, on the desk: eight bytes of when it was seen, then the head.
+pub const HEAD_PREFIX: &[u8] = b"head/";
+
+/// Keeps the newest head of a Party.
+pub fn keep_head(view: &View, head: &Document, envelope: &[u8]) {
+    let Some(party) = &head.party else { return };
+    let value = [&time::now().0.to_be_bytes()[..], envelope].concat();
+    if let Err(fault) = view.desk.put(&head_key(party), &value).and_then(Pending::wait) {
+        warn!(target: "roster", code = fault.code(), "a head was not kept; it is asked for again");
+    }
+}
+
+fn head_key(party: &PartyCode) -> Vec<u8> {
+    [HEAD_PREFIX, party.as_str().as_bytes()].concat()
+}
+
+fn kept_head(desk: &Desk, party: &PartyCode) -> Option<Vec<u8>> {
+    Some(desk.get(&head_key(party))?.get(8..)?.to_vec())
+}
+
+/// The documents of these names, in their order, until they are more than `max` bytes together; one that does not read
+/// is left out, and the ledger's own checks tell of it.
+pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> Vec<Vec<u8>> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for lacked in lacked {
+        for envelope in envelopes(view, lacked) {
+            bytes += envelope.len();
+            if bytes > max {
+                return found;
+            }
+            found.push(envelope);
+        }
+    }
+    found
+}
+
+fn envelopes(view: &View, lacked: &Lacked) -> Vec<Vec<u8>> {
+    if lacked.kind == Kind::Head {
+        return lacked.party.iter().filter_map(|party| kept_head(&view.desk, party)).collect();
+    }
+    let rows = view.index.documents(lacked.kind, lacked.party.as_ref(), lacked.version, false).unwrap_or_default();
+    let of_this_number = rows.into_iter().take_while(|(version, _)| *version == lacked.version);
+    let read = |index| view.ledger.read(LedgerIndex(index)).ok()?.case.as_ref().and_then(document_envelope);
+    of_this_number.filter_map(|(_, row)| read(row.index)).collect()
+}

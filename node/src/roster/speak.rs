@@ -1,0 +1,245 @@
+//! The rounds of an exchange: what we hold, what they hold, and the documents that make up the difference.
+
+use std::{io, sync::Arc, time::Duration};
+
+use comity_core::{
+    engine::NotDone,
+    ids::PartyCode,
+    profile::{Kind, Lacked, News, claimed},
+    proto::{RosterAnswer, RosterAsk, RosterHeld},
+    wire::{DOCUMENT_MAX, strict},
+};
+use prost::Message;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+use tracing::debug;
+
+use super::shelf;
+use crate::{handle::Handle, time};
+
+/// Documents offered to a peer before it is known what it lacks.
+pub(super) const OFFERS_MAX: usize = 32;
+/// Rounds of one exchange: what is left then comes with the next one.
+const ROUNDS_MAX: usize = 256;
+/// Bytes of documents handed over in one round: the largest there is.
+const ROUND_BYTES_MAX: usize = DOCUMENT_MAX;
+/// A message of either side: its documents, and what it holds of 200 Parties.
+const MESSAGE_MAX: usize = ROUND_BYTES_MAX + (256 << 10);
+/// All that a stranger may send or be sent: its own documents, and a charter of some dozen Parties.
+const LOBBY_BYTES_MAX: usize = 256 << 10;
+/// Documents a stranger may have judged: checking signatures is work for somebody nobody knows.
+const LOBBY_DOCUMENTS_MAX: usize = 16;
+/// One message, even over a bad satellite line.
+const MESSAGE: Duration = Duration::from_secs(60);
+/// A visit altogether.
+const VISIT: Duration = Duration::from_secs(10);
+
+/// Why an exchange ended early. Nothing follows from it but the next one.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the line failed: {0}")]
+    Line(#[from] io::Error),
+    #[error("the other side was too slow")]
+    Slow,
+    #[error("the other side broke the protocol")]
+    Wrong,
+}
+
+/// Speaks with one after another; holds nothing of any of them.
+pub(super) struct Speaker {
+    handle: Handle,
+}
+
+impl Speaker {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Asks a peer, and hands it what it lacks.
+    pub(super) async fn ask(&self, party: &PartyCode, mut stream: impl Line, offers: Vec<Arc<[u8]>>) {
+        let mut offered: Vec<Vec<u8>> = fitting(offers.iter().map(|offer| offer.to_vec()), ROUND_BYTES_MAX);
+        let mut said: Option<RosterHeld> = None;
+        let ended = async {
+            for _ in 0..ROUNDS_MAX {
+                let ask = RosterAsk { held: Some(self.held()), offered: std::mem::take(&mut offered) };
+                send(&mut stream, &ask).await?;
+                let answer: RosterAnswer = receive(&mut stream, MESSAGE_MAX).await?.ok_or(Ended::Wrong)?;
+                let theirs = self.same_network(answer.held)?;
+                let news = self.take(Some(party), answer.envelopes).await;
+                // What it did not take although it was offered, it will not take now.
+                let moved = said.replace(theirs.clone()).as_ref() != Some(&theirs);
+                let lacked = self.handle.view().trust().lacking(&theirs);
+                if moved {
+                    offered = self.fetch(lacked, ROUND_BYTES_MAX).await;
+                }
+                if offered.is_empty() && news == 0 {
+                    break;
+                }
+            }
+            Ok::<_, Ended>(())
+        };
+        if let Err(ended) = ended.await {
+            self.ended(Some(party), &ended);
+        }
+    }
+
+    /// Answers a peer until it has asked enough; a stranger once, and shows it nothing of others.
+    pub(super) async fn serve(&self, party: Option<PartyCode>, mut stream: impl Line) {
+        let ended = match &party {
+            Some(_) => self.rounds(party.as_ref(), &mut stream).await,
+            None => timeout(VISIT, self.visit(&mut stream)).await.unwrap_or(Err(Ended::Slow)),
+        };
+        if let Err(ended) = ended {
+            self.ended(party.as_ref(), &ended);
+        }
+    }
+
+    async fn rounds(&self, party: Option<&PartyCode>, stream: &mut impl Line) -> Result<(), Ended> {
+        for _ in 0..ROUNDS_MAX {
+            let Some(ask) = receive::<RosterAsk>(stream, MESSAGE_MAX).await? else { return Ok(()) };
+            let theirs = self.same_network(ask.held)?;
+            self.take(party, ask.offered).await;
+            let lacked = self.handle.view().trust().lacking(&theirs);
+            let envelopes = self.fetch(lacked, ROUND_BYTES_MAX).await;
+            send(stream, &RosterAnswer { held: Some(self.held()), envelopes }).await?;
+        }
+        Ok(())
+    }
+
+    async fn visit(&self, stream: &mut impl Line) -> Result<(), Ended> {
+        for _ in 0..2 {
+            let Some(mut ask) = receive::<RosterAsk>(stream, LOBBY_BYTES_MAX).await? else { return Ok(()) };
+            self.same_network(ask.held)?;
+            ask.offered.truncate(LOBBY_DOCUMENTS_MAX);
+            self.take(None, ask.offered).await;
+            let held = RosterHeld { parties: Vec::new(), ..self.held() };
+            send(stream, &RosterAnswer { held: Some(held), envelopes: Vec::new() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows a Party that does not know us the charters it lacks and what is ours.
+    pub(super) async fn introduce(&self, party: &PartyCode, mut stream: impl Line) {
+        let introduced = async {
+            let ask = RosterAsk { held: Some(self.held()), offered: Vec::new() };
+            send(&mut stream, &ask).await?;
+            let answer: RosterAnswer = receive(&mut stream, LOBBY_BYTES_MAX).await?.ok_or(Ended::Wrong)?;
+            let theirs = self.same_network(answer.held)?;
+            let us = &self.handle.view().us.party;
+            let mut lacked = self.handle.view().trust().lacking(&theirs);
+            lacked.retain(|lacked| lacked.party.as_ref().is_none_or(|party| party == us));
+            let offered = self.fetch(lacked, LOBBY_BYTES_MAX - (64 << 10)).await;
+            send(&mut stream, &RosterAsk { held: Some(RosterHeld { parties: Vec::new(), ..self.held() }), offered })
+                .await?;
+            receive::<RosterAnswer>(&mut stream, LOBBY_BYTES_MAX).await?;
+            Ok::<_, Ended>(())
+        };
+        match timeout(VISIT, introduced).await.unwrap_or(Err(Ended::Slow)) {
+            Ok(()) => debug!(target: "roster", peer = %party, "introduced"),
+            Err(ended) => self.ended(Some(party), &ended),
+        }
+    }
+
+    fn held(&self) -> RosterHeld {
+        self.handle.view().trust().held()
+    }
+
+    fn same_network(&self, theirs: Option<RosterHeld>) -> Result<RosterHeld, Ended> {
+        let network = self.handle.view().trust().charter().network.clone();
+        theirs.filter(|theirs| theirs.network == network.as_str()).ok_or(Ended::Wrong)
+    }
+
+    async fn fetch(&self, lacked: Vec<Lacked>, max: usize) -> Vec<Vec<u8>> {
+        if lacked.is_empty() {
+            return Vec::new();
+        }
+        let view = Arc::clone(&self.handle.view);
+        tokio::task::spawn_blocking(move || shelf::fetch(&view, &lacked, max)).await.unwrap_or_default()
+    }
+
+    /// Hands documents to the engine one after another. Returns how many were news.
+    async fn take(&self, from: Option<&PartyCode>, envelopes: Vec<Vec<u8>>) -> usize {
+        let mut news = 0;
+        for envelope in envelopes {
+            let kind = claimed(&envelope).map(|named| named.kind);
+            match self.handle.document(envelope.clone()).await {
+                Ok(News::Known) => {}
+                Ok(_) => news += 1,
+                Err(refused) => self.refused(from, kind.ok(), &refused, &envelope),
+            }
+        }
+        news
+    }
+
+    /// What no honest node hands over counts against the peer that did; what depends on who has seen what is only told.
+    fn refused(&self, from: Option<&PartyCode>, kind: Option<Kind>, refused: &NotDone, envelope: &[u8]) {
+        let kind = kind.map_or("", Kind::name);
+        debug!(target: "roster", peer = ?from, code = refused.code, kind, "a document was not accepted");
+        let wrong = matches!(
+            refused.code,
+            "profile.malformed"
+                | "profile.bad-name"
+                | "profile.bad-content"
+                | "profile.wrong-type"
+                | "profile.roll-back"
+        );
+        if let Some(party) = from.filter(|_| wrong) {
+            self.handle.view().conduct.wrong(party, refused.code, Some(envelope), time::now());
+        }
+    }
+
+    fn ended(&self, party: Option<&PartyCode>, ended: &Ended) {
+        debug!(target: "roster", peer = ?party, %ended, "exchange ended early");
+        if let (Some(party), Ended::Wrong) = (party, ended) {
+            self.handle.view().conduct.wrong(party, "roster.malformed", None, time::now());
+        }
+    }
+}
+
+/// What an exchange runs over.
+pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for S {}
+
+/// As many of these as fit.
+fn fitting(envelopes: impl Iterator<Item = Vec<u8>>, max: usize) -> Vec<Vec<u8>> {
+    let mut bytes = 0;
+    envelopes
+        .take_while(|envelope| {
+            bytes += envelope.len();
+            bytes <= max
+        })
+        .collect()
+}
+
+async fn send(stream: &mut impl Line, message: &impl Message) -> Result<(), Ended> {
+    let bytes = message.encode_to_vec();
+    let len = u32::try_from(bytes.len()).map_err(|_| Ended::Wrong)?;
+    let sent = async {
+        stream.write_u32(len).await?;
+        stream.write_all(&bytes).await?;
+        stream.flush().await
+    };
+    Ok(timeout(MESSAGE, sent).await.map_err(|_| Ended::Slow)??)
+}
+
+/// The next message; none if the other side has ended.
+async fn receive<M: Message + Default>(stream: &mut impl Line, max: usize) -> Result<Option<M>, Ended> {
+    let received = async {
+        let len = match stream.read_u32().await {
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            // Who has asked enough drops the stream.
+            Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            other => other? as usize,
+        };
+        if len > max {
+            return Err(Ended::Wrong);
+        }
+        let mut bytes = vec![0; len];
+        stream.read_exact(&mut bytes).await?;
+        strict(&bytes, max).map(Some).map_err(|_| Ended::Wrong)
+    };
+    timeout(MESSAGE, received).await.map_err(|_| Ended::Slow)?
+}

@@ -1,0 +1,125 @@
+//! What a person should know before it hurts: what expires within sixty days, whom we have not heard of, who was
+//! suspended or re-founded, who signed two of one number. Read from what is known, never kept: it is gone when its reason is.
+
+use std::collections::BTreeMap;
+
+use comity_core::{
+    ids::{DAY_MS, PartyCode, Time},
+    profile::{Freshness, Kind},
+    proto::KeyRole,
+};
+
+use crate::{handle::View, time::rfc3339};
+
+/// People are warned this long before something expires: a treaty secretariat meets every other month.
+pub const AHEAD_MS: u64 = 60 * DAY_MS;
+
+/// One thing to look after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// A stable code.
+    pub code: &'static str,
+    /// Whose; none if it is the network's.
+    pub party: Option<PartyCode>,
+    /// What there is, in words.
+    pub detail: String,
+}
+
+/// All of them now, the network's first.
+#[must_use]
+pub fn all(view: &View, now: Time) -> Vec<Warning> {
+    let mut found = charter(view, now);
+    found.extend(own_keys(view, now));
+    let trust = view.trust();
+    for party in trust.charter().parties().keys() {
+        found.extend(of_party(view, party, now));
+    }
+    found
+}
+
+fn charter(view: &View, now: Time) -> Vec<Warning> {
+    let trust = view.trust();
+    let charter = trust.charter();
+    let (expires, lapses) = (charter.expires, charter.lapses);
+    let (code, detail) = match now {
+        now if now >= lapses => ("charter.lapsed", format!("its grace was over {}", rfc3339(lapses))),
+        now if now >= expires => {
+            let until = rfc3339(lapses);
+            ("charter.expired", format!("nobody new is accepted; what is under way goes on until {until}"))
+        }
+        now if expires.since(now) < AHEAD_MS => ("charter.expires-soon", format!("it expires {}", rfc3339(expires))),
+        _ => return Vec::new(),
+    };
+    vec![Warning { code, party: None, detail }]
+}
+
+/// Of each role the key that lasts longest counts: while one is left, the others may end.
+fn own_keys(view: &View, now: Time) -> Vec<Warning> {
+    let trust = view.trust();
+    let Some(profile) = trust.profile(&view.us.party, now) else { return Vec::new() };
+    let mut last = BTreeMap::new();
+    for (role, at) in profile.expiries(now) {
+        let longest = last.entry(role).or_insert(at);
+        *longest = at.max(*longest);
+    }
+    let soon = last.into_iter().filter(|(_, at)| at.since(now) < AHEAD_MS);
+    let warning = |(role, at): (KeyRole, Time)| Warning {
+        code: "keys.expire-soon",
+        party: Some(view.us.party.clone()),
+        detail: format!("the last {} of this Party ends {}", role_name(role), rfc3339(at)),
+    };
+    soon.map(warning).collect()
+}
+
+fn of_party(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
+    let trust = view.trust();
+    let mut found = Vec::new();
+    let mut warn = |code, detail| found.push(Warning { code, party: Some(party.clone()), detail });
+    if let Some(named) = trust.charter().parties().get(party) {
+        if let Some(at) = named.refounded() {
+            let when = if now < at { "count from" } else { "count since" };
+            warn(
+                "charter.refounded",
+                format!("its root keys were changed without it; the new ones {when} {}", rfc3339(at)),
+            );
+        }
+        match named.leaves() {
+            (_, Some(at)) if at <= now => warn("charter.withdrawn", format!("since {}", rfc3339(at))),
+            (Some(at), _) if at <= now => warn("charter.suspended", format!("by the charter, since {}", rfc3339(at))),
+            _ => {}
+        }
+    }
+    if let Some(suspension) = trust.suspension(party, now) {
+        let reason = &suspension.reason;
+        warn("profile.suspended", format!("by its own root keys, since {}: {reason}", rfc3339(suspension.from)));
+    }
+    let heard = trust.heard(party).map(rfc3339).unwrap_or_default();
+    match trust.freshness(party, now) {
+        Freshness::Fresh => {}
+        Freshness::Stale => warn("profile.stale", format!("not heard of since {heard}")),
+        Freshness::Frozen => warn("profile.frozen", format!("not heard of since {heard}; nothing of it is accepted")),
+    }
+    for kind in [Kind::Profile, Kind::Directory, Kind::Head] {
+        let forks = view.index.documents(kind, Some(party), 0, true).unwrap_or_default();
+        if let Some((number, _)) = forks.first() {
+            warn("profile.fork", format!("it has signed two of number {number} ({})", kind.name()));
+        }
+    }
+    found
+}
+
+/// The name of a role's keys as people say it.
+#[must_use]
+pub const fn role_name(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Root => "root key",
+        KeyRole::Directory => "directory key",
+        KeyRole::Transport => "transport key",
+        KeyRole::Record => "record key",
+        KeyRole::Checkpoint => "checkpoint key",
+        KeyRole::Witness => "witness key",
+        KeyRole::Seal => "seal key",
+        KeyRole::Charter => "charter key",
+        KeyRole::Unspecified => "key",
+    }
+}
