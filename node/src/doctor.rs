@@ -17,6 +17,7 @@ use crate::{
     net::reach,
     store::disk_room,
     time::{self, rfc3339},
+    warnings,
 };
 
 /// Below this the node says that its disk fills: four segments of the ledger, an hour of the busiest day.
@@ -80,7 +81,13 @@ fn clock(view: &View, now: Time) -> Finding {
 fn charter(view: &View, now: Time) -> Finding {
     let until = view.trust().charter().expires;
     let seen = format!("until {}", rfc3339(until));
-    if now < until { fine("charter", seen) } else { wrong("charter", "charter.expired", seen) }
+    let soon = warnings::all(view, now)
+        .into_iter()
+        .find(|warning| warning.code.starts_with("charter.") && warning.party.is_none());
+    match soon {
+        None => fine("charter", seen),
+        Some(warning) => wrong("charter", warning.code, warning.detail),
+    }
 }
 
 /// A key of each role this node signs, opens or connects with.

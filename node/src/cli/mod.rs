@@ -19,8 +19,10 @@ mod init;
 mod ledger;
 mod nodes;
 mod out;
+mod party;
 mod peer;
 mod request;
+mod roster;
 mod run;
 mod show;
 mod status;
@@ -83,6 +85,12 @@ enum Command {
     /// One peer: how it behaves, and letting it in again.
     #[command(subcommand)]
     Peer(peer::Command),
+    /// The Parties: who speaks for each, and who is on duty there now.
+    #[command(subcommand)]
+    Party(party::Command),
+    /// Signed documents of charter and Parties: hand them to the node, read them out.
+    #[command(subcommand)]
+    Roster(roster::Command),
     /// Is this node fit, and the whole path to each peer; what to do where it is not.
     Doctor {
         /// Only the path to this Party.
@@ -173,6 +181,8 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Status => wait_for(status::status(context)),
         Command::Peers => wait_for(status::peers(context)),
         Command::Peer(command) => wait_for(peer::peer(command, context)),
+        Command::Party(command) => wait_for(party::party(command, context)),
+        Command::Roster(command) => wait_for(roster::roster(command, context)),
         Command::Doctor { party } => wait_for(doctor::doctor(party.as_deref(), context)),
         Command::Metrics => wait_for(doctor::metrics(context)),
         Command::Support { file } => wait_for(doctor::support(&file, context)),

@@ -54,6 +54,11 @@ fn overview(status: &Value) -> String {
     if let Some(code) = status["read_only"].as_str() {
         rows.push(("READ ONLY", format!("{code}: nothing is recorded. See: comity explain {code}")));
     }
+    for warning in list(status, "/warnings") {
+        let of = text(warning, "/party");
+        let of = if of.is_empty() { String::new() } else { format!(" {of}") };
+        rows.push(("LOOK AFTER", format!("{}{of}: {}", text(warning, "/code"), text(warning, "/detail"))));
+    }
     format!("{}\n\n{}", pairs(&rows), peer_table(status))
 }
 

@@ -2,7 +2,8 @@
 
 use comity_core::{
     ids::{LedgerIndex, PartyCode},
-    profile::{Document, Kind, Lacked},
+    profile::{Document, Kind, Lacked, Trust},
+    proto::RosterHeld,
     record::document_envelope,
 };
 use tracing::warn;
@@ -47,6 +48,13 @@ pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> Vec<Vec<u8>> 
         }
     }
     found
+}
+
+/// Everything newest, as another node would be handed it that knows the charter given by hand and nothing else.
+#[must_use]
+pub fn newest(view: &View, trust: &Trust) -> Vec<Vec<u8>> {
+    let lacked = trust.lacking(&RosterHeld::default());
+    fetch(view, &lacked, usize::MAX)
 }
 
 fn envelopes(view: &View, lacked: &Lacked) -> Vec<Vec<u8>> {

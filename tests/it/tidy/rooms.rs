@@ -91,7 +91,7 @@ const NODE_ROOMS: [(&str, &[&str]); 19] = [
     // Looks at everything an operator asks about and tries the way to each peer.
     ("doctor", &["evidence", "handle", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["conduct", "doctor", "duty", "evidence", "handle", "store", "warnings"]),
+    ("api", &["conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
     ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no

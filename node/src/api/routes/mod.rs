@@ -11,6 +11,7 @@ mod evidence;
 mod law;
 mod ledger;
 mod node;
+mod parties;
 mod requests;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,7 @@ use super::Api;
 pub(super) fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(node::routes())
+        .merge(parties::routes())
         .merge(requests::routes())
         .merge(drafts::routes())
         .merge(evidence::routes())

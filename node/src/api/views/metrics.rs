@@ -13,6 +13,7 @@ use crate::{
     api::problem::Problem,
     handle::{Status, View},
     store::disk_room,
+    warnings,
 };
 
 /// A deadline is at risk when it ends within this, in milliseconds: one working day and its night.
@@ -37,6 +38,11 @@ struct OfState {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfThing {
     what: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCode {
+    code: &'static str,
 }
 
 /// Reads all figures.
@@ -140,6 +146,11 @@ fn ends(registry: &mut Registry, view: &View, now: Time) {
         let until = whole(until.0 / 1000);
         gauge.set(if earlier == 0 { until } else { earlier.min(until) });
     }
+    let found = Family::<OfCode, Gauge>::default();
+    for warning in warnings::all(view, now) {
+        found.get_or_create(&OfCode { code: warning.code }).inc();
+    }
+    registry.register("warnings", "What there is to look after before it hurts, by code", found);
     registry.register("expiry_timestamp_seconds", "When the charter and each kind of own key end", at);
 }
 

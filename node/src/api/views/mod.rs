@@ -8,6 +8,7 @@ pub(super) mod law;
 pub(super) mod ledger;
 pub(super) mod metrics;
 pub(super) mod node;
+pub(super) mod parties;
 pub(super) mod peers;
 pub(super) mod requests;
 pub(super) mod standing;

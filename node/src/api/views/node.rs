@@ -4,12 +4,15 @@ use std::path::Path;
 
 use comity_core::{
     ids::{PartyCode, Time, hex},
-    proto::{KeyRole, Lane},
+    proto::Lane,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::peers::{PeerView, peer_rows};
+use super::{
+    parties::WarningView,
+    peers::{PeerView, peer_rows},
+};
 use crate::{
     api::problem::Problem,
     handle::{Status, View},
@@ -61,6 +64,8 @@ pub(in crate::api) struct StatusView {
     listening: Vec<String>,
     /// The charter in force.
     charter: CharterView,
+    /// What there is to look after before it hurts.
+    warnings: Vec<WarningView>,
 }
 
 /// How large a ledger is.
@@ -189,6 +194,7 @@ pub(in crate::api) fn status(view: &View, status: &Status, now: Time) -> Result<
             version: charter.version,
             expires: rfc3339(charter.expires),
         },
+        warnings: super::parties::warnings(view, now),
     })
 }
 
