@@ -10,6 +10,7 @@ mod evidence;
 mod index;
 mod mistakes;
 mod namespaces;
+mod roster;
 mod secrets;
 mod tidy;
 mod walkthrough;
@@ -21,6 +22,8 @@ mod backlog;
 mod handover;
 #[path = "../src/lan.rs"]
 mod lan;
+#[path = "../src/officials.rs"]
+mod officials;
 #[path = "../src/rig.rs"]
 mod rig;
 #[path = "../src/story.rs"]

@@ -46,6 +46,11 @@ pub(crate) static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 /// Where a long run has all its files; a test leaves this open.
 pub(crate) static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
+/// The name of a Party's folder.
+pub(crate) fn name_of(code: &str) -> String {
+    name(CODES.iter().position(|known| *known == code).expect("a Party of exercises"))
+}
+
 fn name(place: usize) -> String {
     NAMES.get(place).map_or_else(|| CODES[place].to_ascii_lowercase(), |name| (*name).to_owned())
 }
