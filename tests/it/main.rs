@@ -10,6 +10,7 @@ mod evidence;
 mod index;
 mod mistakes;
 mod namespaces;
+mod rotation;
 mod secrets;
 mod tidy;
 mod walkthrough;

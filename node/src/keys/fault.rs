@@ -90,6 +90,54 @@ pub enum KeyFault {
         "keys.does-not-open: a sealed body was not opened: its wrap does not fit this node's seal key and this header. The author must seal and send again"
     )]
     DoesNotOpen,
+    /// The own profile allows none of the keys held here.
+    #[error(
+        "keys.none-in-force: nothing was signed: this Party's profile allows none of the {role} keys held here at this time. \
+         Publish a profile that names one of them (comity key list) and start the node again"
+    )]
+    NoneInForce {
+        /// Of which role.
+        role: &'static str,
+    },
+    /// A role that a node holds no keys of.
+    #[error(
+        "keys.unknown-role: nothing was done: a node holds no keys of that role. \
+         Name one of transport, record, checkpoint, directory, seal"
+    )]
+    UnknownRole,
+    /// No generation of this number.
+    #[error(
+        "keys.unknown-generation: nothing was destroyed: there is no generation {number} of the {role} keys here. See: comity key list"
+    )]
+    UnknownGeneration {
+        /// Of which role.
+        role: &'static str,
+        /// The number asked for.
+        number: u32,
+    },
+    /// The profile lets a generation be used.
+    #[error(
+        "keys.still-allowed: nothing was destroyed: this Party's profile allows generation {number} of the {role} keys, now or later. \
+         Revoke it in a new profile, or wait until it has ended"
+    )]
+    StillAllowed {
+        /// Of which role.
+        role: &'static str,
+        /// Its number.
+        number: u32,
+    },
+    /// A generation may still be of use.
+    #[error(
+        "keys.still-needed: nothing was destroyed: generation {number} of the {role} keys is kept: {why}. Leave it, or ask again later"
+    )]
+    StillNeeded {
+        /// Of which role.
+        role: &'static str,
+        /// Its number.
+        number: u32,
+        /// What for.
+        why: &'static str,
+    },
     /// The library refused to sign.
     #[error(
         "keys.cannot-sign: nothing was signed: the cryptographic library refused. Stop the node and check the machine"
@@ -98,6 +146,10 @@ pub enum KeyFault {
 }
 
 impl KeyFault {
+    pub(super) fn still_needed((role, number): (&'static str, u32), why: &'static str) -> Self {
+        Self::StillNeeded { role, number, why }
+    }
+
     /// The stable code, as in `comity explain CODE`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -112,6 +164,11 @@ impl KeyFault {
             Self::BadPassphrase { .. } => "keys.bad-passphrase",
             Self::UnknownKey { .. } => "keys.unknown-key",
             Self::DoesNotOpen => "keys.does-not-open",
+            Self::NoneInForce { .. } => "keys.none-in-force",
+            Self::UnknownRole => "keys.unknown-role",
+            Self::UnknownGeneration { .. } => "keys.unknown-generation",
+            Self::StillAllowed { .. } => "keys.still-allowed",
+            Self::StillNeeded { .. } => "keys.still-needed",
             Self::CannotSign => "keys.cannot-sign",
         }
     }

@@ -75,15 +75,16 @@ const NODE_ROOMS: [(&str, &[&str]); 16] = [
     ("disk", &[]),
     ("store", &["disk"]),
     ("net", &[]),
-    // What may be asked of a running node: it lends the store's own reading types.
-    ("handle", &["conduct", "store"]),
+    // What may be asked of a running node: it lends the store's own reading types, and the public halves of
+    // the keys held.
+    ("handle", &["conduct", "keys", "store"]),
     // Measures the store next to a plain file.
     ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
     // Looks at everything an operator asks about and tries the way to each peer.
-    ("doctor", &["evidence", "handle", "net", "store"]),
+    ("doctor", &["evidence", "handle", "keys", "net", "store"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
     ("api", &["conduct", "doctor", "evidence", "handle", "store"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.

@@ -169,9 +169,7 @@ impl Profile {
     }
 
     pub(super) fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {
-        self.keys
-            .values()
-            .filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.end())
+        self.keys.values().filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.end())
     }
 
     /// When a key may be used: from when until when, what it is revoked from included. Nothing if this
@@ -185,11 +183,7 @@ impl Profile {
     /// When each key that may be used at this time ends, and its role.
     pub fn expiries(&self, at: Time) -> impl Iterator<Item = (KeyRole, Time)> {
         let usable = move |dated: &&DatedKey| dated.from <= at && at < dated.until;
-        self.keys
-            .values()
-            .filter(usable)
-            .map(|dated| (dated.key.role, dated.end()))
-            .filter(move |(_, end)| at < *end)
+        self.keys.values().filter(usable).map(|dated| (dated.key.role, dated.end())).filter(move |(_, end)| at < *end)
     }
 
     /// True if the authority may act on this side of the procedure at this time.
