@@ -17,9 +17,11 @@ mod held;
 mod keyring;
 mod offline;
 mod passphrase;
+mod token;
 
 pub use fault::KeyFault;
 pub use held::{Held, in_use};
 pub use keyring::{Keyring, NodeSecrets};
 pub use offline::{OfflineKeys, OfflineSigner};
 pub use passphrase::{Passphrase, Purpose};
+pub use token::Token;

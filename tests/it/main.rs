@@ -13,6 +13,7 @@ mod namespaces;
 mod rotation;
 mod secrets;
 mod tidy;
+mod token;
 mod walkthrough;
 
 // What the long runs use as well.

@@ -138,9 +138,45 @@ pub enum KeyFault {
         /// What for.
         why: &'static str,
     },
-    /// The library refused to sign.
+    /// No token, or several, of the label.
     #[error(
-        "keys.cannot-sign: nothing was signed: the cryptographic library refused. Stop the node and check the machine"
+        "keys.no-token: the key was not used: {found} tokens with the label {label:?} are plugged in. Plug in the right one alone"
+    )]
+    NoToken {
+        /// The label.
+        label: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// The token did not take the PIN.
+    #[error(
+        "keys.wrong-pin: the key was not used: this is not the PIN of the token {label:?}. Be sure before trying again: a token locks itself after a few wrong ones"
+    )]
+    WrongPin {
+        /// The token's label.
+        label: String,
+    },
+    /// The token does not hold the key.
+    #[error("keys.not-in-token: the key was not used: the token {label:?} does not hold key {}. Plug in the token it was made in", .id.short())]
+    NotInToken {
+        /// Which key.
+        id: KeyId,
+        /// The token's label.
+        label: String,
+    },
+    /// The token or its library failed.
+    #[error("keys.token: the token was not used: could not {doing} through {module}: {cause}. Check library and token, and try again", module = .module.display())]
+    Token {
+        /// What was being done.
+        doing: &'static str,
+        /// Through which library.
+        module: PathBuf,
+        /// What it said.
+        cause: String,
+    },
+    /// Library or token refused to sign.
+    #[error(
+        "keys.cannot-sign: nothing was signed: the cryptographic library or the token refused. Check the machine and the token"
     )]
     CannotSign,
 }
@@ -164,6 +200,10 @@ impl KeyFault {
             Self::BadPassphrase { .. } => "keys.bad-passphrase",
             Self::UnknownKey { .. } => "keys.unknown-key",
             Self::DoesNotOpen => "keys.does-not-open",
+            Self::NoToken { .. } => "keys.no-token",
+            Self::WrongPin { .. } => "keys.wrong-pin",
+            Self::NotInToken { .. } => "keys.not-in-token",
+            Self::Token { .. } => "keys.token",
             Self::NoneInForce { .. } => "keys.none-in-force",
             Self::UnknownRole => "keys.unknown-role",
             Self::UnknownGeneration { .. } => "keys.unknown-generation",

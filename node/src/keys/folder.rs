@@ -52,7 +52,14 @@ pub(super) type Entry = (Slot, Zeroizing<Vec<u8>>);
 ///
 /// Everything is written and synced beside it and renamed into place: a crash leaves either no folder
 /// or a whole one. What an earlier crash left in `<dir>.new` was never used and is removed.
-pub(super) fn create(dir: &Path, passphrase: &Passphrase, entries: &[Entry]) -> Result<(), KeyFault> {
+///
+/// `public` are files beside them that hold no secret: name and text.
+pub(super) fn create(
+    dir: &Path,
+    passphrase: &Passphrase,
+    entries: &[Entry],
+    public: &[(&str, &str)],
+) -> Result<(), KeyFault> {
     if holds_something(dir)? {
         return Err(KeyFault::Exists { path: dir.to_owned() });
     }
@@ -64,6 +71,7 @@ pub(super) fn create(dir: &Path, passphrase: &Passphrase, entries: &[Entry]) -> 
     let lock = seal(LOCK, Content::Secret, secret.expose(), passphrase.expose(), Cost::Passphrase, &secret)?;
     write_new(&path_of(&new, LOCK), &lock)?;
     write_all(&new, entries, &secret)?;
+    public.iter().try_for_each(|(name, text)| write_text(&new.join(name), text))?;
     sync_dir(&new)?;
     fs::rename(&new, dir).map_err(|cause| match cause.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => KeyFault::Exists { path: dir.to_owned() },
@@ -98,9 +106,10 @@ pub(super) fn note(path: &Path, text: &str) -> Result<(), KeyFault> {
         return Ok(());
     }
     let new = beside(path);
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-    let mut out = out.map_err(disk("create", &new))?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(disk("write", &new))?;
+    if new.exists() {
+        fs::remove_file(&new).map_err(disk("remove", &new))?; // left by a crash
+    }
+    write_text(&new, text)?;
     fs::rename(&new, path).map_err(disk("put in place", path))?;
     sync_dir(parent(path))
 }
@@ -201,7 +210,7 @@ fn check_dir(dir: &Path) -> Result<(), KeyFault> {
     if mode & OTHERS == 0 { Ok(()) } else { Err(KeyFault::TooOpen { path: dir.to_owned(), mode: mode & 0o777 }) }
 }
 
-fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
+pub(super) fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
     match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -225,9 +234,13 @@ fn write_all(dir: &Path, entries: &[Entry], secret: &FolderSecret) -> Result<(),
 }
 
 fn write_new(path: &Path, file: &KeyFile) -> Result<(), KeyFault> {
+    write_text(path, &file.to_text())
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), KeyFault> {
     let mut out =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk("create", path))?;
-    out.write_all(file.to_text().as_bytes()).map_err(disk("write", path))?;
+    out.write_all(text.as_bytes()).map_err(disk("write", path))?;
     out.sync_all().map_err(disk("sync", path))
 }
 

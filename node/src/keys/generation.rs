@@ -11,7 +11,7 @@ use std::{
 };
 
 use comity_core::{
-    crypto::{HybridSigner, PublicKey, Seed},
+    crypto::{HybridSigner, MlDsaSigner, PublicKey, Seed},
     proto::{Algorithm, KeyRole},
 };
 use zeroize::Zeroizing;
@@ -105,6 +105,14 @@ impl Family {
     pub(super) fn pair(&self, seeds: &[Seed]) -> Option<HybridSigner> {
         let ([classical, quantum], [_, (_, ml_dsa)]) = (seeds, self.halves) else { return None };
         HybridSigner::new(self.role, classical, *ml_dsa, quantum).ok()
+    }
+
+    /// The last half alone, out of what its file holds: the one before it is in a token.
+    pub(super) fn quantum(&self, dir: &Path, plaintext: &[u8]) -> Result<MlDsaSigner, KeyFault> {
+        let (slot, (_, algorithm)) = self.slots(1).pop().zip(self.halves.last()).ok_or(KeyFault::UnknownRole)?;
+        let seed = encoding::from_pkcs8(*algorithm, plaintext);
+        let seed = seed.ok_or_else(|| slot.damaged(dir, "holds a key of another algorithm than its name says"))?;
+        MlDsaSigner::new(self.role, *algorithm, &seed).map_err(|_| KeyFault::CannotSign)
     }
 
     /// The generations that lie in the folder, oldest first.

@@ -82,7 +82,7 @@ impl Keyring {
         for name in NODE_SECRETS {
             entries.push((secret(name), Zeroizing::new(folder::random::<32>()?.to_vec())));
         }
-        folder::create(dir, passphrase, &entries)?;
+        folder::create(dir, passphrase, &entries, &[])?;
         let first = NODE.each_ref().map(|family| (family, vec![1]));
         Self::from_plaintexts(dir, &first, entries.into_iter().map(|(_, plaintext)| plaintext))
     }

@@ -1,4 +1,5 @@
-//! The pairs that a node in service never opens: root and charter keys, each in a folder of its own.
+//! The pairs that a node in service never opens: root and charter keys, each in a folder of its own, both halves
+//! in files or the classical one in a token.
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use super::{
     KeyFault, Passphrase,
     folder::{self, Slot},
     generation::{CHARTER, Family, ROOT},
+    token::{self, Token, TokenSigner},
 };
 
 /// Which offline keys a folder holds.
@@ -42,16 +44,48 @@ impl OfflineSigner {
     /// As [`super::Keyring::create`].
     pub fn create(dir: &Path, which: OfflineKeys, passphrase: &Passphrase) -> Result<Self, KeyFault> {
         let entries = which.family().draw(1)?;
-        folder::create(dir, passphrase, &entries)?;
+        folder::create(dir, passphrase, &entries, &[])?;
         Self::from_plaintexts(dir, which, entries.into_iter().map(|(_, plaintext)| plaintext))
     }
 
-    /// Opens the folder `dir`.
+    /// Draws a new pair whose classical half the token makes and keeps; the folder `dir`, which must be absent or
+    /// empty, gets the other half and says which token it is. The PIN is read from the token's file, or asked.
     ///
     /// # Errors
-    /// As [`super::Keyring::open`].
+    /// As [`Self::create`]; [`KeyFault::NoToken`], [`KeyFault::WrongPin`], or what the token said.
+    pub fn create_in_token(
+        dir: &Path,
+        which: OfflineKeys,
+        passphrase: &Passphrase,
+        token: &Token,
+    ) -> Result<Self, KeyFault> {
+        if folder::holds_something(dir)? {
+            return Err(KeyFault::Exists { path: dir.to_owned() });
+        }
+        let family = which.family();
+        let entries = family.draw(1)?.split_off(1);
+        let quantum = family.quantum(dir, &entries[0].1)?;
+        let (opened, text) = token.create(family.role)?;
+        if let Err(fault) = folder::create(dir, passphrase, &entries, &[(token::FILE, &text)]) {
+            Token::forget(opened);
+            return Err(fault);
+        }
+        Ok(Self(Box::new(TokenSigner::new(opened, quantum))))
+    }
+
+    /// Opens the folder `dir`, and the token in which it says that its classical half is.
+    ///
+    /// # Errors
+    /// As [`super::Keyring::open`] and [`Self::create_in_token`]; [`KeyFault::NotInToken`] when the token does not
+    /// hold the key.
     pub fn open(dir: &Path, which: OfflineKeys, passphrase: &Passphrase) -> Result<Self, KeyFault> {
-        let slots: Vec<Slot> = which.family().slots(1);
+        let family = which.family();
+        let slots: Vec<Slot> = family.slots(1);
+        if token::is_named_in(dir) {
+            let plaintexts = folder::open(dir, passphrase, &slots[1..])?;
+            let quantum = family.quantum(dir, plaintexts.first().map_or(&[], |plaintext| &plaintext[..]))?;
+            return Ok(Self(Box::new(TokenSigner::new(Token::open(dir, family.role)?, quantum))));
+        }
         Self::from_plaintexts(dir, which, folder::open(dir, passphrase, &slots)?.into_iter())
     }
 
