@@ -30,7 +30,7 @@ fn keys_are_turned_while_two_nodes_exchange() {
     complete(&federation, &cases[0]);
 
     // New keys beside a running node; until the profile names them, they wait.
-    let mut made = vec![roll(&federation, "record")];
+    let mut made = vec![roll(&federation, &["record"])];
     federation.nodes[1].stop();
     federation.nodes[1].start(&[]);
     assert!(federation.nodes[1].answers_or_ended());
@@ -42,7 +42,7 @@ fn keys_are_turned_while_two_nodes_exchange() {
     assert_eq!(federation.nodes[1].stop(), 0);
     cases.push(Case::new());
     cases[1].note(&federation.nodes[0].insist("/v1/requests", &cases[1].opening()));
-    made.extend(["checkpoint", "seal", "directory"].map(|role| roll(&federation, role)));
+    made.extend(["checkpoint", "seal", "directory"].map(|role| roll(&federation, &[role])));
     assert_eq!(federation.nodes[0].stop(), 0);
     republish(&federation, &made);
 
@@ -81,7 +81,7 @@ fn keys_are_turned_while_two_nodes_exchange() {
 #[test]
 fn a_node_without_a_key_that_its_profile_allows_does_not_start() {
     let mut federation = Federation::stopped(2);
-    let made = ["record", "checkpoint", "seal"].map(|role| roll(&federation, role));
+    let made = ["record", "checkpoint", "seal"].map(|role| roll(&federation, &[role]));
     republish(&federation, &made);
     fs::remove_dir_all(federation.nodes[1].data.join("keys/seal-2")).expect("removed");
     let belmar = &mut federation.nodes[1];
@@ -104,13 +104,13 @@ fn comity(federation: &Federation, arguments: &[&str]) -> (i32, String, String) 
     run(&[arguments, &["--data", &data, "--passphrase-file", &passphrase, "--json"]].concat())
 }
 
-fn key(federation: &Federation, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn key(federation: &Federation, arguments: &[&str]) -> (i32, String, String) {
     comity(federation, &[&["key"], arguments].concat())
 }
 
 /// The public halves of a new generation of Belmar's keys.
-fn roll(federation: &Federation, role: &str) -> Value {
-    let (code, made, said) = key(federation, &["roll", role]);
+pub(crate) fn roll(federation: &Federation, arguments: &[&str]) -> Value {
+    let (code, made, said) = key(federation, &[&["roll"], arguments].concat());
     assert_eq!(code, 0, "{said}");
     serde_json::from_str(&made).expect("an object")
 }
@@ -137,7 +137,7 @@ fn doctor(node: &Node) -> String {
 
 /// Puts the next version of Belmar's profile into both folders: it names the new keys as well, and revokes the old
 /// ones of their roles from now on.
-fn republish(federation: &Federation, made: &[Value]) {
+pub(crate) fn republish(federation: &Federation, made: &[Value]) {
     let file = federation.nodes[1].data.join("charter/profiles/XB.dsse");
     let before = Envelope::decode(&fs::read(&file).expect("reads")[..]).expect("an envelope").header;
     let mut draft = Profile::decode(&before[..]).expect("a profile");

@@ -15,7 +15,12 @@ use comity_core::{
     proto::{Algorithm, KeyRole},
 };
 
-use crate::{rig::private, skip};
+use crate::{
+    rig::{Federation, private},
+    rotation::{key, republish, roll},
+    skip,
+    story::{Case, one_story},
+};
 
 /// Where Debian, Fedora and others put it.
 const MODULES: [&str; 4] = [
@@ -150,4 +155,33 @@ fn what_is_wrong_with_a_token_is_named() {
     mode(0o600);
     fs::remove_file(&file).expect("removed");
     refused(open(&folder, "root"), "keys.missing");
+}
+
+/// The nodes of the second process are its children, so they find the same tokens.
+#[test]
+fn a_node_signs_events_and_checkpoints_with_a_token() {
+    let Some(folder) = inside("a_node_signs_events_and_checkpoints_with_a_token") else { return };
+    let mut federation = Federation::stopped(2);
+    let (module, pin) = (module().expect("looked for before"), folder.join("pin"));
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let (module, pin) = (text(&module), text(&pin));
+    let made = ["record", "checkpoint"]
+        .map(|role| roll(&federation, &[role, "--token", &module, "--token-label", LABEL, "--pin-file", &pin]));
+    let (code, _, said) = key(&federation, &["roll", "seal", "--token", &module, "--token-label", LABEL]);
+    assert!(code == 2 && said.starts_with("keys.not-for-tokens: "), "{code} {said}");
+    let keys = federation.nodes[1].data.join("keys/record-2");
+    assert!(keys.join("token.toml").exists() && !keys.join("record-2-ed25519.pem").exists());
+
+    republish(&federation, &made); // which revokes the pairs in files
+    federation.start();
+    let case = Case::new();
+    case.complete(&federation.nodes[0], &federation.nodes[1]);
+    one_story(&federation.nodes, &[case]);
+
+    assert_eq!(federation.nodes[1].stop(), 0);
+    private(&folder.join("pin"), b"314159\n");
+    federation.nodes[1].start(&[]);
+    assert!(!federation.nodes[1].answers_or_ended());
+    let log = federation.nodes[1].log();
+    assert!(log.contains("keys.wrong-pin: ") && !log.contains("314159"), "{log}");
 }

@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Subcommand, ValueEnum};
-use comity_core::{crypto::PublicKey, ids::Time, profile::Profile, proto::KeyRole};
+use comity_core::{
+    crypto::PublicKey,
+    ids::Time,
+    profile::Profile,
+    proto::{Algorithm, KeyRole},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    keys::{Held, Keyring, Passphrase, Purpose, in_use},
+    keys::{Held, Keyring, Passphrase, Purpose, Token, in_use},
     net::peer_id_of,
     runtime::{StartFault, TrustFault, load_trust},
     time::{self, rfc3339},
@@ -30,6 +35,16 @@ pub(crate) enum Command {
     Roll {
         /// Which keys.
         role: Role,
+        /// Have the classical half made and kept by a PKCS#11 token: the library that speaks to it.
+        #[arg(long, value_name = "MODULE.so", requires = "token_label")]
+        token: Option<PathBuf>,
+        /// The label of that token.
+        #[arg(long, value_name = "LABEL", requires = "token")]
+        token_label: Option<String>,
+        /// Where its PIN is read from, now and at each start of the node. Otherwise: the systemd credential
+        /// `comity-token-pin`, or a prompt.
+        #[arg(long, value_name = "FILE", requires = "token")]
+        pin_file: Option<PathBuf>,
         /// Read the passphrase of the node's keys from this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -41,7 +56,7 @@ pub(crate) enum Command {
         passphrase_file: Option<PathBuf>,
     },
     /// Destroy a generation that the profile no longer allows. A running node forgets it at its next start;
-    /// copies in backups stay. A seal key can go 14 days after its last date: what is delivered later and was
+    /// copies in backups stay, and so does what a token holds. A seal key can go 14 days after its last date: what is delivered later and was
     /// sealed to it is refused, and its author must seal it anew.
     Retire {
         /// Which keys.
@@ -84,7 +99,10 @@ impl From<Role> for KeyRole {
 /// The command.
 pub(crate) fn key(command: Command, context: &Context) -> Done {
     match command {
-        Command::Roll { role, passphrase_file } => roll(role.into(), passphrase_file.as_deref(), context),
+        Command::Roll { role, token, token_label, pin_file, passphrase_file } => {
+            let token = token.zip(token_label).map(|(module, label)| Token { module, label, pin_file });
+            roll(role.into(), token.as_ref(), passphrase_file.as_deref(), context)
+        }
         Command::List { passphrase_file } => listed(passphrase_file.as_deref(), context),
         Command::Retire { role, generation, passphrase_file } => {
             retire(role.into(), generation, passphrase_file.as_deref(), context)
@@ -92,10 +110,10 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
     }
 }
 
-fn roll(role: KeyRole, passphrase_file: Option<&Path>, context: &Context) -> Done {
+fn roll(role: KeyRole, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
     let (_, dir) = folder(context)?;
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Open)?;
-    let number = Keyring::roll(&dir, &passphrase, role)?;
+    let number = Keyring::roll(&dir, &passphrase, role, token)?;
     let keys = Keyring::open(&dir, &passphrase)?;
     let made = keys.held().filter(|held| (held.role, held.number) == (role, number));
     let rows: Vec<Value> = made.flat_map(halves).collect();
@@ -184,6 +202,7 @@ fn dated<'k>(
         half["generation"] = Value::from(held.number);
         half["in_profile"] = Value::from(dates.is_some());
         half["in_use"] = Value::from(used);
+        half["in_token"] = Value::from(held.in_token && key.algorithm == Algorithm::Ed25519);
         if let Some((from, until)) = dates.filter(|_| held.role != KeyRole::Transport) {
             (half["from"], half["until"]) = (Value::from(rfc3339(from)), Value::from(rfc3339(until)));
         }
@@ -235,6 +254,7 @@ fn list_text(listed: &Value) -> String {
             (false, true) => "named",
             (false, false) => "not in the profile",
         };
+        let now = if key["in_token"] == true { format!("{now}, in a token") } else { now.to_owned() };
         [
             text(key, "/role").to_owned(),
             number(key, "/generation").to_string(),
@@ -242,7 +262,7 @@ fn list_text(listed: &Value) -> String {
             short(text(key, "/key_id")).to_owned(),
             date("/from"),
             date("/until"),
-            now.to_owned(),
+            now,
         ]
     };
     let rows: Vec<_> = list(listed, "/keys").iter().map(row).collect();

@@ -138,6 +138,12 @@ pub enum KeyFault {
         /// What for.
         why: &'static str,
     },
+    /// A role whose keys are no pair of signing keys.
+    #[error(
+        "keys.not-for-tokens: no keys were made: transport and seal keys are not kept in a token: \
+         the network library and every opening need them at hand. Leave the token out"
+    )]
+    NotForTokens,
     /// No token, or several, of the label.
     #[error(
         "keys.no-token: the key was not used: {found} tokens with the label {label:?} are plugged in. Plug in the right one alone"
@@ -200,6 +206,7 @@ impl KeyFault {
             Self::BadPassphrase { .. } => "keys.bad-passphrase",
             Self::UnknownKey { .. } => "keys.unknown-key",
             Self::DoesNotOpen => "keys.does-not-open",
+            Self::NotForTokens => "keys.not-for-tokens",
             Self::NoToken { .. } => "keys.no-token",
             Self::WrongPin { .. } => "keys.wrong-pin",
             Self::NotInToken { .. } => "keys.not-in-token",

@@ -83,8 +83,14 @@ pub(super) fn create(
 /// Adds a folder with these plaintexts to the key folder `dir`, under the name their slots give.
 ///
 /// A crash leaves either no such folder or a whole one; what stood there before is never touched. The caller
-/// holds the folder ([`hold`]).
-pub(super) fn add(dir: &Path, passphrase: &Passphrase, within: &str, entries: &[Entry]) -> Result<(), KeyFault> {
+/// holds the folder ([`hold`]). `public` as in [`create`].
+pub(super) fn add(
+    dir: &Path,
+    passphrase: &Passphrase,
+    within: &str,
+    entries: &[Entry],
+    public: &[(&str, &str)],
+) -> Result<(), KeyFault> {
     check_dir(dir)?;
     let place = dir.join(within);
     if holds_something(&place)? {
@@ -95,6 +101,7 @@ pub(super) fn add(dir: &Path, passphrase: &Passphrase, within: &str, entries: &[
     remove_left_over(&new)?;
     DirBuilder::new().mode(0o700).create(&new).map_err(disk("create", &new))?;
     write_all(&new, entries, &secret)?;
+    public.iter().try_for_each(|(name, text)| write_text(&new.join(name), text))?;
     sync_dir(&new)?;
     fs::rename(&new, &place).map_err(disk("put in place", &place))?;
     sync_dir(dir)

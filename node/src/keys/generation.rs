@@ -20,6 +20,7 @@ use super::{
     KeyFault, Passphrase, encoding,
     file::Content,
     folder::{self, Entry, Slot},
+    token::{self, Token},
 };
 
 /// The keys of one role: how they are called on disk, and the algorithm of each half.
@@ -108,8 +109,8 @@ impl Family {
     }
 
     /// The last half alone, out of what its file holds: the one before it is in a token.
-    pub(super) fn quantum(&self, dir: &Path, plaintext: &[u8]) -> Result<MlDsaSigner, KeyFault> {
-        let (slot, (_, algorithm)) = self.slots(1).pop().zip(self.halves.last()).ok_or(KeyFault::UnknownRole)?;
+    pub(super) fn quantum(&self, dir: &Path, number: u32, plaintext: &[u8]) -> Result<MlDsaSigner, KeyFault> {
+        let (slot, (_, algorithm)) = self.slots(number).pop().zip(self.halves.last()).ok_or(KeyFault::UnknownRole)?;
         let seed = encoding::from_pkcs8(*algorithm, plaintext);
         let seed = seed.ok_or_else(|| slot.damaged(dir, "holds a key of another algorithm than its name says"))?;
         MlDsaSigner::new(self.role, *algorithm, &seed).map_err(|_| KeyFault::CannotSign)
@@ -128,13 +129,20 @@ impl Family {
         Ok(numbers)
     }
 
-    /// Adds a generation under a number that was never used.
-    pub(super) fn add(&self, dir: &Path, passphrase: &Passphrase) -> Result<u32, KeyFault> {
+    /// Adds a generation under a number that was never used, its classical half in this token if one is named.
+    pub(super) fn add(&self, dir: &Path, passphrase: &Passphrase, token: Option<&Token>) -> Result<u32, KeyFault> {
         let _held = folder::hold(dir)?;
         self.sweep(dir)?;
         let used = self.later(dir, "")?.into_iter().chain(self.later(dir, GONE)?).max().unwrap_or(1);
         let number = used.saturating_add(1);
-        folder::add(dir, passphrase, &self.within(number), &self.draw(number)?)?;
+        let (entries, within) = (self.draw(number)?, self.within(number));
+        match token {
+            None => folder::add(dir, passphrase, &within, &entries, &[])?,
+            Some(_) if self.halves.len() < 2 => return Err(KeyFault::NotForTokens),
+            Some(token) => token.create(self.role, |text| {
+                folder::add(dir, passphrase, &within, &entries[1..], &[(token::FILE, text)])
+            })?,
+        }
         Ok(number)
     }
 
@@ -157,6 +165,12 @@ impl Family {
             }
         }
         folder::sync_dir(dir)
+    }
+
+    /// The folder of a generation that says its classical half is in a token.
+    pub(super) fn token_folder(&self, dir: &Path, number: u32) -> Option<PathBuf> {
+        let place = dir.join(self.within(number));
+        (number > 1 && token::is_named_in(&place)).then_some(place)
     }
 
     fn within(&self, number: u32) -> String {

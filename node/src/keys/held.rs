@@ -19,6 +19,8 @@ pub struct Held {
     pub number: u32,
     /// The public halves: Ed25519 first.
     pub public: Vec<PublicKey>,
+    /// Whether the classical half is in a token.
+    pub in_token: bool,
 }
 
 impl Held {

@@ -20,6 +20,7 @@ use super::{
     folder::{self, Slot},
     generation::{Family, NODE},
     held::{self, Held},
+    token::Token,
 };
 
 const NODE_SECRETS: [&str; 3] = ["data-ledger", "data-kek", "data-desk"];
@@ -46,14 +47,27 @@ enum Private {
 }
 
 impl Generation {
-    fn new(family: &Family, number: u32, seeds: Vec<Seed>) -> Option<Self> {
-        let public = family.public(&seeds);
-        let pair = family.pair(&seeds);
-        let private = match pair {
+    /// Reads a generation out of what its files hold, in order, and of its token if it has one.
+    fn read(
+        dir: &Path,
+        family: &Family,
+        number: u32,
+        plaintexts: &mut impl Iterator<Item = Zeroizing<Vec<u8>>>,
+    ) -> Result<Self, KeyFault> {
+        let role = family.role;
+        if let Some(folder) = family.token_folder(dir, number) {
+            let quantum = family.quantum(dir, number, &plaintexts.next().unwrap_or_default())?;
+            let signer = Token::open(&folder, role, quantum)?;
+            let held = Held { role, number, public: signer.public().map(Clone::clone).to_vec(), in_token: true };
+            return Ok(Self { held, private: Private::Pair(Box::new(signer)) });
+        }
+        let seeds = family.seeds(dir, number, plaintexts)?;
+        let held = Held { role, number, public: family.public(&seeds), in_token: false };
+        let private = match family.pair(&seeds) {
             Some(pair) => Private::Pair(Box::new(pair)),
-            None => Private::Seed(seeds.into_iter().next()?),
+            None => Private::Seed(seeds.into_iter().next().ok_or(KeyFault::UnknownRole)?),
         };
-        Some(Self { held: Held { role: family.role, number, public }, private })
+        Ok(Self { held, private })
     }
 
     fn id(&self) -> Option<KeyId> {
@@ -96,18 +110,24 @@ impl Keyring {
         for family in &NODE {
             found.push((family, family.numbers(dir)?));
         }
-        let keys = found.iter().flat_map(|(family, numbers)| numbers.iter().flat_map(|number| family.slots(*number)));
-        let slots: Vec<Slot> = keys.chain(NODE_SECRETS.map(secret)).collect();
+        let mut slots = Vec::new();
+        for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
+            let in_token = usize::from(family.token_folder(dir, number).is_some());
+            slots.extend(family.slots(number).split_off(in_token));
+        }
+        slots.extend(NODE_SECRETS.map(secret));
         Self::from_plaintexts(dir, &found, folder::open(dir, passphrase, &slots)?.into_iter())
     }
 
-    /// Adds a new generation of a role to the folder `dir` and gives its number. A node that runs takes it up at
-    /// its next start. What was there is never touched; a crash leaves all of the generation or nothing.
+    /// Adds a new generation of a role to the folder `dir` and gives its number; the classical half of a pair may
+    /// be made and kept by a token. A node that runs takes it up at its next start. What was there is never
+    /// touched; a crash leaves all of the generation or nothing.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`KeyFault::UnknownRole`] when a node holds no keys of this role.
-    pub fn roll(dir: &Path, passphrase: &Passphrase, role: KeyRole) -> Result<u32, KeyFault> {
-        Family::of(role).ok_or(KeyFault::UnknownRole)?.add(dir, passphrase)
+    /// As [`Self::open`]; [`KeyFault::UnknownRole`] when a node holds no keys of this role,
+    /// [`KeyFault::NotForTokens`] when it is not one of pairs, or what the token said.
+    pub fn roll(dir: &Path, passphrase: &Passphrase, role: KeyRole, token: Option<&Token>) -> Result<u32, KeyFault> {
+        Family::of(role).ok_or(KeyFault::UnknownRole)?.add(dir, passphrase, token)
     }
 
     /// Destroys a generation in the folder `dir` this keyring was opened from. A node that runs forgets it at its
@@ -255,8 +275,7 @@ impl Keyring {
     ) -> Result<Self, KeyFault> {
         let mut generations = Vec::new();
         for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
-            let seeds = family.seeds(dir, number, &mut plaintexts)?;
-            generations.push(Generation::new(family, number, seeds).ok_or(KeyFault::CannotSign)?);
+            generations.push(Generation::read(dir, family, number, &mut plaintexts)?);
         }
         let [ledger, kek, desk] = read_secrets(dir, &mut plaintexts)?;
         let public = generations.iter().flat_map(|generation| generation.held.public.iter().cloned()).collect();

@@ -13,7 +13,7 @@ use super::{
     KeyFault, Passphrase,
     folder::{self, Slot},
     generation::{CHARTER, Family, ROOT},
-    token::{self, Token, TokenSigner},
+    token::{self, Token},
 };
 
 /// Which offline keys a folder holds.
@@ -64,13 +64,8 @@ impl OfflineSigner {
         }
         let family = which.family();
         let entries = family.draw(1)?.split_off(1);
-        let quantum = family.quantum(dir, &entries[0].1)?;
-        let (opened, text) = token.create(family.role)?;
-        if let Err(fault) = folder::create(dir, passphrase, &entries, &[(token::FILE, &text)]) {
-            Token::forget(opened);
-            return Err(fault);
-        }
-        Ok(Self(Box::new(TokenSigner::new(opened, quantum))))
+        token.create(family.role, |text| folder::create(dir, passphrase, &entries, &[(token::FILE, text)]))?;
+        Self::open(dir, which, passphrase)
     }
 
     /// Opens the folder `dir`, and the token in which it says that its classical half is.
@@ -83,8 +78,8 @@ impl OfflineSigner {
         let slots: Vec<Slot> = family.slots(1);
         if token::is_named_in(dir) {
             let plaintexts = folder::open(dir, passphrase, &slots[1..])?;
-            let quantum = family.quantum(dir, plaintexts.first().map_or(&[], |plaintext| &plaintext[..]))?;
-            return Ok(Self(Box::new(TokenSigner::new(Token::open(dir, family.role)?, quantum))));
+            let quantum = family.quantum(dir, 1, plaintexts.first().map_or(&[], |plaintext| &plaintext[..]))?;
+            return Ok(Self(Box::new(Token::open(dir, family.role, quantum)?)));
         }
         Self::from_plaintexts(dir, which, folder::open(dir, passphrase, &slots)?.into_iter())
     }

@@ -80,12 +80,6 @@ pub(super) struct TokenSigner {
     quantum: MlDsaSigner,
 }
 
-impl TokenSigner {
-    pub(super) fn new(new: Opened, quantum: MlDsaSigner) -> Self {
-        Self { classical: new.classical, token: Mutex::new(new.token), quantum }
-    }
-}
-
 impl Signer for TokenSigner {
     fn public(&self) -> [&PublicKey; 2] {
         [&self.classical, self.quantum.public()]
@@ -112,15 +106,14 @@ pub(super) fn is_named_in(dir: &Path) -> bool {
     dir.join(FILE).exists()
 }
 
-/// A classical key found or made in a token.
-pub(super) struct Opened {
-    classical: PublicKey,
-    token: InToken,
-}
-
 impl Token {
-    /// Makes a key in the token that cannot be read out of it, and gives it with the text of `token.toml`.
-    pub(super) fn create(&self, role: KeyRole) -> Result<(Opened, String), KeyFault> {
+    /// Makes a key in the token that cannot be read out of it, and has `keep` write `token.toml` beside the other
+    /// half. If that fails the key is removed again; a crash before leaves a key in the token that nothing names.
+    pub(super) fn create(
+        &self,
+        role: KeyRole,
+        keep: impl FnOnce(&str) -> Result<(), KeyFault>,
+    ) -> Result<(), KeyFault> {
         let session = self.log_in()?;
         let id = folder::random::<16>()?.to_vec();
         let label = format!("comity {}", role.as_str_name());
@@ -130,21 +123,39 @@ impl Token {
         let private = [&named[..], &closed[..], &[Attribute::Sign(true)]].concat();
         let made = session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private);
         let (public, private) = made.map_err(self.fault("make an Ed25519 key"))?;
-        let classical = self.public_key(&session, public, role)?;
-        let opened = Opened { classical, token: InToken { session, private } };
-        self.try_out(&opened)?;
-        let kept = Kept {
-            module: self.module.clone(),
-            label: self.label.clone(),
-            public_key: hex(&opened.classical.bytes),
-            pin_file: self.pin_file.clone(),
-        };
-        let text = toml::to_string(&kept).map_err(|cause| self.said("write down", &cause))?;
-        Ok((opened, text))
+        let token = InToken { session, private };
+        let kept = self.described(&token, public, role).and_then(|text| keep(&text));
+        if kept.is_err() {
+            for key in [public, private] {
+                if let Err(fault) = token.session.destroy_object(key) {
+                    tracing::warn!(target: "keys", %fault, "a key that is not used is left in the token");
+                }
+            }
+        }
+        kept
     }
 
-    /// Finds the key that `dir` says is in a token.
-    pub(super) fn open(dir: &Path, role: KeyRole) -> Result<Opened, KeyFault> {
+    /// The text of `token.toml` for a key that was tried out.
+    fn described(&self, token: &InToken, public: ObjectHandle, role: KeyRole) -> Result<String, KeyFault> {
+        let classical = self.public_key(&token.session, public, role)?;
+        self.try_out(token, &classical)?;
+        // A bare name is looked for where the system keeps libraries; a path must hold from any other place.
+        let anywhere = |path: &PathBuf| match path.components().count() {
+            0 | 1 => Ok(path.clone()),
+            _ => std::path::absolute(path),
+        };
+        let pin_file = self.pin_file.as_ref().map(std::path::absolute).transpose();
+        let kept = Kept {
+            module: anywhere(&self.module).map_err(|cause| self.said("write down", &cause))?,
+            label: self.label.clone(),
+            public_key: hex(&classical.bytes),
+            pin_file: pin_file.map_err(|cause| self.said("write down", &cause))?,
+        };
+        toml::to_string(&kept).map_err(|cause| self.said("write down", &cause))
+    }
+
+    /// Finds the key that `dir` says is in a token; `quantum` is the other half.
+    pub(super) fn open(dir: &Path, role: KeyRole, quantum: MlDsaSigner) -> Result<TokenSigner, KeyFault> {
         let path = dir.join(FILE);
         let bytes = read_private(&path, FILE_BYTES_MAX)?;
         let damaged = |why| KeyFault::Damaged { path: path.clone(), why };
@@ -156,16 +167,9 @@ impl Token {
         let token = Self { module: kept.module, label: kept.label, pin_file: kept.pin_file };
         let session = token.log_in()?;
         let private = token.private_key(&session, &classical)?;
-        let opened = Opened { classical, token: InToken { session, private } };
-        token.try_out(&opened)?;
-        Ok(opened)
-    }
-
-    /// Removes a key that was made and then not used, so that none is left behind in the token.
-    pub(super) fn forget(opened: Opened) {
-        if let Err(fault) = opened.token.session.destroy_object(opened.token.private) {
-            tracing::warn!(target: "keys", %fault, "a key that is not used is left in the token");
-        }
+        let in_token = InToken { session, private };
+        token.try_out(&in_token, &classical)?;
+        Ok(TokenSigner { classical, token: Mutex::new(in_token), quantum })
     }
 
     fn log_in(&self) -> Result<Session, KeyFault> {
@@ -225,9 +229,9 @@ impl Token {
     }
 
     /// What the token signs must be what everybody checks, strictly.
-    fn try_out(&self, opened: &Opened) -> Result<(), KeyFault> {
-        let signature = opened.token.sign(TRIAL).map_err(self.fault("sign"))?;
-        let verified = opened.classical.verify(TRIAL, &signature);
+    fn try_out(&self, token: &InToken, classical: &PublicKey) -> Result<(), KeyFault> {
+        let signature = token.sign(TRIAL).map_err(self.fault("sign"))?;
+        let verified = classical.verify(TRIAL, &signature);
         verified.map_err(|_| self.said("sign", &"its signature does not verify under the key it names"))
     }
 

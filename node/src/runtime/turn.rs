@@ -11,7 +11,7 @@ use comity_core::{
     event::PeerAnswer,
     ids::{PartyCode, Time},
     index::{Index, RecordView},
-    ledger::Appended,
+    ledger::{Appended, LedgerFault},
     outbox::Due,
     proto::{KeyRole, Lane},
     record::Record,
@@ -346,7 +346,11 @@ impl Turn {
                         warn!(target: "store", code = fault.code(), "checkpoint not kept; tried again");
                         return self.step(Input::CheckpointFailed);
                     }
-                    Err(fault @ (WorkFault::Keys(_) | WorkFault::NoProfile)) => {
+                    // A token may be plugged in again, a profile may name another key.
+                    Err(
+                        fault
+                        @ (WorkFault::Keys(_) | WorkFault::NoProfile | WorkFault::Ledger(LedgerFault::CannotSign)),
+                    ) => {
                         warn!(target: "keys", %fault, "no checkpoint is signed; tried again");
                         return self.step(Input::CheckpointFailed);
                     }

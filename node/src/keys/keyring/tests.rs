@@ -248,7 +248,7 @@ fn creation_never_overwrites_and_survives_its_own_crash() {
 /// Arvia's keys with one more generation of this role.
 fn rolled(role: KeyRole) -> (tempfile::TempDir, PathBuf, Keyring) {
     let (root, dir) = copy();
-    assert_eq!(Keyring::roll(&dir, &good(), role).expect("rolled"), 2);
+    assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 2);
     let keys = Keyring::open(&dir, &good()).expect("opens");
     (root, dir, keys)
 }
@@ -258,8 +258,8 @@ fn a_new_generation_stands_beside_what_was_there() {
     let (_root, dir) = copy();
     let before: Vec<_> = names().iter().map(|name| fs::read(dir.join(name)).expect("read")).collect();
     for (role, name) in [(KeyRole::Record, "record"), (KeyRole::Seal, "seal"), (KeyRole::Transport, "transport")] {
-        assert_eq!(Keyring::roll(&dir, &good(), role).expect("rolled"), 2);
-        assert_eq!(Keyring::roll(&dir, &good(), role).expect("rolled"), 3);
+        assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 2);
+        assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 3);
         let place = dir.join(format!("{name}-2"));
         assert_eq!(fs::metadata(&place).expect("there").permissions().mode() & 0o777, 0o700);
         for file in fs::read_dir(&place).expect("listed").map(|entry| entry.expect("entry")) {
@@ -280,10 +280,10 @@ fn a_new_generation_stands_beside_what_was_there() {
     ids.dedup();
     assert_eq!(ids.len(), keys.public_keys().len(), "no key is made twice");
 
-    let wrong = Keyring::roll(&dir, &passphrase("correct horse batterz"), KeyRole::Record).expect_err("refused");
+    let wrong = Keyring::roll(&dir, &passphrase("correct horse batterz"), KeyRole::Record, None).expect_err("refused");
     assert_eq!(wrong.code(), "keys.wrong-passphrase");
     assert!(!dir.join("record-4").exists() && !dir.join("record-4.new").exists());
-    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Root).expect_err("refused").code(), "keys.unknown-role");
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Root, None).expect_err("refused").code(), "keys.unknown-role");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_crash_while_a_generation_is_made_leaves_nothing_of_it() {
     fs::write(unfinished.join("record-2-ed25519.pem"), "half").expect("written");
     let keys = Keyring::open(&dir, &good()).expect("opens");
     assert_eq!(keys.held().filter(|held| held.role == KeyRole::Record).count(), 1);
-    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled"), 2);
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 2);
     assert!(!unfinished.exists());
     Keyring::open(&dir, &good()).expect("opens");
 }
@@ -302,8 +302,8 @@ fn a_crash_while_a_generation_is_made_leaves_nothing_of_it() {
 #[test]
 fn a_generation_does_not_open_in_the_place_of_another() {
     let (_root, dir) = copy();
-    Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled");
-    Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled");
+    Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled");
+    Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled");
     let (second, third) = (dir.join("record-2/record-2-ed25519.pem"), dir.join("record-3/record-3-ed25519.pem"));
     fs::copy(&second, &third).expect("copied");
     assert!(matches!(fault(&dir, &good()), KeyFault::Damaged { path, .. } if path == third));
@@ -388,11 +388,11 @@ fn what_the_profile_no_longer_allows_can_be_destroyed() {
     let left = Keyring::open(&dir, &good()).expect("opens");
     let record = |keys: &Keyring| keys.held().filter(|held| held.role == KeyRole::Record).cloned().collect::<Vec<_>>();
     assert_eq!(record(&left), [second]);
-    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled"), 3);
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 3);
     let keys = Keyring::open(&dir, &good()).expect("opens");
     keys.retire(&dir, &profile(&[]), KeyRole::Record, 2, day(1)).expect("the profile does not name it");
     assert!(!dir.join("record-2").exists());
-    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled"), 4, "no number is given twice");
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 4, "no number is given twice");
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn a_crash_while_a_generation_is_destroyed_leaves_files_that_nobody_reads() {
         fs::remove_file(dir.join(gone)).expect("removed");
     }
     assert_eq!(fault(&dir, &good()).code(), "keys.missing", "no record keys are left");
-    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record).expect("rolled"), 3);
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 3);
     assert!(!dir.join("record-ml-dsa-65.pem").exists() && !dir.join("record-2").exists());
     Keyring::open(&dir, &good()).expect("opens");
 }
