@@ -22,6 +22,8 @@ use crate::rig::{Federation, Node, now, private, run, wait_until};
 use crate::story::{Case, one_story};
 
 const DAY: u64 = 24 * 3600 * 1000;
+/// Time for two debug builds to start and exchange before a key ends.
+const AWHILE: u64 = 15_000;
 
 #[test]
 fn keys_are_turned_while_two_nodes_exchange() {
@@ -76,6 +78,26 @@ fn keys_are_turned_while_two_nodes_exchange() {
     cases.push(Case::new());
     complete(&federation, &cases[3]);
     one_story(&federation.nodes, &cases);
+}
+
+/// While the node runs one pair of checkpoint keys ends and another begins: what is proved to a peer after that
+/// moment is proved under the other, also where the ledger has not grown.
+#[test]
+fn a_checkpoint_is_signed_again_when_its_keys_end() {
+    let mut federation = Federation::stopped(2);
+    let made = roll(&federation, &["checkpoint"]);
+    let turn = now() + AWHILE;
+    publish(&federation, &[made], turn, turn);
+    federation.start();
+    let cases = [Case::new(), Case::new()];
+    complete(&federation, &cases[0]);
+    let note = |federation: &Federation| federation.nodes[1].look("/v1/ledger")["checkpoint"].clone();
+    let before = note(&federation);
+    wait_until("the old keys have ended", || now() > turn);
+    complete(&federation, &cases[1]);
+    assert_ne!(note(&federation), before);
+    one_story(&federation.nodes, &cases);
+    assert!(federation.nodes[1].log().contains("another generation of checkpoint keys signs from now on"));
 }
 
 #[test]
@@ -138,6 +160,11 @@ fn doctor(node: &Node) -> String {
 /// Puts the next version of Belmar's profile into both folders: it names the new keys as well, and revokes the old
 /// ones of their roles from now on.
 pub(crate) fn republish(federation: &Federation, made: &[Value]) {
+    publish(federation, made, now() - DAY, now());
+}
+
+/// The same with other dates: when the new keys begin, and from when on the old ones are revoked.
+fn publish(federation: &Federation, made: &[Value], begin: u64, end: u64) {
     let file = federation.nodes[1].data.join("charter/profiles/XB.dsse");
     let before = Envelope::decode(&fs::read(&file).expect("reads")[..]).expect("an envelope").header;
     let mut draft = Profile::decode(&before[..]).expect("a profile");
@@ -148,15 +175,15 @@ pub(crate) fn republish(federation: &Federation, made: &[Value]) {
         |key: &RoleKey| PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id();
     let old = draft.keys.iter().filter(|old| new.iter().any(|new| new.role == old.role()));
     let revoked =
-        old.map(|old| Revocation { key_id: id(old).as_bytes().to_vec(), from_ms: now(), reason: "turned".to_owned() });
+        old.map(|old| Revocation { key_id: id(old).as_bytes().to_vec(), from_ms: end, reason: "turned".to_owned() });
     draft.revocations.extend(revoked.collect::<Vec<_>>());
     draft.revocations.sort_by(|a, b| a.key_id.cmp(&b.key_id));
     draft.keys.extend(new.into_iter().map(|key| RoleKey {
         role: key.role.into(),
         algorithm: key.algorithm.into(),
         public_key: key.bytes,
-        not_before_ms: now() - DAY,
-        not_after_ms: now() + 90 * DAY,
+        not_before_ms: begin,
+        not_after_ms: begin + 90 * DAY,
     }));
     draft.keys.sort_by_key(id);
 

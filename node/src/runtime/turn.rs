@@ -48,6 +48,10 @@ const READ_ONLY_RETRY_MS: u32 = 30_000;
 /// Without anything to wait for the loop still looks at the clock this often.
 const IDLE_MS: u64 = 30_000;
 
+/// While there is work the loop asks this often whether the key of the newest checkpoint still signs: a few comparisons,
+/// and a key ends at a moment.
+const KEYS_MS: u64 = 1_000;
+
 /// What the index follows goes into its database this late: each transaction wakes its threads and writes its log, so
 /// many commits share one. What a kill loses of it is replayed at the next start.
 const SETTLE_MS: u64 = 250;
@@ -142,12 +146,12 @@ impl Turn {
     fn step(&mut self, input: Input) -> Result<(), RunFault> {
         let now = time::now();
         self.wake = now.plus_ms(IDLE_MS);
-        let outputs = self.engine.step(now, crate::store::random(), input, &self.index)?;
-        outputs.into_iter().for_each(|output| self.put(output));
-        if now.since(self.keys_seen) >= IDLE_MS {
+        if now.since(self.keys_seen) >= KEYS_MS {
             self.keys_seen = now;
             self.renew_note(now);
         }
+        let outputs = self.engine.step(now, crate::store::random(), input, &self.index)?;
+        outputs.into_iter().for_each(|output| self.put(output));
         Ok(())
     }
 
