@@ -14,6 +14,7 @@ use comity_core::{
 use crate::{
     evidence::Evidence,
     handle::{PeerStatus, Status, View},
+    keys::{Held, in_use},
     net::reach,
     store::disk_room,
     time::{self, rfc3339},
@@ -90,19 +91,31 @@ fn charter(view: &View, now: Time) -> Finding {
     }
 }
 
-/// A key of each role this node signs, opens or connects with.
+/// A key of each role this node signs, opens or connects with; and those it holds that the profile does not name.
 fn keys(view: &View, now: Time) -> Finding {
     let trust = view.trust();
     let Some(profile) = trust.profile(&view.us.party, now) else {
         return wrong("keys", "trust.no-own-profile", "no profile of this Party is in force");
     };
-    let has = |role: KeyRole| profile.keys(role, now).next().is_some();
-    let gone = [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal].into_iter().find(|role| !has(*role));
-    match (gone, profile.expiries(now).map(|(_, until)| until).min()) {
-        (Some(role), _) => wrong("keys", "keys.expired", format!("no {} key is valid now", role.as_str_name())),
-        (None, Some(until)) => fine("keys", format!("the first ends {}", rfc3339(until))),
-        (None, None) => fine("keys", "none ends"),
+    let used = |role| in_use(view.keys.iter(), role, profile, now);
+    let needed = [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal, KeyRole::Transport];
+    if let Some(role) = needed.into_iter().find(|role| used(*role).is_none()) {
+        let name = view.keys.iter().find(|held| held.role == role).map_or("needed", Held::role_name);
+        return wrong("keys", "keys.none-in-force", format!("none of the {name} keys held here is allowed now"));
     }
+    let first = match profile.expiries(now).map(|(_, until)| until).min() {
+        Some(until) => format!("the first ends {}", rfc3339(until)),
+        None => "none ends".to_owned(),
+    };
+    let with = |word: &str, fits: &dyn Fn(&Held) -> bool| {
+        let names =
+            view.keys.iter().filter(|held| fits(held)).map(|held| format!("{} {}", held.role_name(), held.number));
+        let names: Vec<_> = names.collect();
+        if names.is_empty() { String::new() } else { format!("; {word}: {}", names.join(", ")) }
+    };
+    let ended = with("ended", &|held| held.dates(profile).is_some_and(|(_, until)| until <= now));
+    let unnamed = with("not in the profile", &|held| held.dates(profile).is_none());
+    fine("keys", format!("{first}{ended}{unnamed}"))
 }
 
 /// The way to one peer, from its profile to its clock.

@@ -24,6 +24,7 @@ use comity_core::{
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::conduct::Conduct;
+use crate::keys::Held;
 use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 
 /// Commands waiting for the engine: an office types slower than this by far.
@@ -120,6 +121,8 @@ pub struct View {
     pub(crate) trust: RwLock<Arc<Trust>>,
     /// The law as data.
     pub rules: Arc<Rules>,
+    /// The public halves of the keys it holds.
+    pub keys: Vec<Held>,
     /// The truth.
     pub ledger: Arc<Ledger>,
     /// What can be asked quickly about it.

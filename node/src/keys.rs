@@ -1,7 +1,8 @@
 //! Where private keys rest and how they are used: encrypted files in one folder, opened once at start.
 //!
 //! This room signs, opens wraps and hands out the node's own data keys. It never decides whether
-//! something may be signed (that is the engine) nor which public keys are in force (the profile).
+//! something may be signed (that is the engine) nor which public keys are in force (the profile): of the
+//! generations it holds of each role it uses the newest that the profile allows.
 //! Seeds leave it only where a library must hold them: the transport seed, for libp2p.
 //!
 //! Start at [`Keyring`] for a running node, [`OfflineSigner`] for root and charter keys, [`Passphrase`]
@@ -11,9 +12,16 @@ mod encoding;
 mod fault;
 mod file;
 mod folder;
+mod generation;
+mod held;
 mod keyring;
+mod offline;
 mod passphrase;
+mod token;
 
 pub use fault::KeyFault;
-pub use keyring::{Keyring, NodeSecrets, OfflineKeys, OfflineSigner};
+pub use held::{Held, in_use};
+pub use keyring::{Keyring, NodeSecrets};
+pub use offline::{OfflineKeys, OfflineSigner};
 pub use passphrase::{Passphrase, Purpose};
+pub use token::Token;

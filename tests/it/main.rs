@@ -11,8 +11,10 @@ mod index;
 mod mistakes;
 mod namespaces;
 mod roster;
+mod rotation;
 mod secrets;
 mod tidy;
+mod token;
 mod walkthrough;
 
 // What the long runs use as well.

@@ -208,10 +208,82 @@ pub fn sign(algorithm: Algorithm, seed: &Seed, message: &[u8]) -> Result<Vec<u8>
     }
 }
 
+/// Both halves of a hybrid signature of one role, wherever their private keys rest: in memory
+/// ([`HybridSigner`]), or the classical one in a token of its own that never gives it out.
+pub trait Signer: Send + Sync {
+    /// Both public halves: Ed25519 first.
+    fn public(&self) -> [&PublicKey; 2];
+
+    /// Signs one message with Ed25519.
+    ///
+    /// # Errors
+    /// When whoever holds the key refuses; no message causes it.
+    fn sign_ed25519(&self, message: &[u8]) -> Result<[u8; 64], CryptoFault>;
+
+    /// Signs one message with ML-DSA.
+    ///
+    /// # Errors
+    /// As [`Self::sign_ed25519`].
+    fn sign_ml_dsa(&self, message: &[u8]) -> Result<Vec<u8>, CryptoFault>;
+
+    /// Both signatures over one message, ascending by key id, as an envelope carries them.
+    ///
+    /// # Errors
+    /// As [`Self::sign_ed25519`].
+    fn sign_pair(&self, message: &[u8]) -> Result<Vec<Signature>, CryptoFault> {
+        let [classical, quantum] = self.public().map(|key| key.id().as_bytes().to_vec());
+        let mut pair = vec![
+            Signature { key_id: classical, signature: self.sign_ed25519(message)?.to_vec() },
+            Signature { key_id: quantum, signature: self.sign_ml_dsa(message)? },
+        ];
+        pair.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        Ok(pair)
+    }
+}
+
+/// The ML-DSA half of a pair, expanded once and ready to sign.
+pub struct MlDsaSigner {
+    public: PublicKey,
+    pair: PqdsaKeyPair,
+}
+
+impl MlDsaSigner {
+    /// Prepares the key. `kind` is 65 for events and documents, 44 for checkpoints.
+    ///
+    /// # Errors
+    /// When `kind` is not an ML-DSA algorithm.
+    pub fn new(role: KeyRole, kind: Algorithm, seed: &Seed) -> Result<Self, CryptoFault> {
+        let signing = match kind {
+            Algorithm::MlDsa65 => &ML_DSA_65_SIGNING,
+            Algorithm::MlDsa44 => &ML_DSA_44_SIGNING,
+            Algorithm::Ed25519 | Algorithm::Mlkem768X25519 | Algorithm::Unspecified => {
+                return Err(CryptoFault::BadKey);
+            }
+        };
+        Ok(Self { public: PublicKey::of(role, kind, seed)?, pair: ml_dsa(signing, seed)? })
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Signs one message.
+    ///
+    /// # Errors
+    /// When the library refuses, which no input causes.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoFault> {
+        let mut signature = vec![0; self.pair.algorithm().signature_len()];
+        self.pair.sign(message, &mut signature).map_err(|_| CryptoFault::BadKey)?;
+        Ok(signature)
+    }
+}
+
 /// A hybrid pair of one role: Ed25519 and ML-DSA seeds ready to sign, the ML-DSA key expanded once.
 pub struct HybridSigner {
     ed25519: (PublicKey, ed25519_dalek::SigningKey),
-    ml_dsa: (PublicKey, PqdsaKeyPair),
+    ml_dsa: MlDsaSigner,
 }
 
 impl HybridSigner {
@@ -220,58 +292,41 @@ impl HybridSigner {
     /// # Errors
     /// When `ml_dsa` is not an ML-DSA algorithm.
     pub fn new(role: KeyRole, ed25519: &Seed, ml_dsa_kind: Algorithm, ml_dsa_seed: &Seed) -> Result<Self, CryptoFault> {
-        let kind = match ml_dsa_kind {
-            Algorithm::MlDsa65 => &ML_DSA_65_SIGNING,
-            Algorithm::MlDsa44 => &ML_DSA_44_SIGNING,
-            Algorithm::Ed25519 | Algorithm::Mlkem768X25519 | Algorithm::Unspecified => {
-                return Err(CryptoFault::BadKey);
-            }
-        };
         Ok(Self {
             ed25519: (
                 PublicKey::of(role, Algorithm::Ed25519, ed25519)?,
                 ed25519_dalek::SigningKey::from_bytes(&ed25519.0),
             ),
-            ml_dsa: (PublicKey::of(role, ml_dsa_kind, ml_dsa_seed)?, ml_dsa(kind, ml_dsa_seed)?),
+            ml_dsa: MlDsaSigner::new(role, ml_dsa_kind, ml_dsa_seed)?,
         })
     }
 
     /// Both public halves: Ed25519 first.
     #[must_use]
     pub fn public(&self) -> [&PublicKey; 2] {
-        [&self.ed25519.0, &self.ml_dsa.0]
-    }
-
-    /// Signs one message with Ed25519.
-    #[must_use]
-    pub fn sign_ed25519(&self, message: &[u8]) -> [u8; 64] {
-        self.ed25519.1.sign(message).to_bytes()
-    }
-
-    /// Signs one message with ML-DSA.
-    ///
-    /// # Errors
-    /// When the library refuses, which no input causes.
-    pub fn sign_ml_dsa(&self, message: &[u8]) -> Result<Vec<u8>, CryptoFault> {
-        let mut signature = vec![0; self.ml_dsa.1.algorithm().signature_len()];
-        self.ml_dsa.1.sign(message, &mut signature).map_err(|_| CryptoFault::BadKey)?;
-        Ok(signature)
+        [&self.ed25519.0, &self.ml_dsa.public]
     }
 
     /// Both signatures over one message, ascending by key id, as an envelope carries them.
     ///
     /// # Errors
-    /// As [`Self::sign_ml_dsa`].
+    /// When the library refuses, which no input causes.
     pub fn sign_pair(&self, message: &[u8]) -> Result<Vec<Signature>, CryptoFault> {
-        let mut pair = vec![
-            Signature {
-                key_id: self.ed25519.0.id().as_bytes().to_vec(),
-                signature: self.sign_ed25519(message).to_vec(),
-            },
-            Signature { key_id: self.ml_dsa.0.id().as_bytes().to_vec(), signature: self.sign_ml_dsa(message)? },
-        ];
-        pair.sort_by(|a, b| a.key_id.cmp(&b.key_id));
-        Ok(pair)
+        Signer::sign_pair(self, message)
+    }
+}
+
+impl Signer for HybridSigner {
+    fn public(&self) -> [&PublicKey; 2] {
+        self.public()
+    }
+
+    fn sign_ed25519(&self, message: &[u8]) -> Result<[u8; 64], CryptoFault> {
+        Ok(self.ed25519.1.sign(message).to_bytes())
+    }
+
+    fn sign_ml_dsa(&self, message: &[u8]) -> Result<Vec<u8>, CryptoFault> {
+        self.ml_dsa.sign(message)
     }
 }
 

@@ -624,30 +624,32 @@ pub fn seal_body(
 /// # Errors
 /// When there is no wrap for this key, it does not open, or the commitment is to another secret.
 pub fn unwrap_body(sealed: &[u8], binding: &Digest, key: &KeyId, seed: &Seed) -> Result<BodySecret, EventFault> {
-    unwrap_body_with(sealed, binding, key, |info, aad, encapsulated, wrapped| {
+    let ours = |named: &KeyId| named == key;
+    unwrap_body_with(sealed, binding, ours, |_, info, aad, encapsulated, wrapped| {
         hpke_open(seed, info, aad, encapsulated, wrapped)
     })
 }
 
-/// The same, where opening a wrap (info, associated data, encapsulated, wrapped) is somebody else's
-/// work: a key folder's or a token's.
+/// The same for whoever holds several keys, where opening a wrap (key, info, associated data, encapsulated,
+/// wrapped) is somebody else's work: a key folder's or a token's. The first wrap to one of `ours` counts.
 ///
 /// # Errors
 /// As [`unwrap_body`].
 pub fn unwrap_body_with(
     sealed: &[u8],
     binding: &Digest,
-    key: &KeyId,
-    open: impl FnOnce(&[u8], &[u8], &[u8], &[u8]) -> Result<BodySecret, CryptoFault>,
+    ours: impl Fn(&KeyId) -> bool,
+    open: impl FnOnce(&KeyId, &[u8], &[u8], &[u8], &[u8]) -> Result<BodySecret, CryptoFault>,
 ) -> Result<BodySecret, EventFault> {
     let sealed: proto::SealedBody = strict(sealed, ENVELOPE_MAX)?;
     if !ascending(sealed.wraps.iter().map(|wrap| &wrap.key_id)) {
         return Err(EventFault::Header("the wraps of a body must rise by key id"));
     }
-    let wrap = sealed.wraps.iter().find(|wrap| wrap.key_id == key.as_bytes());
-    let wrap = wrap.ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
-    let aad = wrap_aad(key, &sealed.commitment);
-    let secret = open(&wrap_info(binding), &aad, &wrap.encapsulated, &wrap.wrapped).map_err(EventFault::Sealed)?;
+    let mut named = sealed.wraps.iter().filter_map(|wrap| Some((KeyId::from_slice(&wrap.key_id).ok()?, wrap)));
+    let (key, wrap) = named.find(|(key, _)| ours(key)).ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
+    let aad = wrap_aad(&key, &sealed.commitment);
+    let opened = open(&key, &wrap_info(binding), &aad, &wrap.encapsulated, &wrap.wrapped);
+    let secret = opened.map_err(EventFault::Sealed)?;
     let (_, commitment) = body_keys(&secret, binding);
     if sealed.commitment == commitment { Ok(secret) } else { Err(EventFault::Sealed(CryptoFault::DoesNotOpen)) }
 }

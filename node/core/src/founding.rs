@@ -435,6 +435,38 @@ pub(crate) mod tests {
         );
     }
 
+    /// [P-4]: a checkpoint kept from before its key was turned still verifies as of the time it was received,
+    /// under the profile that ends the key; one that comes now does not.
+    #[test]
+    fn checkpoints_under_a_turned_key_verify_as_of_their_time() {
+        use crate::ledger::{Checkpoint, LedgerFault};
+        let bytes = charter_bytes();
+        let charter = Charter::open(&bytes, fingerprint(&bytes)).expect("charter");
+        let turned = START.plus_ms(10 * 86_400_000);
+        let half = |name: &str| named_seed(&format!("XA turned checkpoint {name}"));
+        let new = HybridSigner::new(KeyRole::Checkpoint, &half("a"), Algorithm::MlDsa44, &half("b")).expect("keys");
+        let mut draft = profile(&network(), &code("XA"), &[], &[], &keys("XA").public().expect("public keys"), START);
+        let old: Vec<_> = draft.keys.iter().filter(|key| key.role() == KeyRole::Checkpoint).map(key_id).collect();
+        let revoke = |id: &crate::ids::KeyId| proto::Revocation {
+            key_id: id.as_bytes().to_vec(),
+            from_ms: turned.0,
+            reason: "turned".into(),
+        };
+        draft.revocations = old.iter().map(revoke).collect();
+        add_keys(&mut draft, &new, START.plus_ms(KEY_MS));
+        let signed = sign_profile(&draft, &[&root("XA", KeyRole::Root)]).expect("signed");
+        let profile = Profile::open(&signed, &charter, turned).expect("profile");
+        let checkpoint = Checkpoint { origin: profile.ledgers()[0].clone(), size: 7, root: sha256(&[b"root"]) };
+        let note = |signer: &HybridSigner| checkpoint.sign(signer, START).expect("signed").into_bytes();
+        let check = |note: &[u8], at: Time, expected: Result<(), LedgerFault>| {
+            assert_eq!(profile.verify_checkpoint(note, at).map(|_| ()), expected, "{}", at.0);
+        };
+        let kept = note(&keys("XA").checkpoint);
+        check(&kept, Time(turned.0 - 1), Ok(()));
+        check(&kept, turned, Err(LedgerFault::NoEd25519));
+        check(&note(&new), turned, Ok(()));
+    }
+
     #[test]
     fn documents_of_strangers_are_refused() {
         let bytes = charter_bytes();

@@ -1,7 +1,7 @@
 //! The `comity` command: noun, then verb. Arguments come in, an exit code goes out.
 //!
 //! Commands ask a running node over its local API and decide nothing themselves; offline are `init`,
-//! `explain` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
+//! `explain`, `key` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
@@ -16,6 +16,7 @@ mod fields;
 mod forms;
 mod found;
 mod init;
+mod key_roll;
 mod ledger;
 mod nodes;
 mod out;
@@ -111,6 +112,9 @@ enum Command {
     Evidence(evidence::Command),
     /// The procedures and the forms of their steps.
     Forms(forms::Args),
+    /// The keys of this node: new generations, what the profile says of them, old ones destroyed.
+    #[command(subcommand)]
+    Key(key_roll::Command),
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -189,6 +193,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Request(command) => wait_for(request::request(command, context)),
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
+        Command::Key(command) => key_roll::key(command, context),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
     }
 }

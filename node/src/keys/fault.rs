@@ -90,14 +90,108 @@ pub enum KeyFault {
         "keys.does-not-open: a sealed body was not opened: its wrap does not fit this node's seal key and this header. The author must seal and send again"
     )]
     DoesNotOpen,
-    /// The library refused to sign.
+    /// The own profile allows none of the keys held here.
     #[error(
-        "keys.cannot-sign: nothing was signed: the cryptographic library refused. Stop the node and check the machine"
+        "keys.none-in-force: nothing was signed: this Party's profile allows none of the {role} keys held here at this time. \
+         Publish a profile that names one of them (comity key list) and start the node again"
+    )]
+    NoneInForce {
+        /// Of which role.
+        role: &'static str,
+    },
+    /// A role that a node holds no keys of.
+    #[error(
+        "keys.unknown-role: nothing was done: a node holds no keys of that role. \
+         Name one of transport, record, checkpoint, directory, seal"
+    )]
+    UnknownRole,
+    /// No generation of this number.
+    #[error(
+        "keys.unknown-generation: nothing was destroyed: there is no generation {number} of the {role} keys here. See: comity key list"
+    )]
+    UnknownGeneration {
+        /// Of which role.
+        role: &'static str,
+        /// The number asked for.
+        number: u32,
+    },
+    /// The profile lets a generation be used.
+    #[error(
+        "keys.still-allowed: nothing was destroyed: this Party's profile allows generation {number} of the {role} keys, now or later. \
+         Revoke it in a new profile, or wait until it has ended"
+    )]
+    StillAllowed {
+        /// Of which role.
+        role: &'static str,
+        /// Its number.
+        number: u32,
+    },
+    /// A generation may still be of use.
+    #[error(
+        "keys.still-needed: nothing was destroyed: generation {number} of the {role} keys is kept: {why}. Leave it, or ask again later"
+    )]
+    StillNeeded {
+        /// Of which role.
+        role: &'static str,
+        /// Its number.
+        number: u32,
+        /// What for.
+        why: &'static str,
+    },
+    /// A role whose keys are no pair of signing keys.
+    #[error(
+        "keys.not-for-tokens: no keys were made: transport and seal keys are not kept in a token: \
+         the network library and every opening need them at hand. Leave the token out"
+    )]
+    NotForTokens,
+    /// No token, or several, of the label.
+    #[error(
+        "keys.no-token: the key was not used: {found} tokens with the label {label:?} are plugged in. Plug in the right one alone"
+    )]
+    NoToken {
+        /// The label.
+        label: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// The token did not take the PIN.
+    #[error(
+        "keys.wrong-pin: the key was not used: this is not the PIN of the token {label:?}. Be sure before trying again: a token locks itself after a few wrong ones"
+    )]
+    WrongPin {
+        /// The token's label.
+        label: String,
+    },
+    /// The token does not hold the key.
+    #[error("keys.not-in-token: the key was not used: the token {label:?} does not hold key {}. Plug in the token it was made in", .id.short())]
+    NotInToken {
+        /// Which key.
+        id: KeyId,
+        /// The token's label.
+        label: String,
+    },
+    /// The token or its library failed.
+    #[error("keys.token: the token was not used: could not {doing} through {module}: {cause}. Check library and token, and try again", module = .module.display())]
+    Token {
+        /// What was being done.
+        doing: &'static str,
+        /// Through which library.
+        module: PathBuf,
+        /// What it said.
+        cause: String,
+    },
+    /// Library or token refused to sign.
+    #[error(
+        "keys.cannot-sign: nothing was signed: the cryptographic library or the token refused. Check the machine and the token"
     )]
     CannotSign,
 }
 
 impl KeyFault {
+    pub(super) fn still_needed((role, number): (&'static str, u32), why: &'static str) -> Self {
+        Self::StillNeeded { role, number, why }
+    }
+
     /// The stable code, as in `comity explain CODE`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -112,6 +206,16 @@ impl KeyFault {
             Self::BadPassphrase { .. } => "keys.bad-passphrase",
             Self::UnknownKey { .. } => "keys.unknown-key",
             Self::DoesNotOpen => "keys.does-not-open",
+            Self::NotForTokens => "keys.not-for-tokens",
+            Self::NoToken { .. } => "keys.no-token",
+            Self::WrongPin { .. } => "keys.wrong-pin",
+            Self::NotInToken { .. } => "keys.not-in-token",
+            Self::Token { .. } => "keys.token",
+            Self::NoneInForce { .. } => "keys.none-in-force",
+            Self::UnknownRole => "keys.unknown-role",
+            Self::UnknownGeneration { .. } => "keys.unknown-generation",
+            Self::StillAllowed { .. } => "keys.still-allowed",
+            Self::StillNeeded { .. } => "keys.still-needed",
             Self::CannotSign => "keys.cannot-sign",
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! One passphrase opens `lock.pem`, which holds 256 random bits; every other file's password follows
 //! from those and its name. So a start costs one slow key derivation, however many keys there are.
+//! Files that belong together and come later lie in a folder within, which appears whole or not at all.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -24,11 +25,24 @@ const LOCK: &str = "lock";
 /// Everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// One secret of a folder: the file's name without `.pem`, and what it holds.
-#[derive(Clone, Copy)]
+/// One secret of a folder: the folder within it lies in, if any; the file's name without `.pem`; what it holds.
+#[derive(Clone)]
 pub(super) struct Slot {
-    pub(super) name: &'static str,
+    pub(super) within: Option<String>,
+    pub(super) name: String,
     pub(super) content: Content,
+}
+
+impl Slot {
+    /// Its file in `dir`.
+    pub(super) fn at(&self, dir: &Path) -> PathBuf {
+        path_of(&self.within.as_ref().map_or_else(|| dir.to_owned(), |within| dir.join(within)), &self.name)
+    }
+
+    /// What the file of this slot in `dir` is not.
+    pub(super) fn damaged(&self, dir: &Path, why: &'static str) -> KeyFault {
+        KeyFault::Damaged { path: self.at(dir), why }
+    }
 }
 
 /// What is to be written in a slot.
@@ -38,7 +52,14 @@ pub(super) type Entry = (Slot, Zeroizing<Vec<u8>>);
 ///
 /// Everything is written and synced beside it and renamed into place: a crash leaves either no folder
 /// or a whole one. What an earlier crash left in `<dir>.new` was never used and is removed.
-pub(super) fn create(dir: &Path, passphrase: &Passphrase, entries: &[Entry]) -> Result<(), KeyFault> {
+///
+/// `public` are files beside them that hold no secret: name and text.
+pub(super) fn create(
+    dir: &Path,
+    passphrase: &Passphrase,
+    entries: &[Entry],
+    public: &[(&str, &str)],
+) -> Result<(), KeyFault> {
     if holds_something(dir)? {
         return Err(KeyFault::Exists { path: dir.to_owned() });
     }
@@ -49,10 +70,8 @@ pub(super) fn create(dir: &Path, passphrase: &Passphrase, entries: &[Entry]) -> 
     DirBuilder::new().mode(0o700).recursive(false).create(&new).map_err(disk("create"))?;
     let lock = seal(LOCK, Content::Secret, secret.expose(), passphrase.expose(), Cost::Passphrase, &secret)?;
     write_new(&path_of(&new, LOCK), &lock)?;
-    for (Slot { name, content }, plaintext) in entries {
-        let password = secret.password(name);
-        write_new(&path_of(&new, name), &seal(name, *content, plaintext, password.as_bytes(), Cost::Random, &secret)?)?;
-    }
+    write_all(&new, entries, &secret)?;
+    public.iter().try_for_each(|(name, text)| write_text(&new.join(name), text))?;
     sync_dir(&new)?;
     fs::rename(&new, dir).map_err(|cause| match cause.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => KeyFault::Exists { path: dir.to_owned() },
@@ -61,15 +80,63 @@ pub(super) fn create(dir: &Path, passphrase: &Passphrase, entries: &[Entry]) -> 
     sync_dir(parent(dir))
 }
 
+/// Adds a folder with these plaintexts to the key folder `dir`, under the name their slots give.
+///
+/// A crash leaves either no such folder or a whole one; what stood there before is never touched. The caller
+/// holds the folder ([`hold`]). `public` as in [`create`].
+pub(super) fn add(
+    dir: &Path,
+    passphrase: &Passphrase,
+    within: &str,
+    entries: &[Entry],
+    public: &[(&str, &str)],
+) -> Result<(), KeyFault> {
+    check_dir(dir)?;
+    let place = dir.join(within);
+    if holds_something(&place)? {
+        return Err(KeyFault::Exists { path: place });
+    }
+    let secret = unlock(dir, &read_lock(dir)?, passphrase)?;
+    let new = beside(&place);
+    remove_left_over(&new)?;
+    DirBuilder::new().mode(0o700).create(&new).map_err(disk("create", &new))?;
+    write_all(&new, entries, &secret)?;
+    public.iter().try_for_each(|(name, text)| write_text(&new.join(name), text))?;
+    sync_dir(&new)?;
+    fs::rename(&new, &place).map_err(disk("put in place", &place))?;
+    sync_dir(dir)
+}
+
+/// Writes a public file for its owner alone, onto the disk; one of this name that is there already stays.
+pub(super) fn note(path: &Path, text: &str) -> Result<(), KeyFault> {
+    if path.exists() {
+        return Ok(());
+    }
+    let new = beside(path);
+    if new.exists() {
+        fs::remove_file(&new).map_err(disk("remove", &new))?; // left by a crash
+    }
+    write_text(&new, text)?;
+    fs::rename(&new, path).map_err(disk("put in place", path))?;
+    sync_dir(parent(path))
+}
+
+/// Takes the folder for whoever adds or destroys keys, and waits for its turn; a node that only reads needs none.
+pub(super) fn hold(dir: &Path) -> Result<File, KeyFault> {
+    let held = File::open(dir).map_err(missing_or("open", dir))?;
+    held.lock().map_err(disk("lock", dir))?;
+    Ok(held)
+}
+
 /// Opens the folder and gives the plaintext of each slot, in order.
 ///
 /// Presence, permissions and digests of all files are checked before the passphrase is tried.
 pub(super) fn open(dir: &Path, passphrase: &Passphrase, slots: &[Slot]) -> Result<Vec<Zeroizing<Vec<u8>>>, KeyFault> {
     check_dir(dir)?;
-    let lock = read(dir, Slot { name: LOCK, content: Content::Secret })?;
-    let files = slots.iter().map(|slot| read(dir, *slot)).collect::<Result<Vec<_>, _>>()?;
+    let lock = read_lock(dir)?;
+    let files = slots.iter().map(|slot| read(dir, slot)).collect::<Result<Vec<_>, _>>()?;
     let secret = unlock(dir, &lock, passphrase)?;
-    slots.iter().zip(files).map(|(slot, file)| open_one(dir, *slot, &file, &secret)).collect()
+    slots.iter().zip(files).map(|(slot, file)| open_one(dir, slot, &file, &secret)).collect()
 }
 
 /// Random bytes from the operating system.
@@ -98,29 +165,31 @@ fn seal(
 
 fn unlock(dir: &Path, lock: &KeyFile, passphrase: &Passphrase) -> Result<FolderSecret, KeyFault> {
     let wrong = || KeyFault::WrongPassphrase { folder: dir.to_owned() };
-    let opened = lock.open(passphrase.expose(), Cost::Passphrase).map_err(|why| damaged(dir, LOCK, why))?;
+    let opened = lock
+        .open(passphrase.expose(), Cost::Passphrase)
+        .map_err(|why| KeyFault::Damaged { path: path_of(dir, LOCK), why })?;
     let secret = opened.and_then(|bytes| encoding::seed_from(&bytes)).map(FolderSecret::new).ok_or_else(wrong)?;
     // A wrong passphrase passes the padding once in 256 tries; the check is what decides.
     if lock.belongs_to(&secret) { Ok(secret) } else { Err(wrong()) }
 }
 
-fn open_one(dir: &Path, slot: Slot, file: &KeyFile, secret: &FolderSecret) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+fn open_one(dir: &Path, slot: &Slot, file: &KeyFile, secret: &FolderSecret) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     const ALIEN: &str = "was not written together with the other files of its folder";
     if !file.belongs_to(secret) {
-        return Err(damaged(dir, slot.name, ALIEN));
+        return Err(slot.damaged(dir, ALIEN));
     }
-    let opened = file.open(secret.password(slot.name).as_bytes(), Cost::Random);
-    opened.map_err(|why| damaged(dir, slot.name, why))?.ok_or_else(|| damaged(dir, slot.name, ALIEN))
+    let opened = file.open(secret.password(&slot.name).as_bytes(), Cost::Random);
+    opened.map_err(|why| slot.damaged(dir, why))?.ok_or_else(|| slot.damaged(dir, ALIEN))
 }
 
-pub(super) fn damaged(dir: &Path, name: &str, why: &'static str) -> KeyFault {
-    KeyFault::Damaged { path: path_of(dir, name), why }
+fn read_lock(dir: &Path) -> Result<KeyFile, KeyFault> {
+    read(dir, &Slot { within: None, name: LOCK.to_owned(), content: Content::Secret })
 }
 
-fn read(dir: &Path, slot: Slot) -> Result<KeyFile, KeyFault> {
-    let path = path_of(dir, slot.name);
+fn read(dir: &Path, slot: &Slot) -> Result<KeyFile, KeyFault> {
+    let path = slot.at(dir);
     let bytes = read_private(&path, FILE_BYTES_MAX)?;
-    KeyFile::parse(slot.name, slot.content, &bytes).map_err(|why| KeyFault::Damaged { path, why })
+    KeyFile::parse(&slot.name, slot.content, &bytes).map_err(|why| KeyFault::Damaged { path, why })
 }
 
 /// Reads a file that only its owner may reach, up to one byte more than `max`. Permissions are those of
@@ -148,7 +217,7 @@ fn check_dir(dir: &Path) -> Result<(), KeyFault> {
     if mode & OTHERS == 0 { Ok(()) } else { Err(KeyFault::TooOpen { path: dir.to_owned(), mode: mode & 0o777 }) }
 }
 
-fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
+pub(super) fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
     match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -156,21 +225,33 @@ fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
     }
 }
 
-fn remove_left_over(new: &Path) -> Result<(), KeyFault> {
+pub(super) fn remove_left_over(new: &Path) -> Result<(), KeyFault> {
     match fs::remove_dir_all(new) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(disk("remove", new)(cause)),
         _ => Ok(()),
     }
 }
 
+fn write_all(dir: &Path, entries: &[Entry], secret: &FolderSecret) -> Result<(), KeyFault> {
+    for (Slot { name, content, .. }, plaintext) in entries {
+        let password = secret.password(name);
+        write_new(&path_of(dir, name), &seal(name, *content, plaintext, password.as_bytes(), Cost::Random, secret)?)?;
+    }
+    Ok(())
+}
+
 fn write_new(path: &Path, file: &KeyFile) -> Result<(), KeyFault> {
+    write_text(path, &file.to_text())
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), KeyFault> {
     let mut out =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk("create", path))?;
-    out.write_all(file.to_text().as_bytes()).map_err(disk("write", path))?;
+    out.write_all(text.as_bytes()).map_err(disk("write", path))?;
     out.sync_all().map_err(disk("sync", path))
 }
 
-fn sync_dir(dir: &Path) -> Result<(), KeyFault> {
+pub(super) fn sync_dir(dir: &Path) -> Result<(), KeyFault> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk("sync", dir))
 }
 
@@ -189,11 +270,11 @@ fn parent(dir: &Path) -> &Path {
     dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn disk(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFault {
+pub(super) fn disk(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFault {
     move |cause| KeyFault::Disk { doing, path: path.to_owned(), cause }
 }
 
-fn missing_or(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFault {
+pub(super) fn missing_or(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFault {
     move |cause| match cause.kind() {
         io::ErrorKind::NotFound => KeyFault::Missing { path: path.to_owned() },
         _ => disk(doing, path)(cause),

@@ -1,45 +1,29 @@
 //! The keys of one node, opened: what signs, what opens, and the node's own data keys.
+//!
+//! Each role has one or more generations. Which of them signs is decided at the moment of use, by the own
+//! profile in force; a body opens with whichever seal key it names.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use comity_core::{
-    crypto::{CryptoFault, DataKey, HybridSigner, PublicKey, Seed, hpke_open},
+    crypto::{CryptoFault, DataKey, PublicKey, Seed, Signer, hpke_open},
     event::{BodySecret, EventFault, unwrap_body_with},
-    ids::{Digest, KeyId},
-    proto::{Algorithm, KeyRole, Signature},
+    ids::{Digest, KeyId, Time},
+    profile::{FROZEN_MS, Profile},
+    proto::{KeyRole, Signature},
 };
 use zeroize::Zeroizing;
 
 use super::{
     KeyFault, Passphrase, encoding,
     file::Content,
-    folder::{self, Entry, Slot},
+    folder::{self, Slot},
+    generation::{Family, NODE},
+    held::{self, Held},
+    token::Token,
 };
 
-/// A private key's place: file name, role and algorithm, in the order of [`Keyring::public_keys`].
-type Place = (&'static str, KeyRole, Algorithm);
-
-/// One key per role, never shared between roles; hybrid where a signature must last.
-const NODE: [Place; 8] = [
-    ("transport-ed25519", KeyRole::Transport, Algorithm::Ed25519),
-    ("record-ed25519", KeyRole::Record, Algorithm::Ed25519),
-    ("record-ml-dsa-65", KeyRole::Record, Algorithm::MlDsa65),
-    ("checkpoint-ed25519", KeyRole::Checkpoint, Algorithm::Ed25519),
-    ("checkpoint-ml-dsa-44", KeyRole::Checkpoint, Algorithm::MlDsa44),
-    ("directory-ed25519", KeyRole::Directory, Algorithm::Ed25519),
-    ("directory-ml-dsa-65", KeyRole::Directory, Algorithm::MlDsa65),
-    ("seal-mlkem768-x25519", KeyRole::Seal, Algorithm::Mlkem768X25519),
-];
-
 const NODE_SECRETS: [&str; 3] = ["data-ledger", "data-kek", "data-desk"];
-
-const ROOT: [Place; 2] =
-    [("root-ed25519", KeyRole::Root, Algorithm::Ed25519), ("root-ml-dsa-65", KeyRole::Root, Algorithm::MlDsa65)];
-
-const CHARTER: [Place; 2] = [
-    ("charter-ed25519", KeyRole::Charter, Algorithm::Ed25519),
-    ("charter-ml-dsa-65", KeyRole::Charter, Algorithm::MlDsa65),
-];
 
 /// The node's own symmetric keys. They never leave the machine, not even wrapped.
 pub struct NodeSecrets {
@@ -51,18 +35,50 @@ pub struct NodeSecrets {
     pub desk: DataKey,
 }
 
+/// The keys of one role that were made together.
+struct Generation {
+    held: Held,
+    private: Private,
+}
+
+enum Private {
+    Pair(Box<dyn Signer>),
+    Seed(Seed),
+}
+
+impl Generation {
+    /// Reads a generation out of what its files hold, in order, and of its token if it has one.
+    fn read(
+        dir: &Path,
+        family: &Family,
+        number: u32,
+        plaintexts: &mut impl Iterator<Item = Zeroizing<Vec<u8>>>,
+    ) -> Result<Self, KeyFault> {
+        let role = family.role;
+        if let Some(folder) = family.token_folder(dir, number) {
+            let quantum = family.quantum(dir, number, &plaintexts.next().unwrap_or_default())?;
+            let signer = Token::open(&folder, role, quantum)?;
+            let held = Held { role, number, public: signer.public().map(Clone::clone).to_vec(), in_token: true };
+            return Ok(Self { held, private: Private::Pair(Box::new(signer)) });
+        }
+        let seeds = family.seeds(dir, number, plaintexts)?;
+        let held = Held { role, number, public: family.public(&seeds), in_token: false };
+        let private = match family.pair(&seeds) {
+            Some(pair) => Private::Pair(Box::new(pair)),
+            None => Private::Seed(seeds.into_iter().next().ok_or(KeyFault::UnknownRole)?),
+        };
+        Ok(Self { held, private })
+    }
+
+    fn id(&self) -> Option<KeyId> {
+        self.held.public.first().map(PublicKey::id)
+    }
+}
+
 /// Everything a running node signs and opens with.
-///
-/// When record and checkpoint keys can live in a token (PKCS#11), `record` and `checkpoint` become the
-/// second and first holders of a `Signer` trait with `sign_pair(role, message)`; with files alone
-/// there is one implementation, and a trait would only hide it.
 pub struct Keyring {
-    transport: Seed,
-    record: HybridSigner,
-    checkpoint: HybridSigner,
-    directory: HybridSigner,
-    /// By key id, since a node keeps the seal keys of earlier quarters to open what was sealed to them.
-    seals: BTreeMap<KeyId, Seed>,
+    /// By role in the order of [`NODE`], the oldest of a role first.
+    generations: Vec<Generation>,
     secrets: NodeSecrets,
     public: Vec<PublicKey>,
 }
@@ -73,58 +89,123 @@ impl Keyring {
     /// # Errors
     /// [`KeyFault::Exists`], or what the disk refused; nothing is left half made.
     pub fn create(dir: &Path, passphrase: &Passphrase) -> Result<Self, KeyFault> {
-        let mut entries = new_keys(&NODE)?;
+        let mut entries = Vec::new();
+        for family in &NODE {
+            entries.extend(family.draw(1)?);
+        }
         for name in NODE_SECRETS {
             entries.push((secret(name), Zeroizing::new(folder::random::<32>()?.to_vec())));
         }
-        folder::create(dir, passphrase, &entries)?;
-        Self::from_plaintexts(dir, entries.into_iter().map(|(_, plaintext)| plaintext))
+        folder::create(dir, passphrase, &entries, &[])?;
+        let first = NODE.each_ref().map(|family| (family, vec![1]));
+        Self::from_plaintexts(dir, &first, entries.into_iter().map(|(_, plaintext)| plaintext))
     }
 
-    /// Opens the folder `dir`.
+    /// Opens the folder `dir` with all generations that lie in it.
     ///
     /// # Errors
     /// Names the file that is missing, too open or damaged, or says that the passphrase is wrong.
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, KeyFault> {
-        let slots: Vec<Slot> = NODE.iter().map(key).chain(NODE_SECRETS.map(secret)).collect();
-        Self::from_plaintexts(dir, folder::open(dir, passphrase, &slots)?.into_iter())
+        let mut found = Vec::new();
+        for family in &NODE {
+            found.push((family, family.numbers(dir)?));
+        }
+        let mut slots = Vec::new();
+        for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
+            let in_token = usize::from(family.token_folder(dir, number).is_some());
+            slots.extend(family.slots(number).split_off(in_token));
+        }
+        slots.extend(NODE_SECRETS.map(secret));
+        Self::from_plaintexts(dir, &found, folder::open(dir, passphrase, &slots)?.into_iter())
     }
 
-    /// The seed of the transport identity, for the one library that must hold it.
-    #[must_use]
-    pub fn transport_seed(&self) -> &Seed {
-        &self.transport
-    }
-
-    /// Signs an event, receipt or refusal. `pae` is the pre-authentication encoding, never bare bytes.
+    /// Adds a new generation of a role to the folder `dir` and gives its number; the classical half of a pair may
+    /// be made and kept by a token. A node that runs takes it up at its next start. What was there is never
+    /// touched; a crash leaves all of the generation or nothing.
     ///
     /// # Errors
+    /// As [`Self::open`]; [`KeyFault::UnknownRole`] when a node holds no keys of this role,
+    /// [`KeyFault::NotForTokens`] when it is not one of pairs, or what the token said.
+    pub fn roll(dir: &Path, passphrase: &Passphrase, role: KeyRole, token: Option<&Token>) -> Result<u32, KeyFault> {
+        Family::of(role).ok_or(KeyFault::UnknownRole)?.add(dir, passphrase, token)
+    }
+
+    /// Destroys a generation in the folder `dir` this keyring was opened from. A node that runs forgets it at its
+    /// next start.
+    ///
+    /// # Errors
+    /// [`KeyFault::UnknownGeneration`]; [`KeyFault::StillAllowed`] while the own profile lets it be used now or
+    /// later; [`KeyFault::StillNeeded`] when it is the newest of its role, which the next profile may name, or a
+    /// seal key that ended so lately that bodies sealed to it may be on their way.
+    pub fn retire(&self, dir: &Path, profile: &Profile, role: KeyRole, number: u32, at: Time) -> Result<(), KeyFault> {
+        let family = Family::of(role).ok_or(KeyFault::UnknownRole)?;
+        let held = self.of(role).map(|generation| &generation.held);
+        let generation = held.clone().find(|held| held.number == number);
+        let generation = generation.ok_or(KeyFault::UnknownGeneration { role: family.name, number })?;
+        let named = (family.name, number);
+        if held.clone().all(|other| other.number <= number) {
+            return Err(KeyFault::still_needed(named, "it is the newest of its role"));
+        }
+        let ended = generation.dates(profile).map(|(_, until)| until);
+        if ended.is_some_and(|until| at < until) {
+            return Err(KeyFault::StillAllowed { role: named.0, number });
+        }
+        // One that the profile names no longer may have ended just now: only dates could tell.
+        if role == KeyRole::Seal && ended.is_none_or(|until| at < until.plus_ms(FROZEN_MS)) {
+            return Err(KeyFault::still_needed(
+                named,
+                "what was sealed to it may be on its way until 14 days after its last date, which the profile must give",
+            ));
+        }
+        let ids: Vec<String> = generation.public.iter().map(|key| key.id().to_string()).collect();
+        family.destroy(dir, number, &format!("destroyed by `comity key retire`; key ids: {}\n", ids.join(" ")))
+    }
+
+    /// All generations: by role, the oldest first.
+    pub fn held(&self) -> impl Iterator<Item = &Held> + Clone {
+        self.generations.iter().map(|generation| &generation.held)
+    }
+
+    /// The seed of the transport identity, for the one library that must hold it: of the newest that the profile
+    /// names.
+    #[must_use]
+    pub fn transport_seed(&self, profile: &Profile) -> Option<&Seed> {
+        // A profile names nodes without dates.
+        match &self.in_use(KeyRole::Transport, profile, Time(0))?.private {
+            Private::Seed(seed) => Some(seed),
+            Private::Pair(_) => None,
+        }
+    }
+
+    /// Signs an event, refusal or statement of custody. `pae` is the pre-authentication encoding, never bare bytes.
+    ///
+    /// # Errors
+    /// [`KeyFault::NoneInForce`] when the own profile allows no record key held here at this time;
     /// [`KeyFault::CannotSign`] when the library refuses, which no input causes.
-    pub fn sign_event(&self, pae: &[u8]) -> Result<Vec<Signature>, KeyFault> {
-        self.record.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+    pub fn sign_event(&self, pae: &[u8], profile: &Profile, at: Time) -> Result<Vec<Signature>, KeyFault> {
+        let (_, signer) = self.signer(KeyRole::Record, profile, at)?;
+        signer.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
     }
 
     /// Signs the part of the profile that changes weekly.
     ///
     /// # Errors
     /// As [`Self::sign_event`].
-    pub fn sign_directory(&self, pae: &[u8]) -> Result<Vec<Signature>, KeyFault> {
-        self.directory.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+    pub fn sign_directory(&self, pae: &[u8], profile: &Profile, at: Time) -> Result<Vec<Signature>, KeyFault> {
+        let (_, signer) = self.signer(KeyRole::Directory, profile, at)?;
+        signer.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
     }
 
-    /// The pair that signs checkpoints; `comity_core::ledger` knows over which bytes.
-    #[must_use]
-    pub fn checkpoint_signer(&self) -> &HybridSigner {
-        &self.checkpoint
+    /// The pair that signs checkpoints now, with the number of its generation; `comity_core::ledger` knows over
+    /// which bytes.
+    ///
+    /// # Errors
+    /// As [`Self::sign_event`].
+    pub fn checkpoint_signer(&self, profile: &Profile, at: Time) -> Result<(u32, &dyn Signer), KeyFault> {
+        self.signer(KeyRole::Checkpoint, profile, at)
     }
 
-    /// The seal key bodies are wrapped for now.
-    #[must_use]
-    pub fn seal_key(&self) -> Option<KeyId> {
-        self.seals.keys().next().copied()
-    }
-
-    /// Opens a 32-byte secret wrapped for one of this node's seal keys.
+    /// Opens a 32-byte secret wrapped for one of this node's seal keys, of whichever generation.
     ///
     /// # Errors
     /// [`KeyFault::UnknownKey`] when the key is not held here, [`KeyFault::DoesNotOpen`] when the wrap
@@ -137,22 +218,27 @@ impl Keyring {
         encapsulated: &[u8],
         wrapped: &[u8],
     ) -> Result<Zeroizing<[u8; 32]>, KeyFault> {
-        let seed = self.seals.get(key_id).ok_or(KeyFault::UnknownKey { id: *key_id })?;
-        hpke_open(seed, info, aad, encapsulated, wrapped).map_err(|_| KeyFault::DoesNotOpen)
+        let named = |generation: &&Generation| generation.id().as_ref() == Some(key_id);
+        match self.of(KeyRole::Seal).find(named).map(|generation| &generation.private) {
+            Some(Private::Seed(seed)) => {
+                hpke_open(seed, info, aad, encapsulated, wrapped).map_err(|_| KeyFault::DoesNotOpen)
+            }
+            Some(Private::Pair(_)) | None => Err(KeyFault::UnknownKey { id: *key_id }),
+        }
     }
 
     /// Opens what was sealed to this node, bound to this digest: the body of an event, or a page of keys.
     ///
     /// # Errors
-    /// When there is no wrap for our key, or anything about it differs in any bit.
+    /// When there is no wrap for a key of ours, or anything about it differs in any bit.
     pub fn unwrap(&self, sealed: &[u8], binding: &Digest) -> Result<BodySecret, EventFault> {
-        let key = self.seal_key().ok_or(EventFault::Sealed(CryptoFault::BadKey))?;
-        unwrap_body_with(sealed, binding, &key, |info, aad, encapsulated, wrapped| {
-            self.open_wrap(&key, info, aad, encapsulated, wrapped).map_err(|_| CryptoFault::DoesNotOpen)
+        let ours = |key: &KeyId| self.of(KeyRole::Seal).any(|generation| generation.id().as_ref() == Some(key));
+        unwrap_body_with(sealed, binding, ours, |key, info, aad, encapsulated, wrapped| {
+            self.open_wrap(key, info, aad, encapsulated, wrapped).map_err(|_| CryptoFault::DoesNotOpen)
         })
     }
 
-    /// The public halves, for the profile: one per role and algorithm, in a fixed order.
+    /// The public halves, for the profile: by role and generation, in a fixed order.
     #[must_use]
     pub fn public_keys(&self) -> &[PublicKey] {
         &self.public
@@ -164,124 +250,41 @@ impl Keyring {
         &self.secrets
     }
 
-    /// Plaintexts in the order of [`NODE`] and [`NODE_SECRETS`].
-    fn from_plaintexts(dir: &Path, mut plaintexts: impl Iterator<Item = Zeroizing<Vec<u8>>>) -> Result<Self, KeyFault> {
-        let [transport, record, record_pq, checkpoint, checkpoint_pq, directory, directory_pq, seal] =
-            read_keys(dir, &NODE, &mut plaintexts)?;
-        let [ledger, kek, desk] = read_secrets(dir, &mut plaintexts)?;
-        let transport_public = public(KeyRole::Transport, Algorithm::Ed25519, &transport);
-        let seal_public = public(KeyRole::Seal, Algorithm::Mlkem768X25519, &seal);
-        let record = pair(KeyRole::Record, &record, Algorithm::MlDsa65, &record_pq);
-        let checkpoint = pair(KeyRole::Checkpoint, &checkpoint, Algorithm::MlDsa44, &checkpoint_pq);
-        let directory = pair(KeyRole::Directory, &directory, Algorithm::MlDsa65, &directory_pq);
-        let signers = [&record, &checkpoint, &directory].into_iter().flat_map(HybridSigner::public).cloned();
-        Ok(Self {
-            public: [transport_public].into_iter().chain(signers).chain([seal_public.clone()]).collect(),
-            transport,
-            record,
-            checkpoint,
-            directory,
-            seals: BTreeMap::from([(seal_public.id(), seal)]),
-            secrets: NodeSecrets { ledger, kek, desk },
-        })
+    fn of(&self, role: KeyRole) -> impl Iterator<Item = &Generation> + Clone {
+        self.generations.iter().filter(move |generation| generation.held.role == role)
     }
-}
 
-/// Which offline keys a folder holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfflineKeys {
-    /// A Party's root pair: signs profiles.
-    Root,
-    /// A charter signer's pair.
-    Charter,
-}
+    fn in_use(&self, role: KeyRole, profile: &Profile, at: Time) -> Option<&Generation> {
+        let number = held::in_use(self.held(), role, profile, at)?.number;
+        self.of(role).find(|generation| generation.held.number == number)
+    }
 
-impl OfflineKeys {
-    const fn places(self) -> &'static [Place; 2] {
-        match self {
-            Self::Root => &ROOT,
-            Self::Charter => &CHARTER,
+    fn signer(&self, role: KeyRole, profile: &Profile, at: Time) -> Result<(u32, &dyn Signer), KeyFault> {
+        let none = || KeyFault::NoneInForce { role: Family::of(role).map_or("", |family| family.name) };
+        match self.in_use(role, profile, at) {
+            Some(Generation { held, private: Private::Pair(pair) }) => Ok((held.number, pair.as_ref())),
+            Some(Generation { private: Private::Seed(_), .. }) | None => Err(none()),
         }
     }
-}
 
-/// A hybrid pair that a node in service never opens: root or charter keys, in a folder of their own.
-pub struct OfflineSigner(HybridSigner);
-
-impl OfflineSigner {
-    /// Draws a new pair and writes it to the folder `dir`, which must be absent or empty.
-    ///
-    /// # Errors
-    /// As [`Keyring::create`].
-    pub fn create(dir: &Path, which: OfflineKeys, passphrase: &Passphrase) -> Result<Self, KeyFault> {
-        let entries = new_keys(which.places())?;
-        folder::create(dir, passphrase, &entries)?;
-        Self::from_plaintexts(dir, which, entries.into_iter().map(|(_, plaintext)| plaintext))
-    }
-
-    /// Opens the folder `dir`.
-    ///
-    /// # Errors
-    /// As [`Keyring::open`].
-    pub fn open(dir: &Path, which: OfflineKeys, passphrase: &Passphrase) -> Result<Self, KeyFault> {
-        let slots: Vec<Slot> = which.places().iter().map(key).collect();
-        Self::from_plaintexts(dir, which, folder::open(dir, passphrase, &slots)?.into_iter())
-    }
-
-    /// Signs a charter or profile, as its pre-authentication encoding.
-    ///
-    /// # Errors
-    /// As [`Keyring::sign_event`].
-    pub fn sign(&self, pae: &[u8]) -> Result<Vec<Signature>, KeyFault> {
-        self.0.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
-    }
-
-    /// Both public halves: Ed25519 first.
-    #[must_use]
-    pub fn public(&self) -> [&PublicKey; 2] {
-        self.0.public()
-    }
-
+    /// Plaintexts in the order of what was found, then of [`NODE_SECRETS`].
     fn from_plaintexts(
         dir: &Path,
-        which: OfflineKeys,
+        found: &[(&Family, Vec<u32>)],
         mut plaintexts: impl Iterator<Item = Zeroizing<Vec<u8>>>,
     ) -> Result<Self, KeyFault> {
-        let [classical, quantum] = read_keys(dir, which.places(), &mut plaintexts)?;
-        let (_, role, _) = which.places()[0];
-        Ok(Self(pair(role, &classical, Algorithm::MlDsa65, &quantum)))
+        let mut generations = Vec::new();
+        for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
+            generations.push(Generation::read(dir, family, number, &mut plaintexts)?);
+        }
+        let [ledger, kek, desk] = read_secrets(dir, &mut plaintexts)?;
+        let public = generations.iter().flat_map(|generation| generation.held.public.iter().cloned()).collect();
+        Ok(Self { generations, secrets: NodeSecrets { ledger, kek, desk }, public })
     }
-}
-
-fn key((name, _, _): &Place) -> Slot {
-    Slot { name, content: Content::PrivateKey }
 }
 
 fn secret(name: &'static str) -> Slot {
-    Slot { name, content: Content::Secret }
-}
-
-fn new_keys(places: &[Place]) -> Result<Vec<Entry>, KeyFault> {
-    let draw = |place: &Place| {
-        let seed = Seed::new(*folder::random()?);
-        let plaintext = encoding::to_pkcs8(place.2, &seed).expect("the tables name real algorithms only");
-        Ok((key(place), plaintext))
-    };
-    places.iter().map(draw).collect()
-}
-
-fn read_keys<const N: usize>(
-    dir: &Path,
-    places: &[Place; N],
-    plaintexts: &mut impl Iterator<Item = Zeroizing<Vec<u8>>>,
-) -> Result<[Seed; N], KeyFault> {
-    let read = |(name, _, algorithm): &Place| {
-        let plaintext = plaintexts.next().unwrap_or_default();
-        let wrong = || folder::damaged(dir, name, "holds a key of another algorithm than its name says");
-        encoding::from_pkcs8(*algorithm, &plaintext).ok_or_else(wrong)
-    };
-    let seeds = places.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(seeds.try_into().unwrap_or_else(|_| unreachable!("one seed was read for each place")))
+    Slot { within: None, name: name.to_owned(), content: Content::Secret }
 }
 
 fn read_secrets(
@@ -290,19 +293,11 @@ fn read_secrets(
 ) -> Result<[DataKey; 3], KeyFault> {
     let mut read = |name| {
         let seed = encoding::seed_from(&plaintexts.next().unwrap_or_default());
-        let wrong = || folder::damaged(dir, name, "does not hold a key of 32 bytes");
+        let wrong = || secret(name).damaged(dir, "does not hold a key of 32 bytes");
         seed.map(|seed| DataKey::new(*seed.expose())).ok_or_else(wrong)
     };
     let [ledger, kek, desk] = NODE_SECRETS;
     Ok([read(ledger)?, read(kek)?, read(desk)?])
-}
-
-fn public(role: KeyRole, algorithm: Algorithm, seed: &Seed) -> PublicKey {
-    PublicKey::of(role, algorithm, seed).expect("every seed has a public half under the algorithms of the tables")
-}
-
-fn pair(role: KeyRole, classical: &Seed, ml_dsa: Algorithm, quantum: &Seed) -> HybridSigner {
-    HybridSigner::new(role, classical, ml_dsa, quantum).expect("the callers name ML-DSA algorithms only")
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use super::{
 
 /// The credential's name in a unit file: `LoadCredentialEncrypted=comity-passphrase:…`.
 const CREDENTIAL: &str = "comity-passphrase";
+/// The same for the PIN of a token.
+const PIN_CREDENTIAL: &str = "comity-token-pin";
 
 /// Longer than anybody types; a file beyond it is a mistake.
 const BYTES_MAX: usize = 1024;
@@ -33,6 +35,8 @@ pub enum Purpose {
     Open,
     /// To make new keys: asked twice, and it must be long enough.
     Create,
+    /// To log in to a token that holds a key: its PIN, asked once.
+    Pin,
 }
 
 /// A passphrase in memory. Wiped when dropped; has no `Debug` and cannot be cloned.
@@ -57,6 +61,11 @@ impl Passphrase {
     /// [`KeyFault::BadPassphrase`] when it is empty, too long, spans lines, or is too short to create with.
     pub fn new(text: Zeroizing<String>, purpose: Purpose) -> Result<Self, KeyFault> {
         Self::checked(text, "the caller", purpose)
+    }
+
+    /// The PIN for a library that keeps and wipes its own copy.
+    pub(super) fn text(&self) -> String {
+        self.0.to_string()
     }
 
     pub(super) fn expose(&self) -> &[u8] {
@@ -87,7 +96,8 @@ fn obtain_from(
         let bytes = read_private(path, BYTES_MAX as u64 + 2)?;
         return from_file(bytes, path, purpose);
     }
-    if let Some(path) = credentials.map(|dir| dir.join(CREDENTIAL)).filter(|path| path.exists()) {
+    let credential = if purpose == Purpose::Pin { PIN_CREDENTIAL } else { CREDENTIAL };
+    if let Some(path) = credentials.map(|dir| dir.join(credential)).filter(|path| path.exists()) {
         // systemd guards the folder and may show an access list as group bits: the mode says nothing.
         let file = File::open(&path).map_err(|cause| KeyFault::Disk { doing: "open", path: path.clone(), cause })?;
         return from_file(read_at_most(file, &path, BYTES_MAX as u64 + 2)?, &path, purpose);
@@ -110,6 +120,7 @@ fn from_person(ask: impl Fn(&str) -> io::Result<Zeroizing<String>>, purpose: Pur
     let first = ask(match purpose {
         Purpose::Open => "Passphrase of this node's keys: ",
         Purpose::Create => "New passphrase for these keys (at least 12 characters): ",
+        Purpose::Pin => "PIN of the token: ",
     })?;
     let passphrase = Passphrase::checked(first, ORIGIN, purpose)?;
     if purpose == Purpose::Create && *ask("The same again: ")? != *passphrase.0 {

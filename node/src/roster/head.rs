@@ -38,7 +38,7 @@ pub(super) fn issue(trust: &Trust, us: &PartyCode, keys: &Keyring, now: Time) ->
         directory: directory.map(|directory| directory.id().as_bytes().to_vec()).unwrap_or_default(),
     };
     let payload = head.encode_to_vec();
-    match keys.sign_directory(&pae(HEAD_TYPE, &payload)) {
+    match keys.sign_directory(&pae(HEAD_TYPE, &payload), profile, now) {
         Ok(signatures) => Some(document(HEAD_TYPE, payload, signatures)),
         Err(fault) => {
             warn!(target: "roster", code = fault.code(), "our head is not signed");

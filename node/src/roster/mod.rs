@@ -198,6 +198,9 @@ impl Work {
             }
         }
         if document.kind != Kind::Head {
+            let (view, named, bytes) = (Arc::clone(&self.handle.view), document.clone(), Arc::clone(&envelope));
+            let copied = tokio::task::spawn_blocking(move || shelf::copy_out(&view.data, &named, &bytes)).await;
+            drop(copied); // a copy more or less: the room goes on
             self.admit().await;
         }
         let us = self.handle.view().us.party.clone();

@@ -1,5 +1,12 @@
 //! Documents by name, from where they are kept: the ledger, and for heads the desk.
 
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
 use comity_core::{
     ids::{LedgerIndex, PartyCode},
     profile::{Document, Kind, Lacked, Trust},
@@ -48,6 +55,34 @@ pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> Vec<Vec<u8>> 
         }
     }
     found
+}
+
+/// Writes a document into the folder where documents lie as files, in place of the one before it: for offline tools and
+/// people. The ledger is what counts; a disk that takes nothing now costs a copy.
+pub(super) fn copy_out(data: &Path, document: &Document, envelope: &[u8]) {
+    let party = document.party.as_ref().map_or("", PartyCode::as_str);
+    let name = match document.kind {
+        Kind::Charter => format!("charters/{:06}.dsse", document.version),
+        Kind::Profile => format!("profiles/{party}.dsse"),
+        Kind::Directory => format!("directories/{party}.dsse"),
+        Kind::Suspension => format!("suspensions/{party}-{}.dsse", document.id.short()),
+        Kind::Head => return,
+    };
+    let path = data.join("charter").join(name);
+    if let Err(cause) = replace(&path, envelope) {
+        warn!(target: "roster", path = %path.display(), %cause, "a document was not copied out");
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
 }
 
 /// Everything newest, as another node would be handed it that knows the charter given by hand and nothing else.

@@ -26,7 +26,7 @@ use comity_core::{
     index::{Index, IndexFault, RecordView},
     ledger::{Appended, LedgerFault},
     outbox::Due,
-    profile::Book,
+    profile::{Book, Profile},
     proto::{CasePart, KeyRole, NodePart, RecordKind, Signature},
     rules::{Rules, SHIPPED},
 };
@@ -45,7 +45,7 @@ use crate::{
         vault::{Vault, VaultFault},
     },
     handle::{COMMANDS_MAX, Handle, Status, View},
-    keys::Keyring,
+    keys::{KeyFault, Keyring, in_use},
     net::{self, NetFault, NetSettings},
     roster::{self, admitted},
     store::{Desk, Folder, Ledger, LedgerKeys, SledPairs, StoreFault},
@@ -54,7 +54,7 @@ use crate::{
 
 use arrivals::Arrivals;
 use trust::Shelves;
-pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault};
+pub use trust::{CHARTER_FILE, PROFILES_FOLDER, TrustFault, load as load_trust};
 
 /// Events of the network waiting for the loop: a few windows of a few peers.
 const NET_EVENTS_MAX: usize = 512;
@@ -107,9 +107,15 @@ impl StartFault {
     }
 }
 
-/// What a worker could not read or prove: the ledger itself is wrong.
+/// What a worker could not read, prove or sign.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkFault {
+    /// The own profile allows no key held here now; it may again.
+    #[error(transparent)]
+    Keys(#[from] KeyFault),
+    /// This Party has no profile in force now; it may again.
+    #[error("profile.none: no checkpoint is signed; this Party has no current profile; publish one")]
+    NoProfile,
     /// A record does not read, or a file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -146,6 +152,8 @@ impl RunFault {
             Self::Engine(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
             Self::Index(fault) => fault.code(),
+            Self::Work(WorkFault::Keys(fault)) => fault.code(),
+            Self::Work(WorkFault::NoProfile) => "profile.none",
             Self::Work(WorkFault::Store(fault)) => fault.code(),
             Self::Work(WorkFault::Ledger(fault)) => fault.code(),
             Self::Worker => "engine.worker-lost",
@@ -158,7 +166,8 @@ enum Back {
     Sealed(JobId, Option<(Vec<u8>, BodySecret)>),
     Signed(JobId, Option<Vec<Signature>>),
     Committed(Vec<Batched>, Result<Vec<Appended>, StoreFault>),
-    Checkpoint(u64, Result<Arc<[u8]>, WorkFault>),
+    /// The note, and the generation of the checkpoint keys that signed it.
+    Checkpoint(u64, Result<(Arc<[u8]>, u32), WorkFault>),
     Outgoing {
         peer: PartyCode,
         due: Due,
@@ -247,7 +256,10 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let keys = Arc::new(keys);
     let (ledger, desk, index, book) = open_shelves(settings, &keys, &rules, now).await?;
     let trust = Arc::new(book.trust());
-    let us = Identity { party: settings.party.clone(), origin: check_keys(settings, &trust, &keys)? };
+    // A suspended Party's node starts: it must be able to take in what lets it go on.
+    let profile = trust.declared(&settings.party).ok_or(TrustFault::NoOwnProfile(settings.party.clone()))?;
+    let us = Identity { party: settings.party.clone(), origin: check_keys(profile, &keys, now)? };
+    let transport = keys.transport_seed(profile).ok_or(StartFault::KeysNotInProfile("transport"))?;
     let alarmed = alarms::raised_until(&desk);
     let conduct = Conduct::new(conduct::kept(&desk), now);
     let engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed)?;
@@ -258,16 +270,16 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         agent: format!("comity/{}", env!("CARGO_PKG_VERSION")),
         cut_off: conduct.cut_off(),
     };
-    let net =
-        net::start(net_settings, keys.transport_seed(), admitted(&trust, &addresses(settings), now)?, events).await?;
+    let net = net::start(net_settings, transport, admitted(&trust, &addresses(settings), now)?, events).await?;
     let listening = net.listen_addresses();
     info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
     let read_only = ledger.read_only().map(|damage| damage.code());
     let (status_in, status) = watch::channel(Status { size: ledger.size(), read_only, ..Status::default() });
     let view = Arc::new(View {
         us,
-        trust: RwLock::new(trust),
+        trust: RwLock::new(trust.clone()),
         rules,
+        keys: keys.held().cloned().collect(),
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
@@ -306,6 +318,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         next_ticket: 0,
         wake: now,
         settle: None,
+        signed_by: None,
+        keys_seen: now,
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));
@@ -355,20 +369,18 @@ pub fn rules() -> Result<Rules, StartFault> {
     })
 }
 
-/// Every key here must be in the own profile, or what it signs is refused everywhere.
-fn check_keys(settings: &Settings, trust: &comity_core::profile::Trust, keys: &Keyring) -> Result<Origin, StartFault> {
-    let now = time::now();
-    let profile = trust.profile(&settings.party, now).ok_or(TrustFault::NoOwnProfile(settings.party.clone()))?;
-    let own = keys.public_keys();
-    for (role, name) in [(KeyRole::Record, "record"), (KeyRole::Checkpoint, "checkpoint"), (KeyRole::Seal, "seal")] {
-        let mut held = own.iter().filter(|key| key.role == role);
-        if !held.all(|key| profile.keys(role, now).any(|known| known == key)) {
+/// Of each role one generation here must be allowed by the own profile now, or what it signs is refused
+/// everywhere. Those that the profile does not name, or no longer or not yet allows, wait.
+fn check_keys(profile: &Profile, keys: &Keyring, now: Time) -> Result<Origin, StartFault> {
+    for (role, name) in [
+        (KeyRole::Record, "record"),
+        (KeyRole::Checkpoint, "checkpoint"),
+        (KeyRole::Seal, "seal"),
+        (KeyRole::Transport, "transport"),
+    ] {
+        if in_use(keys.held(), role, profile, now).is_none() {
             return Err(StartFault::KeysNotInProfile(name));
         }
-    }
-    let transport = own.iter().find(|key| key.role == KeyRole::Transport);
-    if !transport.is_some_and(|key| profile.nodes().iter().any(|node| node[..] == key.bytes[..])) {
-        return Err(StartFault::KeysNotInProfile("transport"));
     }
     profile.ledgers().last().cloned().ok_or(StartFault::KeysNotInProfile("ledger"))
 }

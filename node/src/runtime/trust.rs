@@ -14,7 +14,7 @@ use comity_core::{
     ids::{Digest, PartyCode, Time},
     index::Index,
     ledger::Appended,
-    profile::{Book, Document, Kind, ProfileFault, claimed},
+    profile::{Book, Document, Kind, ProfileFault, Trust, claimed},
     proto::{self, RecordKind},
     record::{Moment, Record, document, document_envelope},
     rules::Rules,
@@ -92,13 +92,25 @@ pub(super) struct Shelves<'s> {
 pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) -> Result<Book, StartFault> {
     let path = shelves.data.join(CHARTER_FILE);
     let pinned = read(&path)?;
-    let mut book =
-        Book::found(&pinned, fingerprint).map_err(|source| TrustFault::Document { path: path.clone(), source })?;
+    let mut book = Book::found(&pinned, fingerprint).map_err(|source| fault(&path, source))?;
     resume(shelves, &mut book)?;
     let fresh = take_files(shelves, &mut book, &pinned, now)?;
     heads(shelves.desk, &mut book);
     append(shelves, fresh)?;
     Ok(book)
+}
+
+/// What the files alone say: for commands beside a node that is stopped. A running node keeps the newest of each there.
+///
+/// # Errors
+/// When a file cannot be read or a document does not hold.
+pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustFault> {
+    let path = data.join(CHARTER_FILE);
+    let mut book = Book::found(&read(&path)?, fingerprint).map_err(|source| fault(&path, source))?;
+    for (path, _, envelope) in files(&data.join(FOLDER))? {
+        book.accept(&envelope, now).map_err(|source| fault(&path, source))?;
+    }
+    Ok(book.trust())
 }
 
 /// What the ledger holds was accepted once. A record that no longer reads is the ledger's trouble, and told there.

@@ -11,10 +11,10 @@ use comity_core::{
     event::PeerAnswer,
     ids::{PartyCode, Time},
     index::Index,
-    ledger::Appended,
+    ledger::{Appended, LedgerFault},
     outbox::Due,
     profile::{Kind, News},
-    proto::Lane,
+    proto::{KeyRole, Lane},
     record::Record,
 };
 use prost::Message as _;
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     evidence::Evidence,
     handle::{self, Command, PeerStatus, Status, View},
-    keys::Keyring,
+    keys::{Keyring, in_use},
     net::{Net, NetEvent, Reply},
     roster::Registrar,
     store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
@@ -49,6 +49,10 @@ const FRAME_REST: usize = 1 << 10;
 const READ_ONLY_RETRY_MS: u32 = 30_000;
 /// Without anything to wait for the loop still looks at the clock this often.
 const IDLE_MS: u64 = 30_000;
+
+/// While there is work the loop asks this often whether the key of the newest checkpoint still signs: a few comparisons,
+/// and a key ends at a moment.
+const KEYS_MS: u64 = 1_000;
 
 /// What the index follows goes into its database this late: each transaction wakes its threads and writes its log, so
 /// many commits share one. What a kill loses of it is replayed at the next start.
@@ -79,6 +83,10 @@ pub(super) struct Turn {
     pub(super) wake: Time,
     /// When the index is settled next, if something waits for it.
     pub(super) settle: Option<Instant>,
+    /// The generation of the checkpoint keys that signed the newest note.
+    pub(super) signed_by: Option<u32>,
+    /// When it was last asked whether that generation still signs.
+    pub(super) keys_seen: Time,
 }
 
 impl Turn {
@@ -142,9 +150,27 @@ impl Turn {
     fn step(&mut self, input: Input) -> Result<(), RunFault> {
         let now = time::now();
         self.wake = now.plus_ms(IDLE_MS);
+        if now.since(self.keys_seen) >= KEYS_MS {
+            self.keys_seen = now;
+            self.renew_note(now);
+        }
         let outputs = self.engine.step(now, crate::store::random(), input, &self.index)?;
         outputs.into_iter().for_each(|output| self.put(output));
         Ok(())
+    }
+
+    /// Has the newest checkpoint signed again when another generation of keys has come into use: peers would not
+    /// take proofs under the old one for long.
+    fn renew_note(&mut self, now: Time) {
+        let trust = self.view.trust();
+        let profile = trust.profile(&self.view.us.party, now);
+        let signs = profile.and_then(|profile| in_use(self.view.keys.iter(), KeyRole::Checkpoint, profile, now));
+        let (Some(signs), Some(signed_by)) = (signs, self.signed_by) else { return };
+        if signs.number != signed_by {
+            info!(target: "keys", generation = signs.number, "another generation of checkpoint keys signs from now on");
+            let size = self.status.borrow().signed;
+            self.put(Output::SignCheckpoint(size));
+        }
     }
 
     /// Puts one output to work.
@@ -154,7 +180,10 @@ impl Turn {
             Output::Seal { job, plaintext, binding, recipients, entropy } => {
                 self.spawn(move || work::seal(job, &plaintext, &binding, &recipients, &entropy));
             }
-            Output::Sign { job, message } => self.spawn(move || work::sign(job, &message, &keys)),
+            Output::Sign { job, message } => {
+                let now = time::now();
+                self.spawn(move || work::sign(job, &message, &view, &keys, now));
+            }
             Output::Append { job, record } => self.appends.push_back((job, *record)),
             // A damaged ledger signs nothing: what it cannot show whole it must not vouch for.
             Output::SignCheckpoint(_) if self.status.borrow().read_only.is_some() => {}
@@ -360,15 +389,27 @@ impl Turn {
                 self.on_committed(batch, result)
             }
             Back::Checkpoint(size, note) => {
-                let note = match note {
-                    Ok(note) => note,
+                let (note, generation) = match note {
+                    Ok(signed) => signed,
                     Err(WorkFault::Store(fault)) if !fault.is_fatal() => {
                         warn!(target: "store", code = fault.code(), "checkpoint not kept; tried again");
                         return self.step(Input::CheckpointFailed);
                     }
+                    // A token may be plugged in again, a profile may name another key.
+                    Err(
+                        fault
+                        @ (WorkFault::Keys(_) | WorkFault::NoProfile | WorkFault::Ledger(LedgerFault::CannotSign)),
+                    ) => {
+                        warn!(target: "keys", %fault, "no checkpoint is signed; tried again");
+                        return self.step(Input::CheckpointFailed);
+                    }
                     Err(fault) => return Err(fault.into()),
                 };
-                self.status.send_modify(|status| (status.signed, status.note) = (size, note));
+                // One signed again under other keys may come back after a larger one.
+                if size >= self.status.borrow().signed {
+                    self.signed_by = Some(generation);
+                    self.status.send_modify(|status| (status.signed, status.note) = (size, note));
+                }
                 self.step(Input::CheckpointSigned(size))
             }
             Back::Outgoing { peer, due, frame } => self.on_outgoing(peer, due, frame),

@@ -15,6 +15,7 @@ use comity_core::{
     outbox::Due,
     record::Record,
 };
+use tracing::warn;
 
 use super::{Back, Batched, WorkFault};
 use crate::{
@@ -36,19 +37,28 @@ pub(super) fn seal(
     Back::Sealed(job, seal_body(plaintext, binding, recipients, entropy).ok())
 }
 
-pub(super) fn sign(job: JobId, message: &[u8], keys: &Keyring) -> Back {
-    Back::Signed(job, keys.sign_event(message).ok())
+pub(super) fn sign(job: JobId, message: &[u8], view: &View, keys: &Keyring, now: Time) -> Back {
+    let trust = view.trust();
+    let profile = trust.profile(&view.us.party, now);
+    let signed = profile.map(|profile| keys.sign_event(message, profile, now));
+    if let Some(Err(fault)) = &signed {
+        warn!(target: "keys", code = fault.code(), "{fault}");
+    }
+    Back::Signed(job, signed.and_then(Result::ok))
 }
 
 /// Signs the ledger at this size and keeps the note before anyone sees it: what a crash here leaves
 /// is a note nobody has, and the same size and root are signed again at the next start.
 pub(super) fn checkpoint(size: u64, view: &View, keys: &Keyring, now: Time) -> Back {
     let signed = || {
+        let trust = view.trust();
+        let profile = trust.profile(&view.us.party, now).ok_or(WorkFault::NoProfile)?;
+        let (generation, signer) = keys.checkpoint_signer(profile, now)?;
         let root = view.ledger.root_at(size)?;
         let checkpoint = Checkpoint { origin: view.us.origin.clone(), size, root };
-        let note = checkpoint.sign(keys.checkpoint_signer(), now)?;
+        let note = checkpoint.sign(signer, now)?;
         view.ledger.save_checkpoint(note.as_bytes())?;
-        Ok(Arc::from(note.into_bytes()))
+        Ok((Arc::from(note.into_bytes()), generation))
     };
     Back::Checkpoint(size, signed())
 }

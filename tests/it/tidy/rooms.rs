@@ -75,8 +75,9 @@ const NODE_ROOMS: [(&str, &[&str]); 19] = [
     ("disk", &[]),
     ("store", &["disk"]),
     ("net", &[]),
-    // What may be asked of a running node: it lends the store's own reading types.
-    ("handle", &["conduct", "store"]),
+    // What may be asked of a running node: it lends the store's own reading types, and the public halves of
+    // the keys held.
+    ("handle", &["conduct", "keys", "store"]),
     // Measures the store next to a plain file.
     ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
@@ -89,7 +90,7 @@ const NODE_ROOMS: [(&str, &[&str]); 19] = [
     // network's streams; signs our own head.
     ("roster", &["handle", "keys", "net", "store"]),
     // Looks at everything an operator asks about and tries the way to each peer.
-    ("doctor", &["evidence", "handle", "net", "store", "warnings"]),
+    ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
     ("api", &["conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.

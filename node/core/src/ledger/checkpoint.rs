@@ -14,7 +14,7 @@ use super::{
     note::{self, Line, Note},
 };
 use crate::{
-    crypto::{HybridSigner, PublicKey},
+    crypto::{PublicKey, Signer},
     ids::{Digest, Origin, Time},
     proto::{Algorithm, KeyRole},
 };
@@ -48,7 +48,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When the tree has no leaves, or the signer is not a checkpoint pair.
-    pub fn sign(&self, signer: &HybridSigner, now: Time) -> Result<String, LedgerFault> {
+    pub fn sign(&self, signer: &dyn Signer, now: Time) -> Result<String, LedgerFault> {
         if self.size == 0 {
             return Err(LedgerFault::Empty);
         }
@@ -61,7 +61,8 @@ impl Checkpoint {
         let message = cosigned_message(origin, self, seconds);
         let signature = signer.sign_ml_dsa(&message).map_err(|_| LedgerFault::CannotSign)?;
         let timestamped = [&seconds.to_be_bytes()[..], &signature].concat();
-        let first = note::line(origin, first, &signer.sign_ed25519(text.as_bytes()));
+        let signature = signer.sign_ed25519(text.as_bytes()).map_err(|_| LedgerFault::CannotSign)?;
+        let first = note::line(origin, first, &signature);
         let second = note::line(origin, second, &timestamped);
         Ok(format!("{text}\n{first}{second}"))
     }
@@ -210,7 +211,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        crypto::{Seed, sha256},
+        crypto::{HybridSigner, Seed, sha256},
         ledger::note::{LINES_MAX, NOTE_MAX},
     };
 

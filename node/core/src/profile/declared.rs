@@ -24,6 +24,13 @@ pub(super) struct DatedKey {
     revoked: Option<Time>,
 }
 
+impl DatedKey {
+    /// Its last date, or the moment it is revoked from if that is earlier.
+    fn end(&self) -> Time {
+        self.revoked.map_or(self.until, |from| from.min(self.until))
+    }
+}
+
 /// A Party's own declaration, read and checked against its root keys.
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -175,21 +182,21 @@ impl Profile {
     }
 
     pub(super) fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {
-        self.keys
-            .values()
-            .filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.until)
-            .filter(move |dated| dated.revoked.is_none_or(|from| at < from))
+        self.keys.values().filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.end())
+    }
+
+    /// When a key may be used: from when until when, what it is revoked from included. Nothing if this
+    /// profile does not name the key.
+    #[must_use]
+    pub fn dates(&self, key: &PublicKey) -> Option<(Time, Time)> {
+        let dated = self.keys.get(&key.id())?;
+        Some((dated.from, dated.end()))
     }
 
     /// When each key that may be used at this time ends, and its role.
     pub fn expiries(&self, at: Time) -> impl Iterator<Item = (KeyRole, Time)> {
         let usable = move |dated: &&DatedKey| dated.from <= at && at < dated.until;
-        let until = |dated: &DatedKey| dated.revoked.map_or(dated.until, |from| from.min(dated.until));
-        self.keys
-            .values()
-            .filter(usable)
-            .map(move |dated| (dated.key.role, until(dated)))
-            .filter(move |(_, end)| at < *end)
+        self.keys.values().filter(usable).map(|dated| (dated.key.role, dated.end())).filter(move |(_, end)| at < *end)
     }
 
     /// True if the authority may act on this side of the procedure at this time.

@@ -4,13 +4,13 @@ use prost::Message as _;
 
 use super::{
     bad, computed, file,
-    material::{Material, named, raw},
+    material::{Material, REVOKED, named, raw},
     ok,
     shapes::{Bytes, Case, File, Input, Known},
 };
 use crate::{
     event::tests::{NOW, origin},
-    ids::hex,
+    ids::{Time, hex},
     proto::{self, Answer, Retry, answer::Outcome},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn files(m: &Material) -> Vec<File> {
         file(
             "delivery",
             "Slips, deliveries to XB, and what XB answers.",
-            [slips(m), deliveries(m), answers(m)].concat(),
+            [slips(m), deliveries(m), answers(m), revoked(m)].concat(),
         ),
         file("thread", "What a recipient says to an authentic event from what it knows of its thread.", threads()),
     ]
@@ -364,6 +364,38 @@ fn answers(m: &Material) -> Vec<Case> {
     ];
     cases.extend(unproved(m));
     cases
+}
+
+/// What a revocation ends and what it leaves: the event and the receipt are of an hour before it. Whoever holds the
+/// revoking profile takes neither from then on, whatever time they state; what was received before is judged as of
+/// the time it was received.
+fn revoked(m: &Material) -> Vec<Case> {
+    let delivery = |now: Time| Input::DeliveryAfter {
+        profile: named("profile-xa-revokes-record-keys"),
+        peer: "XA".into(),
+        us: "XB".into(),
+        now_ms: now.0,
+        delivery: named("delivery"),
+    };
+    let receipt = |now: Time| Input::ReceiptAfter {
+        profile: named("profile-xb-revokes-checkpoint-keys"),
+        by: "XB".into(),
+        event: named("event-id"),
+        signatures: named("signatures-digest"),
+        now_ms: now.0,
+        proof: named("receipt"),
+    };
+    let before = Time(REVOKED.0 - 1);
+    let dated_before = "dated before its keys were revoked and delivered after";
+    let (signature, proof) = ("event.bad-signature", "event.not-in-ledger");
+    vec![
+        bad(dated_before, &["P-4", "D-3"], delivery(REVOKED), signature, "crypto.bad-key"),
+        computed(m, "received before its keys were revoked", &["P-4", "D-3"], delivery(before)),
+        bad("a receipt that comes after its keys were revoked", &["P-4", "D-5"], receipt(REVOKED), proof, {
+            "checkpoint.no-ed25519"
+        }),
+        computed(m, "a receipt received before its keys were revoked", &["P-4", "D-5"], receipt(before)),
+    ]
 }
 
 fn unproved(m: &Material) -> Vec<Case> {

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     crypto::{CryptoFault, PublicKey, Seed, derive, hpke_open, pae, sha256, sign, verify_pair},
     event::{
-        Event, EventFault, Header, PeerAnswer, Slip, Verified, body_keys, check_delivery, check_receipt, check_refusal,
-        event_id, open_body, slip_bytes, tests::NOW, thread_id, unproved_answer, unwrap_body,
+        Delivery, Event, EventFault, Header, PeerAnswer, Slip, Verified, body_keys, check_delivery, check_receipt,
+        check_refusal, event_id, open_body, slip_bytes, tests::NOW, thread_id, unproved_answer, unwrap_body,
     },
     ids::{Digest, EventId, LedgerIndex, NetworkName, Origin, PartyCode, RequestId, Time, hex},
     ledger::{
@@ -113,6 +113,8 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::SlipNonce { .. }
         | Input::CheckDelivery { .. }
         | Input::CheckReceipt { .. }
+        | Input::DeliveryAfter { .. }
+        | Input::ReceiptAfter { .. }
         | Input::CheckRefusal { .. }
         | Input::UnprovedAnswer { .. }
         | Input::DeliverFrame { .. } => exchange(m, input),
@@ -346,20 +348,22 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
         }
         Input::SlipNonce { secret, to } => out([("nonce", hex(&slip_nonce(&m.array(secret), &code(to))))]),
         Input::CheckDelivery { peer, us, now_ms, delivery } => {
-            let checked = check_delivery(&m.bytes(delivery), &code(peer), &code(us), m.trust(), Time(*now_ms))?;
-            let checked = checked.get();
-            out([
-                ("event_id", checked.event.id.to_string()),
-                ("lane", (checked.slip.lane as i32).to_string()),
-                ("number", checked.slip.number.to_string()),
-                ("index", checked.proven.index().0.to_string()),
-                ("recorded_ms", checked.proven.recorded().0.to_string()),
-            ])
+            delivered(check_delivery(&m.bytes(delivery), &code(peer), &code(us), m.trust(), Time(*now_ms))?)
+        }
+        Input::DeliveryAfter { profile, peer, us, now_ms, delivery } => {
+            let trust = m.trust_after(profile);
+            delivered(check_delivery(&m.bytes(delivery), &code(peer), &code(us), &trust, Time(*now_ms))?)
         }
         Input::CheckReceipt { by, event, signatures, now_ms, proof } => {
             let (event, signatures) = (EventId::new(m.array(event)), digest(m, signatures));
             let checked = check_receipt(&m.bytes(proof), &event, &signatures, profile(by, now_ms), Time(*now_ms))?;
             answer(checked)
+        }
+        Input::ReceiptAfter { profile, by, event, signatures, now_ms, proof } => {
+            let (event, signatures, now) = (EventId::new(m.array(event)), digest(m, signatures), Time(*now_ms));
+            let trust = m.trust_after(profile);
+            let by = trust.profile(&code(by), now).expect("a profile");
+            answer(check_receipt(&m.bytes(proof), &event, &signatures, by, now)?)
         }
         Input::CheckRefusal { by, event, author, now_ms, envelope, proof } => {
             let answered = RefusalAnswer { envelope: m.bytes(envelope), proof: m.bytes(proof) };
@@ -378,6 +382,17 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
         }
         _ => unreachable!("sorted by judge"),
     }
+}
+
+fn delivered(checked: Verified<Delivery>) -> Verdict {
+    let checked = checked.get();
+    out([
+        ("event_id", checked.event.id.to_string()),
+        ("lane", (checked.slip.lane as i32).to_string()),
+        ("number", checked.slip.number.to_string()),
+        ("index", checked.proven.index().0.to_string()),
+        ("recorded_ms", checked.proven.recorded().0.to_string()),
+    ])
 }
 
 fn answer(checked: Verified<PeerAnswer>) -> Verdict {

@@ -43,6 +43,8 @@ pub(super) struct MaterialFile {
 /// Named bytes, and the trust their charter and profiles make.
 pub(super) struct Material {
     pub(super) bytes: BTreeMap<String, Vec<u8>>,
+    charter: Charter,
+    profiles: [Profile; 3],
     trust: Trust,
 }
 
@@ -53,8 +55,8 @@ impl Material {
         let charter = Charter::open(of("charter"), fingerprint).expect("a charter");
         let profiles = ["profile-xa", "profile-xb", "profile-xc"];
         let profiles = profiles.map(|name| Profile::open(of(name), &charter, START).expect("a profile"));
-        let trust = Trust::new(charter, profiles.to_vec()).expect("trust");
-        Self { bytes, trust }
+        let trust = Trust::new(charter.clone(), profiles.to_vec()).expect("trust");
+        Self { bytes, charter, profiles, trust }
     }
 
     pub(super) fn read(file: &MaterialFile) -> Self {
@@ -71,6 +73,13 @@ impl Material {
 
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// The same trust once a Party has published this profile.
+    pub(super) fn trust_after(&self, newer: &Bytes) -> Trust {
+        let newer = Profile::open(&self.bytes(newer), &self.charter, START).expect("a profile");
+        let of = |kept: &Profile| if kept.party == newer.party { newer.clone() } else { kept.clone() };
+        Trust::new(self.charter.clone(), self.profiles.iter().map(of).collect()).expect("trust")
     }
 
     pub(super) fn of(&self, name: &str) -> &[u8] {
@@ -125,6 +134,7 @@ pub(super) fn fresh() -> Material {
     bad_charters(&mut pile);
     bad_profiles(&mut pile);
     charter_chain(&mut pile);
+    revoking(&mut pile);
     changing(&mut pile);
     key_bytes(&mut pile);
     let (event, _) = travel(&mut pile);
@@ -173,6 +183,30 @@ fn charter_chain(pile: &mut Pile) {
     });
     put(pile, "charter-2-by-a-stranger", signed(&two, &[&root("XA", KeyRole::Charter)]));
     put(pile, "charter-2", signed(&two, &[&secretariat]));
+}
+
+/// When [`revoking`] profiles end a key: an hour after what it signed.
+pub(super) const REVOKED: Time = NOW.plus_ms(3_600_000);
+
+/// Second profiles: of XA without its record keys, of XB without its checkpoint keys.
+fn revoking(pile: &mut Pile) {
+    for (party, role, name) in [
+        ("XA", KeyRole::Record, "profile-xa-revokes-record-keys"),
+        ("XB", KeyRole::Checkpoint, "profile-xb-revokes-checkpoint-keys"),
+    ] {
+        let first = payload(&pile[&format!("profile-{}", party.to_lowercase())]);
+        let mut profile = proto::Profile::decode(&first[..]).expect("a profile");
+        (profile.version, profile.issued_ms) = (2, REVOKED.0);
+        profile.previous = document_id(PROFILE_TYPE, &first).as_bytes().to_vec();
+        let stolen = profile.keys.iter().filter(|key| key.role() == role);
+        let revoke = |key| proto::Revocation {
+            key_id: key_id(key).as_bytes().to_vec(),
+            from_ms: REVOKED.0,
+            reason: "key-stolen".into(),
+        };
+        profile.revocations = stolen.map(revoke).collect();
+        put(pile, name, sign(PROFILE_TYPE, profile.encode_to_vec(), &[&root(party, KeyRole::Root)]).expect("signed"));
+    }
 }
 
 /// A profile of XA with a directory key, what that key signs, and a suspension by its root key.

@@ -123,6 +123,8 @@ pub(super) enum Input {
     SlipNonce { secret: Bytes, to: String },
     CheckDelivery { peer: String, us: String, now_ms: u64, delivery: Bytes },
     CheckReceipt { by: String, event: Bytes, signatures: Bytes, now_ms: u64, proof: Bytes },
+    DeliveryAfter { profile: Bytes, peer: String, us: String, now_ms: u64, delivery: Bytes },
+    ReceiptAfter { profile: Bytes, by: String, event: Bytes, signatures: Bytes, now_ms: u64, proof: Bytes },
     CheckRefusal { by: String, event: Bytes, author: String, now_ms: u64, envelope: Bytes, proof: Bytes },
     UnprovedAnswer { answer: Bytes },
     DeliverFrame { number: u64, payload: Bytes },

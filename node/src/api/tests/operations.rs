@@ -5,7 +5,7 @@ use std::time::Duration;
 use comity_core::{ids::PartyCode, wire::DELIVERY_MAX};
 use serde_json::{Value, json};
 
-use super::{Federation, Town, check};
+use super::{FOUNDED, Federation, Town, check};
 use crate::{net::NetEvent, time};
 
 /// Looks at the one peer of a node until it is as wanted.

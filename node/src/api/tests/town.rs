@@ -39,7 +39,7 @@ use crate::{
     handle::View,
     keys::{Keyring, Passphrase, Purpose},
     net::{self, Net, NetEvent, NetSettings, Roster},
-    runtime::{CHARTER_FILE, Node, PROFILES_FOLDER, start},
+    runtime::{CHARTER_FILE, Node, PROFILES_FOLDER, load_trust, start},
     telemetry::{Format, Level},
     time,
 };
@@ -164,7 +164,9 @@ impl Federation {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
         let rogue = NetSettings { listen, require_hybrid: true, agent: "rogue".to_owned(), cut_off };
         let (events, events_out) = mpsc::channel(64);
-        let rogue = net::start(rogue, keyrings[1].transport_seed(), roster, events).await.expect("starts");
+        let trust = load_trust(&folder.path().join("XA"), fingerprint, time::now()).expect("loads");
+        let seed = trust.profile(&codes[1], time::now()).and_then(|profile| keyrings[1].transport_seed(profile));
+        let rogue = net::start(rogue, seed.expect("named"), roster, events).await.expect("starts");
         let at = Address::parse(&rogue.listen_addresses()[0]).expect("an address");
         let settings = settings(&folder.path().join("XA"), &codes[0], fingerprint);
         let peers = BTreeMap::from([(codes[1].clone(), vec![at])]);

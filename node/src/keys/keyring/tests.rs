@@ -3,10 +3,72 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::OnceLock};
 
-use comity_core::crypto::{hpke_seal, verify_pair};
+use comity_core::{
+    crypto::{HybridSigner, hpke_seal, verify_pair},
+    event::{open_sealed, seal_body},
+    founding::{self, Founder, PublicRoleKeys},
+    ids::{NetworkName, PartyCode},
+    profile::{CHARTER_TYPE, Charter, document_id, peer_id},
+    proto::{self, Algorithm},
+};
+use prost::Message as _;
 
 use super::*;
-use crate::keys::Purpose;
+use crate::keys::{OfflineKeys, OfflineSigner, Purpose};
+
+/// Halves of the keys of a first generation: a file each.
+const FILES: usize = 8;
+/// When the profiles of these tests begin.
+const START: Time = Time(1_800_000_000_000);
+const DAY: u64 = 24 * 3600 * 1000;
+
+/// A profile that names these keys from one day to another, counted from [`START`].
+fn profile(rows: &[(&Held, u64, u64)]) -> Profile {
+    let (party, network) = (PartyCode::parse("XA").expect("code"), NetworkName::parse("keys.test").expect("a name"));
+    let pair = |role, n: u8| {
+        HybridSigner::new(role, &Seed::new([n; 32]), Algorithm::MlDsa65, &Seed::new([n + 1; 32])).expect("keys")
+    };
+    let (root, secretariat) = (pair(KeyRole::Root, 1), pair(KeyRole::Charter, 3));
+    let founder = Founder { code: party.clone(), name: "Arvia".to_owned(), root: root.public().map(Clone::clone) };
+    let charter = founding::charter(&network, true, secretariat.public(), &[founder], &["BC"], START);
+    let signed = founding::sign_charter(&charter, &[&secretariat]).expect("signed");
+    let charter = Charter::open(&signed, document_id(CHARTER_TYPE, &charter.encode_to_vec())).expect("charter");
+    let nobody = PublicRoleKeys { keys: Vec::new(), transport: Vec::new() };
+    let mut draft = founding::profile(&network, &party, &[], &["en"], &nobody, START);
+    for (held, from, until) in rows {
+        for key in &held.public {
+            match held.role {
+                KeyRole::Transport => draft.nodes.push(peer_id(key.bytes[..].try_into().expect("32 bytes"))),
+                _ => draft.keys.push(role_key(key, START.plus_ms(from * DAY), START.plus_ms(until * DAY))),
+            }
+        }
+    }
+    draft.nodes.sort();
+    draft.keys.sort_by_key(|wire| {
+        PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+    });
+    let signed = founding::sign_profile(&draft, &[&root]).expect("signed");
+    Profile::open(&signed, &charter, START).expect("a profile")
+}
+
+fn role_key(key: &PublicKey, from: Time, until: Time) -> proto::RoleKey {
+    proto::RoleKey {
+        role: key.role as i32,
+        algorithm: key.algorithm as i32,
+        public_key: key.bytes.clone(),
+        not_before_ms: from.0,
+        not_after_ms: until.0,
+    }
+}
+
+/// A profile that names all keys held, for a year.
+fn all_of(keys: &Keyring) -> Profile {
+    profile(&keys.held().map(|held| (held, 0, 365)).collect::<Vec<_>>())
+}
+
+fn held(keys: &Keyring, role: KeyRole, number: u32) -> Held {
+    keys.held().find(|held| held.role == role && held.number == number).expect("it is there").clone()
+}
 
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.to_owned()), Purpose::Open).expect("usable")
@@ -56,9 +118,10 @@ fn a_folder_opens_to_the_keys_it_was_made_with() {
     let (root, public) = arvia();
     let keys = Keyring::open(&root.path().join("keys"), &good()).expect("opens");
     assert_eq!(keys.public_keys(), public);
-    assert_eq!(public.len(), NODE.len());
-    let places: Vec<_> = public.iter().map(|key| (key.role, key.algorithm)).collect();
-    assert_eq!(places, NODE.map(|(_, role, algorithm)| (role, algorithm)));
+    assert_eq!(public.len(), FILES);
+    let held: Vec<_> = keys.held().map(|held| (held.role_name(), held.number, held.public.len())).collect();
+    let expected = [("transport", 1, 1), ("record", 1, 2), ("checkpoint", 1, 2), ("directory", 1, 2), ("seal", 1, 1)];
+    assert_eq!(held, expected);
     let secrets = keys.secrets();
     assert_ne!(secrets.ledger.expose(), secrets.kek.expose());
     assert_ne!(secrets.kek.expose(), secrets.desk.expose());
@@ -68,11 +131,13 @@ fn a_folder_opens_to_the_keys_it_was_made_with() {
 fn opened_keys_sign_and_open() {
     let (root, public) = arvia();
     let keys = Keyring::open(&root.path().join("keys"), &good()).expect("opens");
-    let signatures = keys.sign_event(b"act").expect("signed");
+    let profile = all_of(&keys);
+    let signatures = keys.sign_event(b"act", &profile, START).expect("signed");
     verify_pair(public.iter(), Algorithm::MlDsa65, b"act", &signatures).expect("verifies");
-    let signatures = keys.sign_directory(b"hours").expect("signed");
+    let signatures = keys.sign_directory(b"hours", &profile, START).expect("signed");
     verify_pair(public.iter(), Algorithm::MlDsa65, b"hours", &signatures).expect("verifies");
-    let signatures = keys.checkpoint_signer().sign_pair(b"size").expect("signed");
+    let (_, signer) = keys.checkpoint_signer(&profile, START).expect("one signs");
+    let signatures = signer.sign_pair(b"size").expect("signed");
     verify_pair(public.iter(), Algorithm::MlDsa44, b"size", &signatures).expect("verifies");
 
     let seal = public.last().expect("the seal key stands last");
@@ -90,7 +155,7 @@ fn files_are_for_their_owner_alone() {
     let dir = arvia().0.path().join("keys");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
-    assert_eq!(names().len(), 1 + NODE.len() + NODE_SECRETS.len());
+    assert_eq!(names().len(), 1 + FILES + NODE_SECRETS.len());
     for name in names() {
         assert_eq!(mode(&dir.join(&name)), 0o600, "{name}");
     }
@@ -178,4 +243,185 @@ fn creation_never_overwrites_and_survives_its_own_crash() {
     verify_pair(made.public().into_iter(), Algorithm::MlDsa65, b"profile", &signatures).expect("verifies");
     let other = OfflineSigner::open(&fresh, OfflineKeys::Charter, &good()).err().expect("refused");
     assert_eq!(other.code(), "keys.missing");
+}
+
+/// Arvia's keys with one more generation of this role.
+fn rolled(role: KeyRole) -> (tempfile::TempDir, PathBuf, Keyring) {
+    let (root, dir) = copy();
+    assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 2);
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    (root, dir, keys)
+}
+
+#[test]
+fn a_new_generation_stands_beside_what_was_there() {
+    let (_root, dir) = copy();
+    let before: Vec<_> = names().iter().map(|name| fs::read(dir.join(name)).expect("read")).collect();
+    for (role, name) in [(KeyRole::Record, "record"), (KeyRole::Seal, "seal"), (KeyRole::Transport, "transport")] {
+        assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 2);
+        assert_eq!(Keyring::roll(&dir, &good(), role, None).expect("rolled"), 3);
+        let place = dir.join(format!("{name}-2"));
+        assert_eq!(fs::metadata(&place).expect("there").permissions().mode() & 0o777, 0o700);
+        for file in fs::read_dir(&place).expect("listed").map(|entry| entry.expect("entry")) {
+            assert_eq!(file.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        }
+    }
+    let after: Vec<_> = names().iter().map(|name| fs::read(dir.join(name)).expect("read")).collect();
+    assert_eq!(before, after);
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    let held: Vec<_> = keys.held().map(|held| (held.role_name(), held.number)).collect();
+    let expected = ["transport", "record", "checkpoint", "directory", "seal"].iter().flat_map(|name| {
+        let numbers = if matches!(*name, "checkpoint" | "directory") { 1..=1 } else { 1..=3 };
+        numbers.map(move |number| (*name, number))
+    });
+    assert_eq!(held, expected.collect::<Vec<_>>());
+    let mut ids: Vec<_> = keys.public_keys().iter().map(PublicKey::id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), keys.public_keys().len(), "no key is made twice");
+
+    let wrong = Keyring::roll(&dir, &passphrase("correct horse batterz"), KeyRole::Record, None).expect_err("refused");
+    assert_eq!(wrong.code(), "keys.wrong-passphrase");
+    assert!(!dir.join("record-4").exists() && !dir.join("record-4.new").exists());
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Root, None).expect_err("refused").code(), "keys.unknown-role");
+}
+
+#[test]
+fn a_crash_while_a_generation_is_made_leaves_nothing_of_it() {
+    let (_root, dir) = copy();
+    let unfinished = dir.join("record-2.new");
+    fs::create_dir(&unfinished).expect("made");
+    fs::write(unfinished.join("record-2-ed25519.pem"), "half").expect("written");
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    assert_eq!(keys.held().filter(|held| held.role == KeyRole::Record).count(), 1);
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 2);
+    assert!(!unfinished.exists());
+    Keyring::open(&dir, &good()).expect("opens");
+}
+
+#[test]
+fn a_generation_does_not_open_in_the_place_of_another() {
+    let (_root, dir) = copy();
+    Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled");
+    Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled");
+    let (second, third) = (dir.join("record-2/record-2-ed25519.pem"), dir.join("record-3/record-3-ed25519.pem"));
+    fs::copy(&second, &third).expect("copied");
+    assert!(matches!(fault(&dir, &good()), KeyFault::Damaged { path, .. } if path == third));
+}
+
+#[test]
+fn the_newest_that_the_profile_allows_signs() {
+    let (_root, _, keys) = rolled(KeyRole::Record);
+    let (first, second) = (held(&keys, KeyRole::Record, 1), held(&keys, KeyRole::Record, 2));
+    let check = |rows: &[(&Held, u64, u64)], at: Time, expected: Option<&Held>| {
+        let profile = profile(rows);
+        match (keys.sign_event(b"act", &profile, at), expected) {
+            (Ok(signatures), Some(held)) => {
+                verify_pair(held.public.iter(), Algorithm::MlDsa65, b"act", &signatures).expect("that one signed");
+            }
+            (Err(fault), None) => assert_eq!(fault.code(), "keys.none-in-force"),
+            (signed, _) => panic!("{}: {:?}", at.0, signed.map(|_| "signed")),
+        }
+    };
+    let at = |days: u64, minutes: u64| START.plus_ms(days * DAY + minutes * 60_000);
+    let turned = [(&first, 0, 40), (&second, 30, 365)];
+    check(&[(&first, 0, 40)], at(1, 0), Some(&first));
+    check(&turned, at(1, 0), Some(&first));
+    check(&turned, at(30, 0), Some(&first)); // a peer whose clock is behind does not allow the other yet
+    check(&turned, at(30, 5), Some(&second));
+    check(&turned, at(364, 1439), Some(&second)); // nothing better is left
+    check(&turned, at(365, 0), None);
+    check(&[(&first, 0, 30), (&second, 30, 365)], at(30, 0), Some(&second)); // nor is there anything else here
+    check(&[(&first, 0, 365), (&second, 0, 30)], at(30, 0), Some(&first));
+    check(&[], at(1, 0), None);
+
+    // A half alone is no key: neither is it used when the profile names one of the two only.
+    let halved = Held { public: vec![second.public[0].clone()], ..second.clone() };
+    check(&[(&first, 0, 365), (&halved, 0, 365)], at(1, 0), Some(&first));
+}
+
+#[test]
+fn the_node_is_called_by_the_newest_name_in_the_profile() {
+    let (_root, _, keys) = rolled(KeyRole::Transport);
+    let (first, second) = (held(&keys, KeyRole::Transport, 1), held(&keys, KeyRole::Transport, 2));
+    let check = |rows: &[(&Held, u64, u64)], expected: Option<&Held>| {
+        let seed = keys.transport_seed(&profile(rows));
+        let public = seed.map(|seed| PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, seed).expect("key"));
+        assert_eq!(public, expected.map(|held| held.public[0].clone()));
+    };
+    check(&[(&first, 0, 1)], Some(&first));
+    check(&[(&first, 0, 1), (&second, 0, 1)], Some(&second));
+    check(&[(&second, 0, 1)], Some(&second));
+    check(&[], None);
+}
+
+#[test]
+fn a_body_opens_with_whichever_seal_key_it_was_sealed_to() {
+    let (_root, _, keys) = rolled(KeyRole::Seal);
+    let binding = Digest::new([7; 32]);
+    let other = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &Seed::new([9; 32])).expect("key");
+    for number in [1, 2] {
+        let to = held(&keys, KeyRole::Seal, number).public[0].clone();
+        let body = proto::Body::default().encode_to_vec();
+        let (sealed, _) = seal_body(&body, &binding, &[to, other.clone()], &[3; 32]).expect("sealed");
+        let secret = keys.unwrap(&sealed, &binding).expect("opens");
+        let _: proto::Body = open_sealed(&sealed, &binding, &secret).expect("reads");
+        assert!(keys.unwrap(&sealed, &Digest::new([8; 32])).is_err(), "bound to something else");
+    }
+    let (sealed, _) = seal_body(b"", &binding, &[other], &[3; 32]).expect("sealed");
+    assert!(keys.unwrap(&sealed, &binding).is_err());
+}
+
+#[test]
+fn what_the_profile_no_longer_allows_can_be_destroyed() {
+    let (_root, dir, keys) = rolled(KeyRole::Record);
+    let (first, second) = (held(&keys, KeyRole::Record, 1), held(&keys, KeyRole::Record, 2));
+    let turned = profile(&[(&first, 0, 40), (&second, 30, 365)]);
+    let day = |days: u64| START.plus_ms(days * DAY);
+    let refused = |number, at| keys.retire(&dir, &turned, KeyRole::Record, number, at).expect_err("refused").code();
+    assert_eq!(refused(3, day(50)), "keys.unknown-generation");
+    assert_eq!(refused(1, day(39)), "keys.still-allowed");
+    assert_eq!(refused(2, day(400)), "keys.still-needed", "the next profile may name the newest");
+    keys.retire(&dir, &turned, KeyRole::Record, 1, day(40)).expect("destroyed");
+    assert!(!dir.join("record-ed25519.pem").exists() && !dir.join("record-ml-dsa-65.pem").exists());
+
+    let left = Keyring::open(&dir, &good()).expect("opens");
+    let record = |keys: &Keyring| keys.held().filter(|held| held.role == KeyRole::Record).cloned().collect::<Vec<_>>();
+    assert_eq!(record(&left), [second]);
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 3);
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    keys.retire(&dir, &profile(&[]), KeyRole::Record, 2, day(1)).expect("the profile does not name it");
+    assert!(!dir.join("record-2").exists());
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 4, "no number is given twice");
+}
+
+#[test]
+fn a_crash_while_a_generation_is_destroyed_leaves_files_that_nobody_reads() {
+    let (_root, dir, _) = rolled(KeyRole::Record);
+    for (number, gone) in [(1, "record-ed25519.pem"), (2, "record-2/record-2-ed25519.pem")] {
+        fs::write(dir.join(format!("record-{number}.gone")), "destroyed").expect("written");
+        fs::remove_file(dir.join(gone)).expect("removed");
+    }
+    assert_eq!(fault(&dir, &good()).code(), "keys.missing", "no record keys are left");
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("rolled"), 3);
+    assert!(!dir.join("record-ml-dsa-65.pem").exists() && !dir.join("record-2").exists());
+    Keyring::open(&dir, &good()).expect("opens");
+}
+
+#[test]
+fn a_seal_key_is_kept_until_nothing_sealed_to_it_is_on_its_way() {
+    let (_root, dir, keys) = rolled(KeyRole::Seal);
+    let (first, second) = (held(&keys, KeyRole::Seal, 1), held(&keys, KeyRole::Seal, 2));
+    let turned = profile(&[(&first, 0, 40), (&second, 30, 365)]);
+    let day = |days: u64| START.plus_ms(days * DAY);
+    let retire = |profile: &Profile, at| keys.retire(&dir, profile, KeyRole::Seal, 1, at).map_err(|fault| fault.code());
+    assert_eq!(retire(&turned, day(39)), Err("keys.still-allowed"));
+    assert_eq!(retire(&turned, day(53)), Err("keys.still-needed"));
+    assert_eq!(
+        retire(&profile(&[(&second, 30, 365)]), day(99)),
+        Err("keys.still-needed"),
+        "nothing says when it ended"
+    );
+    assert_eq!(retire(&turned, day(54)), Ok(()));
+    assert!(!dir.join("seal-mlkem768-x25519.pem").exists());
 }

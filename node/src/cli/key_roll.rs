@@ -1,0 +1,270 @@
+//! `comity key roll|list|retire`: the generations of a node's own keys, on its own machine, offline.
+//!
+//! A new generation comes into use when the own profile names it and its date has come, and the node has started
+//! since; an old one goes out of use the same way. Nothing here signs a profile.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::{Subcommand, ValueEnum};
+use comity_core::{
+    crypto::PublicKey,
+    ids::Time,
+    profile::Profile,
+    proto::{Algorithm, KeyRole},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Context, Done, Verdict,
+    fault::CliFault,
+    show::{list, local, number, or_dash, short, table, text},
+};
+use crate::{
+    config::Settings,
+    keys::{Held, Keyring, Passphrase, Purpose, Token, in_use},
+    net::peer_id_of,
+    runtime::{StartFault, TrustFault, load_trust},
+    time::{self, rfc3339},
+};
+
+/// The verbs.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a new generation of one role's keys beside what is there. The node may run or not.
+    Roll {
+        /// Which keys.
+        role: Role,
+        /// Have the classical half made and kept by a PKCS#11 token: the library that speaks to it.
+        #[arg(long, value_name = "MODULE.so", requires = "token_label")]
+        token: Option<PathBuf>,
+        /// The label of that token.
+        #[arg(long, value_name = "LABEL", requires = "token")]
+        token_label: Option<String>,
+        /// Where its PIN is read from, now and at each start of the node. Otherwise: the systemd credential
+        /// `comity-token-pin`, or a prompt.
+        #[arg(long, value_name = "FILE", requires = "token")]
+        pin_file: Option<PathBuf>,
+        /// Read the passphrase of the node's keys from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Every key of this node: whether its Party's profile names it, from when until when, and which is in use.
+    List {
+        /// Read the passphrase of the node's keys from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Destroy a generation that the profile no longer allows. A running node forgets it at its next start;
+    /// copies in backups stay, and so does what a token holds. A seal key can go 14 days after its last date: what is delivered later and was
+    /// sealed to it is refused, and its author must seal it anew.
+    Retire {
+        /// Which keys.
+        role: Role,
+        /// The generation, as `comity key list` counts it.
+        generation: u32,
+        /// Read the passphrase of the node's keys from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+/// The roles a node holds keys of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// The name of the node on the wire.
+    Transport,
+    /// Signs events, refusals and custody.
+    Record,
+    /// Signs the ledger.
+    Checkpoint,
+    /// Signs what changes weekly.
+    Directory,
+    /// Opens bodies.
+    Seal,
+}
+
+impl From<Role> for KeyRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Transport => Self::Transport,
+            Role::Record => Self::Record,
+            Role::Checkpoint => Self::Checkpoint,
+            Role::Directory => Self::Directory,
+            Role::Seal => Self::Seal,
+        }
+    }
+}
+
+/// The command.
+pub(crate) fn key(command: Command, context: &Context) -> Done {
+    match command {
+        Command::Roll { role, token, token_label, pin_file, passphrase_file } => {
+            let token = token.zip(token_label).map(|(module, label)| Token { module, label, pin_file });
+            roll(role.into(), token.as_ref(), passphrase_file.as_deref(), context)
+        }
+        Command::List { passphrase_file } => listed(passphrase_file.as_deref(), context),
+        Command::Retire { role, generation, passphrase_file } => {
+            retire(role.into(), generation, passphrase_file.as_deref(), context)
+        }
+    }
+}
+
+fn roll(role: KeyRole, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
+    let (_, dir) = folder(context)?;
+    let passphrase = Passphrase::obtain(passphrase_file, Purpose::Open)?;
+    let number = Keyring::roll(&dir, &passphrase, role, token)?;
+    let keys = Keyring::open(&dir, &passphrase)?;
+    let made = keys.held().filter(|held| (held.role, held.number) == (role, number));
+    let rows: Vec<Value> = made.flat_map(halves).collect();
+    let made = json!({ "schema": "comity/key-generation/v1", "generation": number, "keys": rows });
+    context.out.either(&made, |made| made_text(made, role));
+    Ok(Verdict::Fine)
+}
+
+fn listed(passphrase_file: Option<&Path>, context: &Context) -> Done {
+    let (settings, dir) = folder(context)?;
+    let now = time::now();
+    let profile = own_profile(&settings, now);
+    if let Err(fault) = &profile {
+        context.out.say(&format!("No profile to compare with: {fault}"));
+    }
+    let keys = Keyring::open(&dir, &Passphrase::obtain(passphrase_file, Purpose::Open)?)?;
+    let profile = profile.ok();
+    let rows: Vec<Value> = keys.held().flat_map(|held| dated(held, &keys, profile.as_ref(), now)).collect();
+    let listed = json!({
+        "schema": "comity/keys/v1", "profile_version": profile.map(|profile| profile.version), "keys": rows,
+    });
+    context.out.either(&listed, list_text);
+    Ok(Verdict::Fine)
+}
+
+fn retire(role: KeyRole, number: u32, passphrase_file: Option<&Path>, context: &Context) -> Done {
+    let (settings, dir) = folder(context)?;
+    let now = time::now();
+    let profile = own_profile(&settings, now)?;
+    let keys = Keyring::open(&dir, &Passphrase::obtain(passphrase_file, Purpose::Open)?)?;
+    keys.retire(&dir, &profile, role, number, now)?;
+    let name = keys.held().find(|held| held.role == role).map_or("", Held::role_name);
+    let retired = json!({ "schema": "comity/key-retired/v1", "role": name, "generation": number });
+    context.out.either(&retired, |_| {
+        format!("generation {number} of the {name} keys is destroyed here; a running node forgets it at its next start")
+    });
+    Ok(Verdict::Fine)
+}
+
+fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
+    if !context.data.join("comity.toml").exists() {
+        return Err(CliFault::NoFolder(context.data.clone()));
+    }
+    let settings = context.settings(&[])?;
+    let dir = settings.data.join("keys");
+    Ok((settings, dir))
+}
+
+/// The profile the node would start with.
+fn own_profile(settings: &Settings, now: Time) -> Result<Profile, CliFault> {
+    let trust = load_trust(&settings.data, settings.charter, now).map_err(StartFault::from)?;
+    let own = trust.profile(&settings.party, now).cloned();
+    Ok(own.ok_or_else(|| StartFault::from(TrustFault::NoOwnProfile(settings.party.clone())))?)
+}
+
+/// The public halves of a generation as a profile names them.
+fn halves(held: &Held) -> impl Iterator<Item = Value> {
+    held.halves().map(|(algorithm, key)| {
+        let mut half = json!({
+            "role": held.role_name(), "algorithm": algorithm,
+            "key_id": key.id().to_string(), "public_key": STANDARD.encode(&key.bytes),
+        });
+        if let Some(peer_id) = peer_id(key) {
+            half["peer_id"] = Value::from(peer_id);
+        }
+        half
+    })
+}
+
+fn peer_id(key: &PublicKey) -> Option<String> {
+    let bytes = (key.role == KeyRole::Transport).then_some(&key.bytes[..])?;
+    peer_id_of(bytes.try_into().ok()?).ok()
+}
+
+/// The same with dates, half by half, since a profile can name one of them only.
+fn dated<'k>(
+    held: &'k Held,
+    keys: &Keyring,
+    profile: Option<&'k Profile>,
+    now: Time,
+) -> impl Iterator<Item = Value> + use<'k> {
+    let used = profile.and_then(|profile| in_use(keys.held(), held.role, profile, now)) == Some(held);
+    held.public.iter().zip(halves(held)).map(move |(key, mut half)| {
+        let alone = Held { public: vec![key.clone()], ..held.clone() };
+        let dates = profile.and_then(|profile| alone.dates(profile));
+        half["generation"] = Value::from(held.number);
+        half["in_profile"] = Value::from(dates.is_some());
+        half["in_use"] = Value::from(used);
+        half["in_token"] = Value::from(held.in_token && key.algorithm == Algorithm::Ed25519);
+        if let Some((from, until)) = dates.filter(|_| held.role != KeyRole::Transport) {
+            (half["from"], half["until"]) = (Value::from(rfc3339(from)), Value::from(rfc3339(until)));
+        }
+        half
+    })
+}
+
+fn made_text(made: &Value, role: KeyRole) -> String {
+    let mut lines =
+        vec![format!("Generation {} is made. It goes into the next profile as:", number(made, "/generation"))];
+    for half in list(made, "/keys") {
+        let of = |key: &str| text(half, key).to_owned();
+        lines.push(format!("\n{} {}\n  key id      {}", of("/role"), of("/algorithm"), of("/key_id")));
+        lines.push(format!("  public key  {}", of("/public_key")));
+        lines.extend(half.get("peer_id").and_then(Value::as_str).map(|id| format!("  node        {id}")));
+    }
+    lines.push(format!("\n{}", next(role)));
+    lines.join("\n")
+}
+
+/// What comes after a new generation was made.
+fn next(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Transport => {
+            "Next: name this node beside the old one in a new version of the profile, sign it with the root keys and \
+             publish it. When every peer has it, start this node again; then leave the old one out of the version after."
+        }
+        KeyRole::Seal => {
+            "Next: put this key into a new version of the profile with its dates, and let the old one go on for some \
+             weeks beside it; sign it with the root keys and publish it. Start this node again before the new key's \
+             first date: what peers seal to it opens only then. Bodies sealed to the old key open as long as it is kept."
+        }
+        _ => {
+            "Next: put both halves into a new version of the profile, with a first date some days ahead, when every peer \
+             will have that version, and let the old pair go on for some weeks: what it signed must be delivered before \
+             it ends. Sign it with the root keys, publish it, and start this node again at any time before the date."
+        }
+    }
+}
+
+fn list_text(listed: &Value) -> String {
+    let row = |key: &Value| {
+        let date = |name: &str| match key["in_profile"] == true {
+            true => or_dash(&local(text(key, name))).to_owned(),
+            false => "-".to_owned(),
+        };
+        let now = match (key["in_use"] == true, key["in_profile"] == true) {
+            (true, _) => "in use",
+            (false, true) => "named",
+            (false, false) => "not in the profile",
+        };
+        let now = if key["in_token"] == true { format!("{now}, in a token") } else { now.to_owned() };
+        [
+            text(key, "/role").to_owned(),
+            number(key, "/generation").to_string(),
+            text(key, "/algorithm").to_owned(),
+            short(text(key, "/key_id")).to_owned(),
+            date("/from"),
+            date("/until"),
+            now,
+        ]
+    };
+    let rows: Vec<_> = list(listed, "/keys").iter().map(row).collect();
+    table(["ROLE", "GENERATION", "ALGORITHM", "KEY ID", "FROM", "UNTIL", "NOW"], &rows)
+}

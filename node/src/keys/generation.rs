@@ -1,0 +1,204 @@
+//! Where the generations of a node's keys lie, and how one comes and goes.
+//!
+//! The first generation of a role lies in the key folder itself (`record-ed25519.pem`), every later one in a
+//! folder within (`record-2/record-2-ed25519.pem`), which appears whole or not at all. A generation that was
+//! destroyed leaves a public note (`record-1.gone`): it comes first, so that a crash between leaves files that no
+//! start reads, and no number is ever given twice. Which generation signs is decided in `keyring`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use comity_core::{
+    crypto::{HybridSigner, MlDsaSigner, PublicKey, Seed},
+    proto::{Algorithm, KeyRole},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    KeyFault, Passphrase, encoding,
+    file::Content,
+    folder::{self, Entry, Slot},
+    token::{self, Token},
+};
+
+/// The keys of one role: how they are called on disk, and the algorithm of each half.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) role: KeyRole,
+    pub(super) name: &'static str,
+    halves: &'static [(&'static str, Algorithm)],
+}
+
+const ED25519: (&str, Algorithm) = ("ed25519", Algorithm::Ed25519);
+const LASTING: &[(&str, Algorithm)] = &[ED25519, ("ml-dsa-65", Algorithm::MlDsa65)];
+
+/// The roles a running node holds keys of, never shared between roles; hybrid where a signature must last.
+pub(super) const NODE: [Family; 5] = [
+    Family { role: KeyRole::Transport, name: "transport", halves: &[ED25519] },
+    Family { role: KeyRole::Record, name: "record", halves: LASTING },
+    Family { role: KeyRole::Checkpoint, name: "checkpoint", halves: &[ED25519, ("ml-dsa-44", Algorithm::MlDsa44)] },
+    Family { role: KeyRole::Directory, name: "directory", halves: LASTING },
+    Family { role: KeyRole::Seal, name: "seal", halves: &[("mlkem768-x25519", Algorithm::Mlkem768X25519)] },
+];
+pub(super) const ROOT: Family = Family { role: KeyRole::Root, name: "root", halves: LASTING };
+pub(super) const CHARTER: Family = Family { role: KeyRole::Charter, name: "charter", halves: LASTING };
+
+impl Family {
+    /// The family of a role that a node holds keys of.
+    pub(super) fn of(role: KeyRole) -> Option<&'static Self> {
+        NODE.iter().find(|family| family.role == role)
+    }
+
+    /// How the algorithm of each half is called.
+    pub(super) fn algorithms(&self) -> impl Iterator<Item = &'static str> {
+        self.halves.iter().map(|(name, _)| *name)
+    }
+
+    /// The place of each half.
+    pub(super) fn slots(&self, number: u32) -> Vec<Slot> {
+        let name = |half: &str| match number {
+            1 => format!("{}-{half}", self.name),
+            later => format!("{}-{later}-{half}", self.name),
+        };
+        let slot = |(half, _): &(&str, _)| Slot {
+            within: (number > 1).then(|| self.within(number)),
+            name: name(half),
+            content: Content::PrivateKey,
+        };
+        self.halves.iter().map(slot).collect()
+    }
+
+    /// Fresh keys for a generation, as they are written.
+    pub(super) fn draw(&self, number: u32) -> Result<Vec<Entry>, KeyFault> {
+        let draw = |(slot, (_, algorithm)): (Slot, &(&str, Algorithm))| {
+            let seed = Seed::new(*folder::random()?);
+            Ok((slot, encoding::to_pkcs8(*algorithm, &seed).expect("the tables name real algorithms only")))
+        };
+        self.slots(number).into_iter().zip(self.halves).map(draw).collect()
+    }
+
+    /// The seeds of a generation out of what its files hold, in order.
+    pub(super) fn seeds(
+        &self,
+        dir: &Path,
+        number: u32,
+        plaintexts: &mut impl Iterator<Item = Zeroizing<Vec<u8>>>,
+    ) -> Result<Vec<Seed>, KeyFault> {
+        let read = |(slot, (_, algorithm)): (Slot, &(&str, Algorithm))| {
+            let plaintext = plaintexts.next().unwrap_or_default();
+            let wrong = || slot.damaged(dir, "holds a key of another algorithm than its name says");
+            encoding::from_pkcs8(*algorithm, &plaintext).ok_or_else(wrong)
+        };
+        self.slots(number).into_iter().zip(self.halves).map(read).collect()
+    }
+
+    /// The public half of each seed.
+    pub(super) fn public(&self, seeds: &[Seed]) -> Vec<PublicKey> {
+        let public = |(seed, (_, algorithm)): (&Seed, &(&str, Algorithm))| {
+            PublicKey::of(self.role, *algorithm, seed).expect("every seed has a public half under these algorithms")
+        };
+        seeds.iter().zip(self.halves).map(public).collect()
+    }
+
+    /// The pair that signs, if this role signs.
+    pub(super) fn pair(&self, seeds: &[Seed]) -> Option<HybridSigner> {
+        let ([classical, quantum], [_, (_, ml_dsa)]) = (seeds, self.halves) else { return None };
+        HybridSigner::new(self.role, classical, *ml_dsa, quantum).ok()
+    }
+
+    /// The last half alone, out of what its file holds: the one before it is in a token.
+    pub(super) fn quantum(&self, dir: &Path, number: u32, plaintext: &[u8]) -> Result<MlDsaSigner, KeyFault> {
+        let (slot, (_, algorithm)) = self.slots(number).pop().zip(self.halves.last()).ok_or(KeyFault::UnknownRole)?;
+        let seed = encoding::from_pkcs8(*algorithm, plaintext);
+        let seed = seed.ok_or_else(|| slot.damaged(dir, "holds a key of another algorithm than its name says"))?;
+        MlDsaSigner::new(self.role, *algorithm, &seed).map_err(|_| KeyFault::CannotSign)
+    }
+
+    /// The generations that lie in the folder, oldest first.
+    pub(super) fn numbers(&self, dir: &Path) -> Result<Vec<u32>, KeyFault> {
+        let mut numbers = vec![1];
+        numbers.extend(self.later(dir, "")?);
+        let gone = self.later(dir, GONE)?;
+        numbers.retain(|number| !gone.contains(number));
+        numbers.sort_unstable();
+        if numbers.is_empty() {
+            return Err(KeyFault::Missing { path: dir.join(self.within(1)) });
+        }
+        Ok(numbers)
+    }
+
+    /// Adds a generation under a number that was never used, its classical half in this token if one is named.
+    pub(super) fn add(&self, dir: &Path, passphrase: &Passphrase, token: Option<&Token>) -> Result<u32, KeyFault> {
+        let _held = folder::hold(dir)?;
+        self.sweep(dir)?;
+        let used = self.later(dir, "")?.into_iter().chain(self.later(dir, GONE)?).max().unwrap_or(1);
+        let number = used.saturating_add(1);
+        let (entries, within) = (self.draw(number)?, self.within(number));
+        match token {
+            None => folder::add(dir, passphrase, &within, &entries, &[])?,
+            Some(_) if self.halves.len() < 2 => return Err(KeyFault::NotForTokens),
+            Some(token) => token.create(self.role, |text| {
+                folder::add(dir, passphrase, &within, &entries[1..], &[(token::FILE, text)])
+            })?,
+        }
+        Ok(number)
+    }
+
+    /// Destroys a generation; `text` stays in its place.
+    pub(super) fn destroy(&self, dir: &Path, number: u32, text: &str) -> Result<(), KeyFault> {
+        let _held = folder::hold(dir)?;
+        folder::note(&dir.join(format!("{}{GONE}", self.within(number))), text)?;
+        self.sweep(dir)
+    }
+
+    /// Removes the files of generations that were destroyed, and what a crash left of one that was being made.
+    fn sweep(&self, dir: &Path) -> Result<(), KeyFault> {
+        for unfinished in self.later(dir, UNFINISHED)? {
+            folder::remove_left_over(&dir.join(format!("{}{UNFINISHED}", self.within(unfinished))))?;
+        }
+        for number in self.later(dir, GONE)? {
+            match number {
+                1 => self.slots(1).iter().try_for_each(|slot| remove_file(&slot.at(dir)))?,
+                later => folder::remove_left_over(&dir.join(self.within(later)))?,
+            }
+        }
+        folder::sync_dir(dir)
+    }
+
+    /// The folder of a generation that says its classical half is in a token.
+    pub(super) fn token_folder(&self, dir: &Path, number: u32) -> Option<PathBuf> {
+        let place = dir.join(self.within(number));
+        (number > 1 && token::is_named_in(&place)).then_some(place)
+    }
+
+    fn within(&self, number: u32) -> String {
+        format!("{}-{number}", self.name)
+    }
+
+    /// The numbers in names of the form `record-2` and this ending.
+    fn later(&self, dir: &Path, ending: &str) -> Result<Vec<u32>, KeyFault> {
+        let entries = fs::read_dir(dir).map_err(folder::missing_or("list", dir))?;
+        let names = entries.collect::<Result<Vec<_>, _>>().map_err(folder::disk("list", dir))?;
+        let number = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let number = name.strip_suffix(ending)?.strip_prefix(self.name)?.strip_prefix('-')?;
+            let read: u32 = number.parse().ok()?;
+            (read.to_string() == number).then_some(read)
+        };
+        Ok(names.into_iter().filter_map(number).collect())
+    }
+}
+
+/// Ends the name of the note that stays of a generation.
+const GONE: &str = ".gone";
+/// Ends the name of a folder that is being made.
+const UNFINISHED: &str = ".new";
+
+fn remove_file(path: &PathBuf) -> Result<(), KeyFault> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(folder::disk("remove", path)(cause)),
+        _ => Ok(()),
+    }
+}
