@@ -71,6 +71,12 @@ pub enum KeyFault {
          or the systemd credential `comity-passphrase` (LoadCredentialEncrypted=)"
     )]
     NoPassphrase,
+    /// No PIN was offered.
+    #[error(
+        "keys.no-pin: the token was not used: there is no terminal to ask for its PIN at. Name a file in token.toml \
+         (pin_file), or give the systemd credential `comity-token-pin` (LoadCredentialEncrypted=)"
+    )]
+    NoPin,
     /// The passphrase cannot be used.
     #[error("keys.bad-passphrase: the passphrase from {origin} was not used: {why}. Give another")]
     BadPassphrase {
@@ -203,6 +209,7 @@ impl KeyFault {
             Self::Exists { .. } => "keys.exists",
             Self::Disk { .. } => "keys.disk",
             Self::NoPassphrase => "keys.no-passphrase",
+            Self::NoPin => "keys.no-pin",
             Self::BadPassphrase { .. } => "keys.bad-passphrase",
             Self::UnknownKey { .. } => "keys.unknown-key",
             Self::DoesNotOpen => "keys.does-not-open",

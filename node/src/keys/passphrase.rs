@@ -102,7 +102,8 @@ fn obtain_from(
         let file = File::open(&path).map_err(|cause| KeyFault::Disk { doing: "open", path: path.clone(), cause })?;
         return from_file(read_at_most(file, &path, BYTES_MAX as u64 + 2)?, &path, purpose);
     }
-    from_person(person.ok_or(KeyFault::NoPassphrase)?, purpose)
+    let nobody = if purpose == Purpose::Pin { KeyFault::NoPin } else { KeyFault::NoPassphrase };
+    from_person(person.ok_or(nobody)?, purpose)
 }
 
 /// One line; the newline editors add at its end is not part of it.
@@ -194,6 +195,11 @@ mod tests {
         assert_eq!(take(Some(&named), Some(dir.path())), Ok("from the file".to_owned()));
         assert_eq!(take(Some(&dir.path().join("absent")), Some(dir.path())), Err("keys.missing"));
         assert_eq!(result(obtain_from(None, None, None::<Nobody>, Purpose::Open)), Err("keys.no-passphrase"));
+
+        let pin = |person: Option<Nobody>| result(obtain_from(None, Some(dir.path()), person, Purpose::Pin));
+        assert_eq!(pin(None), Err("keys.no-pin"), "the credential of the passphrase is none of the token");
+        file(dir.path(), PIN_CREDENTIAL, b"271828\n", 0o440);
+        assert_eq!(pin(None), Ok("271828".to_owned()));
     }
 
     #[test]

@@ -395,7 +395,7 @@ impl Turn {
                         warn!(target: "store", code = fault.code(), "checkpoint not kept; tried again");
                         return self.step(Input::CheckpointFailed);
                     }
-                    // A token may be plugged in again, a profile may name another key.
+                    // A profile may name another key; a node whose token is gone still answers, reads and says so.
                     Err(
                         fault
                         @ (WorkFault::Keys(_) | WorkFault::NoProfile | WorkFault::Ledger(LedgerFault::CannotSign)),
