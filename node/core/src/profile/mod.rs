@@ -28,7 +28,7 @@ pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party};
 pub use declared::Profile;
 pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, Head, Held, STALE_MS};
-pub use quorum::Quorum;
+pub use quorum::{Quorum, SignerFault, Signers};
 pub use suspension::{SUSPENSION_TYPE, Suspension};
 
 /// Payload type of a charter.
