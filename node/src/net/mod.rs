@@ -43,7 +43,7 @@ pub use self::{
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
     reach::{Reach, reach},
-    roster::{Roster, peer_id_of},
+    roster::{Roster, peer_id_of, transport_key_of},
     window::{WINDOW, WINDOW_BYTES},
 };
 use self::{
