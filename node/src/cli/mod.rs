@@ -1,11 +1,12 @@
 //! The `comity` command: noun, then verb. Arguments come in, an exit code goes out.
 //!
-//! Commands ask a running node over its local API and decide nothing themselves; offline are `init`,
-//! `explain` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
+//! Commands ask a running node over its local API and decide nothing themselves; offline are `init`, `key`, `charter`,
+//! `profile`, `verify`, `explain` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
 mod bench;
+mod charter;
 mod client;
 mod demo;
 mod doctor;
@@ -16,14 +17,19 @@ mod fields;
 mod forms;
 mod found;
 mod init;
+mod key;
 mod ledger;
 mod nodes;
 mod out;
+mod paper;
 mod peer;
+mod profile;
+mod rehearse;
 mod request;
 mod run;
 mod show;
 mod status;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -72,7 +78,7 @@ To see everything once: comity demo --once";
 enum Command {
     /// Found an exercise network, run three nodes, carry one request through.
     Demo(demo::Args),
-    /// Found an exercise network: keys, charter, profiles and a data folder for each Party.
+    /// Make one Party's data folder from a founding kit, or found a whole network for exercises.
     Init(init::Args),
     /// Run the node of a data folder until it is stopped.
     Run(run::Args),
@@ -106,6 +112,17 @@ enum Command {
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// The keys of officers: made and kept on machines of their own.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// The charter of a network: draft, propose, sign, collect. Works without a node.
+    #[command(subcommand)]
+    Charter(charter::Command),
+    /// The profile of a Party, its directory and its suspension: likewise.
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// What a charter, profile, directory, suspension or kit is, and whether it holds.
+    Verify(verify::Args),
     /// How fast this machine is at what a node does, beside what bounds it.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -168,6 +185,10 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Explain { code } => explain::explain(&code, context.out),
         Command::Init(args) => init::init(&args, context),
         Command::Run(args) => run::run(&args, context),
+        Command::Key(command) => key::key(&command, context),
+        Command::Charter(command) => charter::charter(&command, context),
+        Command::Profile(command) => profile::profile(&command, context),
+        Command::Verify(args) => verify::verify(&args, context),
         Command::Demo(args) => wait_for(demo::demo(&args, context)),
         Command::Bench(command) => wait_for(bench::bench(command, context)),
         Command::Status => wait_for(status::status(context)),
