@@ -14,16 +14,13 @@ use comity_core::{
 use super::{CeremonyFault, Document, Paper};
 
 /// The files a person names.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Files {
     /// The version before, signed: to see what changes, and to count its signers.
-    #[arg(long, value_name = "FILE")]
     pub(crate) after: Option<PathBuf>,
     /// The charter in force, for everything that is of one Party.
-    #[arg(long, value_name = "FILE")]
     pub(crate) charter: Option<PathBuf>,
     /// The profile a directory belongs to.
-    #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
 }
 

@@ -9,7 +9,10 @@ use comity_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{CeremonyFault, files};
+use super::{
+    CeremonyFault, files,
+    sign::{Keys, keys_in},
+};
 use crate::{
     keys::{OfflineKeys, OfflineSigner, Passphrase},
     words,
@@ -51,6 +54,14 @@ impl Holder {
         files::refuse_existing(&path)?;
         let holder = Self::of(OfflineSigner::create(folder, which, passphrase)?.public());
         files::write_new(&path, holder.to_text().as_bytes())?;
+        Ok(holder)
+    }
+
+    /// Writes the public half of a pair that has lost it, for example in a crash just after the pair was made.
+    pub(crate) fn restore(folder: &Path, passphrase: &Passphrase) -> Result<Self, CeremonyFault> {
+        let Keys::Offline(which) = keys_in(folder)? else { return Err(CeremonyFault::NoKeys(folder.to_owned())) };
+        let holder = Self::of(OfflineSigner::open(folder, which, passphrase)?.public());
+        files::write_new(&files::beside(folder, ".pub"), holder.to_text().as_bytes())?;
         Ok(holder)
     }
 

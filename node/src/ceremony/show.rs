@@ -40,9 +40,12 @@ pub(super) fn title(document: &Document) -> String {
         Paper::Suspension(wire) => (wire.party.clone(), String::new()),
         Paper::Head(wire) => (wire.party.clone(), String::new()),
     };
-    let kind = document.paper.kind();
-    let (first, rest) = kind.split_at(1);
-    format!("{}{rest} of {of}{version}", first.to_uppercase())
+    format!("{} of {of}{version}", capital(document.paper.kind()))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn fingerprint_name(document: &Document) -> &'static str {
@@ -65,7 +68,7 @@ pub(super) fn signatures(document: &Document, standing: &Standing) -> String {
     let mut text = "Signatures\n".to_owned();
     for seat in &standing.seats {
         let (signed, needed) = (standing.count(seat), seat.needed);
-        text += &format!("  {}: {signed} of {needed} needed\n", part(&seat.part));
+        text += &format!("  {}: {signed} of {needed} needed\n", capital(&part(&seat.part)));
         for pair in seat.quorum.holders() {
             let state = if standing.has(pair) { "signed    " } else { "not signed" };
             text += &format!("    {state}  key {}\n", mark(pair));
@@ -84,12 +87,12 @@ pub(super) fn signatures(document: &Document, standing: &Standing) -> String {
 
 fn part(part: &Part) -> String {
     match part {
-        Part::Signers => "The charter's signers".to_owned(),
-        Part::Before => "The signers of the version before".to_owned(),
+        Part::Signers => "the charter's signers".to_owned(),
+        Part::Before => "the signers of the version before".to_owned(),
         Part::Consent(party) => format!("Party {party}, agreeing to the change of its root keys"),
         Part::Party(party) => format!("Party {party}, since the version before has expired"),
-        Part::Root(party) => format!("The root keys of Party {party}"),
-        Part::Brake(party) => format!("Any one root key of Party {party}"),
+        Part::Root(party) => format!("the root keys of Party {party}"),
+        Part::Brake(party) => format!("any one root key of Party {party}"),
     }
 }
 
@@ -136,8 +139,13 @@ pub(super) fn state(document: &Document, standing: &Standing) -> String {
 fn missing(standing: &Standing) -> String {
     let voluntary = |seat: &&Seat| !matches!(seat.part, Part::Consent(_) | Part::Party(_));
     let open = standing.seats.iter().filter(voluntary).filter(|seat| !standing.met(seat));
-    let said: Vec<String> =
-        open.map(|seat| format!("{} more of: {}", seat.needed - standing.count(seat), part(&seat.part))).collect();
+    let mut said: Vec<String> =
+        open.map(|seat| format!("{} more of {}", seat.needed - standing.count(seat), part(&seat.part))).collect();
+    if standing.seats.iter().any(|seat| matches!(seat.part, Part::Party(_))) {
+        said.push(
+            "or, since the version before has expired, two thirds of its Parties instead of its signers".to_owned(),
+        );
+    }
     if said.is_empty() { "a signature is missing".to_owned() } else { format!("missing are {}", said.join(", ")) }
 }
 
@@ -145,14 +153,23 @@ fn missing(standing: &Standing) -> String {
 pub(crate) fn next_steps(document: &Document, standing: &Standing) -> String {
     let path = document.path.display();
     let steps: Vec<String> = match (&standing.outcome, &document.paper) {
-        (Outcome::Holds(_), Paper::Charter(_)) => vec![
-            "Everybody present: read the 24 words aloud and compare.".to_owned(),
-            format!("The secretariat: comity charter minutes {path} --out minutes.md, print, sign by hand."),
-            format!(
-                "The secretariat: comity charter kit --charter {path} --out kit.comity, and send it to every Party."
-            ),
-            "Each Party: comity init --join kit.comity, with the fingerprint from the printed minutes.".to_owned(),
-        ],
+        (Outcome::Holds(_), Paper::Charter(wire)) => {
+            let mut steps = vec![
+                "Everybody present: read the 24 words aloud and compare.".to_owned(),
+                format!("The secretariat: comity charter minutes {path} --out minutes.md, print, sign by hand."),
+                format!(
+                    "The secretariat: comity charter kit --charter {path} --out kit.comity, and send it to every Party."
+                ),
+            ];
+            if wire.version > 1 {
+                steps.push(format!("Each Party that has a node: hand {path} to its operator."));
+            }
+            steps.push(
+                "Each Party that joins: comity init --join kit.comity, with the fingerprint from the minutes."
+                    .to_owned(),
+            );
+            steps
+        }
         (Outcome::Holds(_), Paper::Profile(wire)) => vec![
             format!("The operator of {0}: put {path} into the node's folder as charter/profiles/{0}.dsse.", wire.party),
             "The operator: hand the same file to the other Parties, or to the secretariat for the next kit.".to_owned(),

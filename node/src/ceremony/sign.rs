@@ -48,13 +48,13 @@ pub(crate) fn sign(
     Ok((signed, mark(&pair)))
 }
 
-enum Keys {
+pub(super) enum Keys {
     Offline(OfflineKeys),
     Node,
 }
 
 /// Which keys a folder holds, told by the names of its files.
-fn keys_in(folder: &Path) -> Result<Keys, CeremonyFault> {
+pub(super) fn keys_in(folder: &Path) -> Result<Keys, CeremonyFault> {
     let has = |name: &str| folder.join(name).is_file();
     match () {
         () if has("root-ed25519.pem") => Ok(Keys::Offline(OfflineKeys::Root)),

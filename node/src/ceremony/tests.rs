@@ -229,6 +229,28 @@ fn the_next_version_needs_the_old_officers_and_the_new() {
     check(&gap, &[officer(0), officer(1)], "charter.gap");
 }
 
+/// [C-7]: when the charter has expired, two thirds of its Parties stand in for its signers.
+#[test]
+fn the_parties_follow_signers_whose_charter_has_expired() {
+    let dir = tempfile::tempdir().expect("folder");
+    let old = proto::Charter { issued_ms: NOW.0 - 9, expires_ms: NOW.0 - 1, ..charter() };
+    let first = signed(&unsigned(Paper::Charter(Box::new(old))), &[officer(0), officer(1)]);
+    let new_officer = || signer("officer of the Parties", KeyRole::Charter);
+    let previous = first.id().as_bytes().to_vec();
+    let next = proto::Charter { version: 2, previous, signers: Some(quorum(&[new_officer()], 1)), ..charter() };
+    let next = unsigned(Paper::Charter(Box::new(next)));
+    let beside = beside(dir.path(), Some(&first), None);
+    let check = |signers: &[HybridSigner], expected: &str| {
+        assert_eq!(code(collect(&next, &[signed(&next, signers)], &beside, "out".into())), expected);
+    };
+    check(&[new_officer(), root("XA")], "incomplete");
+    check(&[root("XA"), root("XB")], "incomplete");
+    check(&[new_officer(), root("XA"), root("XB")], "complete");
+    let standing = Standing::of(&next, &beside).expect("holds so far");
+    assert!(shown(&next, &beside, &standing).contains("two thirds of its Parties"));
+    assert!(warnings(&standing).is_empty());
+}
+
 #[test]
 fn a_later_charter_alone_is_shown_and_not_collected() {
     let dir = tempfile::tempdir().expect("folder");

@@ -14,13 +14,33 @@ use crate::{
     time,
 };
 
+/// What a document is judged beside.
+#[derive(clap::Args)]
+pub(crate) struct BesideArgs {
+    /// The version before, signed: to see what changes, and to count its signers.
+    #[arg(long, value_name = "FILE")]
+    after: Option<PathBuf>,
+    /// The charter in force, for everything that is of one Party.
+    #[arg(long, value_name = "FILE")]
+    charter: Option<PathBuf>,
+    /// The profile a directory belongs to.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+}
+
+impl BesideArgs {
+    pub(crate) fn files(&self) -> Files {
+        Files { after: self.after.clone(), charter: self.charter.clone(), profile: self.profile.clone() }
+    }
+}
+
 /// One file to look at.
 #[derive(clap::Args)]
 pub(crate) struct Show {
     /// The document.
     file: PathBuf,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
 }
 
 /// One file to sign a copy of.
@@ -38,7 +58,7 @@ pub(crate) struct Sign {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
 }
 
 /// A proposal and the copies that were signed.
@@ -52,7 +72,7 @@ pub(crate) struct Collect {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
 }
 
 /// A document to put on paper.
@@ -64,12 +84,12 @@ pub(crate) struct Minutes {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
 }
 
 /// `… show`.
 pub(crate) fn show(args: &Show, context: &Context) -> Done {
-    let (document, beside) = read(&args.file, &args.files)?;
+    let (document, beside) = read(&args.file, &args.beside.files())?;
     let standing = Standing::of(&document, &beside)?;
     tell(&document, &beside, &standing, context);
     Ok(if warnings(&standing).is_empty() { Verdict::Fine } else { Verdict::Finding })
@@ -94,7 +114,7 @@ pub(crate) fn propose(paper: Paper, draft: &Path, files: &Files, out: &Path, con
 
 /// `… sign`.
 pub(crate) fn sign(args: &Sign, context: &Context) -> Done {
-    let (document, beside) = read(&args.file, &args.files)?;
+    let (document, beside) = read(&args.file, &args.beside.files())?;
     let standing = Standing::of(&document, &beside)?;
     refuse_existing(&args.out)?;
     // Before the passphrase is asked for: it is the consent to what stands here.
@@ -121,7 +141,7 @@ pub(crate) fn sign(args: &Sign, context: &Context) -> Done {
 
 /// `… collect`: a finding while signatures are missing; then nothing is written.
 pub(crate) fn collect(args: &Collect, context: &Context) -> Done {
-    let (proposal, beside) = read(&args.proposal, &args.files)?;
+    let (proposal, beside) = read(&args.proposal, &args.beside.files())?;
     let copies = args.signed.iter().map(|path| Document::read(path)).collect::<Result<Vec<_>, _>>()?;
     refuse_existing(&args.out)?;
     let (document, standing) = ceremony::collect(&proposal, &copies, &beside, args.out.clone())?;
@@ -139,7 +159,7 @@ pub(crate) fn collect(args: &Collect, context: &Context) -> Done {
 
 /// `… minutes`.
 pub(crate) fn minutes(args: &Minutes, context: &Context) -> Done {
-    let (document, beside) = read(&args.file, &args.files)?;
+    let (document, beside) = read(&args.file, &args.beside.files())?;
     let standing = Standing::of(&document, &beside)?;
     ceremony::write(&args.out, ceremony::minutes(&document, &beside, &standing).as_bytes())?;
     let path = args.out.display();

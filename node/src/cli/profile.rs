@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use comity_core::{ids::PartyCode, profile::Charter, proto};
 
-use super::{Context, Done, Verdict, charter::written, fault::CliFault, paper};
+use super::{
+    Context, Done, Verdict,
+    charter::written,
+    fault::CliFault,
+    paper::{self, BesideArgs},
+};
 use crate::{
     ceremony::{self, Beside, CeremonyFault, DirectoryDraft, Files, Paper, ProfileDraft},
     keys::{Keyring, Passphrase, Purpose},
@@ -46,7 +51,7 @@ pub(crate) struct Draft {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
     /// Where the draft goes; nothing may be there.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -58,7 +63,7 @@ pub(crate) struct Propose {
     /// The draft.
     draft: PathBuf,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
     /// Where the proposal goes; nothing may be there.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -93,7 +98,7 @@ pub(crate) fn profile(command: &Command, context: &Context) -> Done {
         Command::Draft(args) => draft(args, context),
         Command::Propose(args) => {
             let paper = read_draft(&args.draft)?;
-            paper::propose(paper, &args.draft, &args.files, &args.out, context)
+            paper::propose(paper, &args.draft, &args.beside.files(), &args.out, context)
         }
         Command::Show(args) => paper::show(args, context),
         Command::Sign(args) => paper::sign(args, context),
@@ -112,7 +117,7 @@ fn read_draft(path: &Path) -> Result<Paper, CeremonyFault> {
 }
 
 fn draft(args: &Draft, context: &Context) -> Done {
-    let beside = Beside::read(&args.files, ceremony::now_in_seconds())?;
+    let beside = Beside::read(&args.beside.files(), ceremony::now_in_seconds())?;
     let text = if args.directory { directory(&beside)?.to_text() } else { profile_draft(args, &beside)?.to_text() };
     ceremony::write(&args.out, text.as_bytes())?;
     let files = if args.directory { " --charter CHARTER --profile PROFILE" } else { " --charter CHARTER" };

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use comity_core::ids::Digest;
 use serde_json::{Value, json};
 
-use super::{Context, Done, Verdict};
+use super::{Context, Done, Verdict, paper::BesideArgs};
 use crate::{
-    ceremony::{self, Beside, CeremonyFault, Document, Files, Outcome, Standing, fingerprint_block, next_steps, shown},
+    ceremony::{self, Beside, CeremonyFault, Document, Outcome, Standing, fingerprint_block, next_steps, shown},
     time,
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
     fingerprint: Vec<String>,
     #[command(flatten)]
-    files: Files,
+    beside: BesideArgs,
 }
 
 /// The command.
@@ -36,7 +36,7 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
     }
     let document = Document::read(&args.path)?;
     compare(&document, pinned)?;
-    let beside = Beside::read(&args.files, time::now())?;
+    let beside = Beside::read(&args.beside.files(), time::now())?;
     let standing = Standing::of(&document, &beside)?;
     let holds = match standing.outcome {
         Outcome::Holds(_) => true,
@@ -47,7 +47,7 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
     let verdict = if holds { "It holds." } else { "It does NOT hold: signatures are missing." };
     let text = |_: &Value| {
         let (said, next) = (shown(&document, &beside, &standing), next_steps(&document, &standing));
-        format!("{said}\n{}\n\n{verdict}{}", if holds { "" } else { &next }, compared(pinned))
+        format!("{said}\n{}\n\n{verdict}{}", if holds { "" } else { &next }, compared(document.paper.party(), pinned))
     };
     context.out.either(&told(document.paper.kind(), &document.id(), holds, pinned), text);
     Ok(if holds { Verdict::Fine } else { Verdict::Finding })
@@ -61,10 +61,16 @@ fn compare(document: &Document, pinned: Option<Digest>) -> Result<(), CeremonyFa
     Err(CeremonyFault::OtherFingerprint { path: document.path.clone(), found: found.to_string() })
 }
 
-fn compared(pinned: Option<Digest>) -> &'static str {
-    match pinned {
-        Some(_) => " Its fingerprint is the one given.",
-        None => " Compare the fingerprint with the printed minutes: a file of somebody else's making holds as well.",
+/// What the verdict rests on.
+fn compared(party: Option<&str>, pinned: Option<Digest>) -> &'static str {
+    match (pinned, party) {
+        (Some(_), _) => " Its fingerprint is the one given.",
+        (None, Some(_)) => {
+            " It was judged under the charter given: compare that charter's fingerprint with the printed minutes."
+        }
+        (None, None) => {
+            " Compare the fingerprint with the printed minutes: a file of somebody else's making holds as well."
+        }
     }
 }
 
@@ -81,7 +87,7 @@ fn verify_kit(path: &Path, pinned: Option<Digest>, context: &Context) -> Done {
     };
     let list: Vec<String> = documents.iter().map(named).collect();
     let block = fingerprint_block("Fingerprint of its charter", &id);
-    let text = |_: &Value| format!("Kit of\n{}\n{block}\nIt holds.{}", list.join("\n"), compared(pinned));
+    let text = |_: &Value| format!("Kit of\n{}\n{block}\nIt holds.{}", list.join("\n"), compared(None, pinned));
     context.out.either(&told("kit", &id, true, pinned), text);
     Ok(Verdict::Fine)
 }

@@ -26,10 +26,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
     },
-    /// The fingerprint of a pair, to be compared by telephone. Needs no passphrase.
+    /// The fingerprint of a pair, to be compared by telephone. Needs no passphrase, unless FOLDER.pub is lost: then
+    /// it is written again.
     Show {
         /// The .pub file, or the folder it lies beside.
         path: PathBuf,
+        /// Should FOLDER.pub be lost: read the passphrase from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
 }
 
@@ -46,7 +50,11 @@ pub(crate) enum Role {
 pub(crate) fn key(command: &Command, context: &Context) -> Done {
     match command {
         Command::Create { folder, role, passphrase_file } => create(folder, *role, passphrase_file.as_deref(), context),
-        Command::Show { path } => show(&Holder::read(path)?, None, context),
+        Command::Show { path, passphrase_file } if path.is_dir() && !public_file(path).exists() => {
+            let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
+            show(&Holder::restore(path, &passphrase)?, Some(path), context)
+        }
+        Command::Show { path, .. } => show(&Holder::read(path)?, None, context),
     }
 }
 
