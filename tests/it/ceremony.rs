@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::rig::{private, run};
 
 const OFFICERS: [&str; 4] = ["officer-1", "officer-2", "officer-3", "officer-4"];
-const ROOTS: [&str; 4] = ["root-XA", "root-XB", "root-XC", "root-XD"];
+const ROOTS: [&str; 5] = ["root-XA", "root-XB", "root-XC", "root-XD", "root-XE"];
 
 /// The keys everybody brings, and the charter two officers have signed.
 struct Desk {
@@ -34,7 +34,7 @@ fn desk() -> &'static Desk {
     DESK.get_or_init(|| {
         let desk = Desk { folder: tempfile::tempdir().expect("folder") };
         private(&desk.folder.path().join("passphrase"), b"correct horse battery staple\n");
-        for (names, role) in [(OFFICERS, "charter"), (ROOTS, "root")] {
+        for (names, role) in [(&OFFICERS[..], "charter"), (&ROOTS[..], "root")] {
             for name in names {
                 let made =
                     ["key", "create", &desk.at(name), "--role", role, "--passphrase-file", &desk.at("passphrase")];
@@ -201,6 +201,12 @@ fn the_next_charter_is_signed_by_old_and_new() {
         let mut table: toml::Table = toml::from_str(&text).expect("a draft");
         let officers = ["officer-2", "officer-3", "officer-4"].map(|name| desk.at(&format!("{name}.pub")));
         table["signers"]["keys"] = officers.to_vec().into();
+        let parties = table["party"].as_array_mut().expect("Parties");
+        let mut estria = parties[0].clone();
+        estria["code"] = "XE".into();
+        estria["name"] = "Estria".into();
+        estria["root"]["keys"] = vec![desk.at("root-XE.pub")].into();
+        parties.push(estria);
         toml::to_string(&table).expect("a draft")
     };
     let proposal = second(folder.path(), replaced, desk).display().to_string();
@@ -220,11 +226,30 @@ fn the_next_charter_is_signed_by_old_and_new() {
     let done = fine(&[&collect[..], &[&one, &two, &four]].concat());
     assert!(done.contains("This charter is complete") && done.contains("Gone: Signer"), "{done}");
 
-    // Its fingerprint, given by hand, is enough for a Party that joins now.
+    // Its fingerprint, given by hand, is enough for a Party that joins now, also one that had its folder before.
+    assert!(done.contains("New: Party XE: Estria"), "{done}");
     let kit = at("kit.comity");
     fine(&["charter", "kit", "--charter", &out, "--out", &kit]);
     fine(&["verify", &kit]);
     fine(&["verify", &out]);
+    let data = at("estria");
+    let join = |kit: &str, charter: &str| {
+        let object: Value = serde_json::from_str(&fine(&["--json", "charter", "show", charter])).expect("one");
+        let print = object["id"].as_str().expect("text").to_owned();
+        let arguments = ["init", "--join", kit, "--party", "XE", "--data", &data, "--passphrase-file", &passphrase];
+        (fine(&[&arguments[..], &["--fingerprint", &print]].concat()), print)
+    };
+    let lock = || fs::read(format!("{data}/keys/lock.pem")).expect("reads");
+    assert!(join(&desk.at("kit.comity"), &first).0.contains("does not name this Party yet"));
+    let (keys, draft) = (lock(), format!("{data}/profile.toml"));
+    let edited = fs::read_to_string(&draft).expect("reads").replacen("Central Authority", "Ministry", 1);
+    fs::write(&draft, edited).expect("written");
+    let (said, print) = join(&kit, &out);
+    assert!(said.contains("profile propose") && said.contains("estria.before"), "{said}");
+    assert_eq!(lock(), keys, "its keys are kept");
+    assert!(fs::read_to_string(format!("{data}/comity.toml")).expect("reads").contains(&print));
+    let proposed = fine(&["profile", "propose", &draft, "--charter", &out, "--out", &at("profile-XE.dsse")]);
+    assert!(proposed.contains("Ministry") && !proposed.contains("NOTE: "), "{proposed}");
 }
 
 /// [C-6]: a secretariat cannot become a State unseen.
@@ -285,7 +310,7 @@ fn a_party_joins_from_a_kit_and_declares_itself() {
     assert_eq!(code, 0, "{err}");
     assert!(said.contains("comity profile propose"), "{said}");
     let (code, _, err) = join(&fingerprint, "XA", &data);
-    assert!(code == 2 && err.contains("ceremony.exists: "), "{err}");
+    assert!(code == 2 && err.contains("ceremony.exists: "), "the kit is no newer: {err}");
     let (code, said, _) = join(&fingerprint, "XE", &at("estria"));
     assert!(code == 0 && said.contains("does not name this Party yet") && said.contains(".pub"), "{said}");
 

@@ -92,7 +92,7 @@ pub(crate) enum CeremonyFault {
         wanted: &'static str,
     },
     /// A document whose content or signatures do not hold.
-    #[error("{code}: {path}: {source}", code = .source.code(), path = .path.display())]
+    #[error("{source} (file: {path})", path = .path.display())]
     Document {
         /// Which file.
         path: PathBuf,

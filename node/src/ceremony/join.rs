@@ -25,6 +25,14 @@ use crate::{
 
 /// The draft in the new folder.
 const DRAFT: &str = "profile.toml";
+/// What a folder has in which a node has run.
+const LEDGER: &str = "ledger";
+/// Where a folder goes that is made anew.
+const BEFORE: &str = ".before";
+/// Far above what a key file needs, as in `keys`.
+const KEY_FILE_MAX: usize = 8 << 10;
+/// A profile with hundreds of keys in hexadecimal.
+const DRAFT_MAX: usize = 8 << 20;
 
 /// What is asked for.
 pub(crate) struct Joining<'j> {
@@ -40,6 +48,8 @@ pub(crate) struct Joining<'j> {
 pub(crate) struct Joined {
     pub(crate) network: NetworkName,
     pub(crate) exercise: bool,
+    /// Where the folder is now that stood here before.
+    pub(crate) before: Option<PathBuf>,
     /// Whether the charter names the Party.
     pub(crate) named: bool,
     /// The draft of its profile.
@@ -52,13 +62,24 @@ pub(crate) struct Joined {
     pub(crate) profiles: usize,
 }
 
-/// Makes the folder.
+/// True if a folder was made by [`join`] before and no node has run in it: it can be made anew with its keys.
+pub(crate) fn may_join_again(data: &Path) -> bool {
+    data.join("keys").is_dir() && data.join("comity.toml").is_file() && !data.join(LEDGER).exists()
+}
+
+/// Makes the folder; or makes it anew from a later kit, with the keys and the draft it has.
 ///
 /// # Errors
-/// When the kit has another fingerprint or does not hold, or the folder holds something.
+/// When the kit has another fingerprint or does not hold, or the folder holds something else.
 pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) -> Result<Joined, CeremonyFault> {
     let data = joining.data;
-    refuse_used(data)?;
+    let again = may_join_again(data);
+    let old = files::beside(data, BEFORE);
+    if again {
+        files::refuse_existing(&old)?
+    } else {
+        refuse_used(data)?
+    }
     let kit = read_kit(joining.kit)?;
     let found = kit[0].id();
     if found != joining.fingerprint {
@@ -66,18 +87,31 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     }
     open(&kit, now)?;
     let charter = alone(&kit[0])?;
+    if again && Document::read(&data.join("charter").join("charter.dsse")).is_ok_and(|held| held.id() == found) {
+        return Err(CeremonyFault::Exists(data.to_owned())); // nothing in the kit is newer
+    }
     let new = files::beside(data, ".joining");
     files::remove(&new)?; // left by a crash, never used
     files::folder(&new)?;
-    let keys = Keyring::create(&new.join("keys"), passphrase)?;
+    let keys = keys(again.then_some(data), &new.join("keys"), passphrase)?;
     write_documents(&kit, &new)?;
     files::write(&new.join("comity.toml"), settings(joining, &charter, &kit).as_bytes())?;
-    let draft = draft(joining.party, &charter, &kit, keys.public_keys(), now)?;
-    files::write(&new.join(DRAFT), draft.to_text().as_bytes())?;
-    put_in_place(&new, data)?;
+    let kept = data.join(DRAFT);
+    let draft = if again && kept.is_file() {
+        files::read_text(&kept, DRAFT_MAX)?
+    } else {
+        draft(joining.party, &charter, &kit, keys.public_keys(), now)?.to_text()
+    };
+    files::write(&new.join(DRAFT), draft.as_bytes())?;
+    if again {
+        exchange(&new, data, &old)?
+    } else {
+        put_in_place(&new, data)?
+    }
     Ok(Joined {
         network: charter.network.clone(),
         exercise: charter.exercise,
+        before: again.then_some(old),
         named: charter.parties().contains_key(joining.party),
         draft: data.join(DRAFT),
         charter: data.join("charter").join("charter.dsse"),
@@ -89,6 +123,27 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
 fn refuse_used(data: &Path) -> Result<(), CeremonyFault> {
     let empty = || fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none());
     if data.symlink_metadata().is_err() || empty() { Ok(()) } else { Err(CeremonyFault::Exists(data.to_owned())) }
+}
+
+/// New keys, or those of the folder that is made anew.
+fn keys(again: Option<&Path>, into: &Path, passphrase: &Passphrase) -> Result<Keyring, CeremonyFault> {
+    let Some(data) = again else { return Ok(Keyring::create(into, passphrase)?) };
+    let from = data.join("keys");
+    files::folder(into)?;
+    for entry in fs::read_dir(&from).map_err(files::disk("list", &from))? {
+        let path = entry.map_err(files::disk("list", &from))?.path();
+        files::write(&into.join(path.file_name().unwrap_or_default()), &files::read(&path, KEY_FILE_MAX)?)?;
+    }
+    Ok(Keyring::open(into, passphrase)?)
+}
+
+/// Puts the new folder in the place of the old in one step, and the old one aside.
+fn exchange(new: &Path, data: &Path, old: &Path) -> Result<(), CeremonyFault> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let exchanged = renameat_with(CWD, new, CWD, data, RenameFlags::EXCHANGE);
+    exchanged.map_err(|cause| files::disk("put in place", data)(cause.into()))?;
+    // A crash just here leaves the new folder in its place, and the old one under the name of what is unfinished.
+    files::rename_new(new, old)
 }
 
 fn put_in_place(new: &Path, data: &Path) -> Result<(), CeremonyFault> {

@@ -37,7 +37,7 @@ pub(crate) use self::{
     },
     fault::CeremonyFault,
     holder::{Holder, fingerprint as holder_fingerprint, role_name},
-    join::{Joined, Joining, join},
+    join::{Joined, Joining, join, may_join_again},
     kit::{check_kit, is_kit, kit},
     minutes::minutes,
     show::{fingerprint_block, next_steps, shown, shown_json, warnings},

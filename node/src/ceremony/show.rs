@@ -1,11 +1,11 @@
 //! A document in words that can be read aloud, and as one object for programs.
 
-use comity_core::{ids::Digest, profile::SUSPENSION_TYPE};
+use comity_core::{ids::Digest, profile::SUSPENSION_TYPE, proto::KeyRole};
 use serde_json::{Value, json};
 
 use super::{
     Beside, CharterDraft, DirectoryDraft, Document, Outcome, Paper, ProfileDraft, Standing,
-    holder::mark,
+    holder::{mark, role_name},
     rows::{changes, rows},
     standing::{Part, Seat},
 };
@@ -23,8 +23,8 @@ pub(crate) fn shown(document: &Document, beside: &Beside, standing: &Standing) -
     text += &format!("\n{}\n", fingerprint_block(fingerprint_name(document), &document.id()));
     text += &signatures(document, standing);
     text += &told_changes(document, beside).map(|told| format!("\n{told}")).unwrap_or_default();
-    for warning in warnings(standing) {
-        text += &format!("\n{warning}\n");
+    for said in warnings(standing).into_iter().chain(lacks(&document.paper)) {
+        text += &format!("\n{said}\n");
     }
     text += &format!("\n{}", state(document, standing));
     text
@@ -120,6 +120,19 @@ pub(crate) fn warnings(standing: &Standing) -> Vec<String> {
         )
     };
     standing.without_consent().map(alarm).collect()
+}
+
+/// What a profile lacks that its node cannot do without.
+fn lacks(paper: &Paper) -> Option<String> {
+    let Paper::Profile(wire) = paper else { return None };
+    let roles = [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Directory, KeyRole::Seal];
+    let missing = roles.into_iter().filter(|role| !wire.keys.iter().any(|key| key.role() == *role));
+    let node = wire.nodes.is_empty().then_some("node");
+    let missing: Vec<&str> = node.into_iter().chain(missing.map(role_name)).collect();
+    let list = missing.join(", ");
+    (!missing.is_empty()).then(|| {
+        format!("NOTE: no {list} is named here: no node can work under this profile. Draft it with --keys DATA/keys.")
+    })
 }
 
 /// Whether it is complete, in one sentence.

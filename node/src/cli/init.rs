@@ -113,7 +113,9 @@ fn join(kit: &Path, args: &Args, context: &Context) -> Done {
     });
     let listen = listen.transpose()?;
     let joining = Joining { kit, fingerprint, party: &party, data: &context.data, listen: listen.as_ref() };
-    let passphrase = Passphrase::obtain(args.passphrase_file.as_deref(), Purpose::Create)?;
+    // A folder that is made anew keeps its keys.
+    let purpose = if ceremony::may_join_again(&context.data) { Purpose::Open } else { Purpose::Create };
+    let passphrase = Passphrase::obtain(args.passphrase_file.as_deref(), purpose)?;
     let joined = ceremony::join(&joining, &passphrase, ceremony::now_in_seconds())?;
     let next = next_of(&joined, &party, &context.data);
     let object = json!({
@@ -156,15 +158,20 @@ fn next_of(joined: &Joined, party: &PartyCode, data: &Path) -> String {
             format!("Each holder of a root key, offline: comity key create root-{party}-1 --role root"),
             "You: send the .pub files to the secretariat, and compare their fingerprints with it by telephone."
                 .to_owned(),
-            format!("The secretariat: name {party} in the next charter, and send it with its fingerprint."),
+            format!(
+                "The secretariat: name {party} in the next charter, and send the next kit, and its fingerprint by another way."
+            ),
             format!("You: put it in the place of {charter}, and its fingerprint into {data}/comity.toml."),
             format!(
                 "You: edit {draft}, and run: comity profile propose {draft} --charter {charter} --out profile-{party}.dsse"
             ),
         ]
     };
-    let lead =
-        if joined.named { "" } else { "The charter does not name this Party yet; the folder is ready meanwhile.\n" };
+    let lead = match &joined.before {
+        Some(before) => format!("Keys and draft are those it had; the folder as it was is {}.\n", before.display()),
+        None if joined.named => String::new(),
+        None => "The charter does not name this Party yet; the folder is ready meanwhile.\n".to_owned(),
+    };
     let steps = (1..).zip(steps).map(|(n, step): (u32, _)| format!("\n  {n}. {step}"));
     format!("{lead}Next:{}", steps.collect::<String>())
 }
