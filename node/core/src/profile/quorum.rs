@@ -146,3 +146,56 @@ impl Signers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{crypto::HybridSigner, founding::tests::root};
+
+    const MESSAGE: &[u8] = b"what is signed";
+
+    fn quorum(holders: &[&HybridSigner], threshold: u32) -> Quorum {
+        let key = |holder: &&HybridSigner| {
+            let [ed25519, ml_dsa_65] = holder.public().map(|key| key.bytes.clone());
+            proto::HybridKey { ed25519, ml_dsa_65 }
+        };
+        let mut keys: Vec<proto::HybridKey> = holders.iter().map(key).collect();
+        keys.sort_by(|a, b| a.ed25519.cmp(&b.ed25519));
+        Quorum::from_wire(&proto::Quorum { keys, threshold }, KeyRole::Root).expect("a quorum")
+    }
+
+    /// [S-4]: so many distinct holders, both halves of each, and nobody else; and it can be told what is wrong.
+    #[test]
+    fn who_signed_is_known_and_what_does_not_count_is_named() {
+        let [one, two, other] = ["one", "two", "other"].map(|name| root(name, KeyRole::Root));
+        let quorum = quorum(&[&one, &two], 2);
+        let ids = |holder: &HybridSigner| holder.public().map(PublicKey::id);
+        let signed = |holders: &[&HybridSigner]| {
+            let pairs = holders.iter().flat_map(|holder| holder.sign_pair(MESSAGE).expect("signed"));
+            let mut all: Vec<proto::Signature> = pairs.collect();
+            all.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+            all
+        };
+        let of = |signatures: &[proto::Signature]| Signers::of(MESSAGE, signatures, [&quorum]);
+
+        assert!(of(&[]).expect("nobody").is_empty());
+        let first = of(&signed(&[&one])).expect("one");
+        assert!(first.holds(&ids(&one)) && !first.holds(&ids(&two)) && !quorum.met_by(&first));
+        assert!(quorum.met_by(&of(&signed(&[&one, &two])).expect("both")));
+        assert_eq!((quorum.threshold(), quorum.holders().len()), (2, 2));
+
+        let both = signed(&[&one, &two]);
+        let with = |change: fn(&mut Vec<proto::Signature>)| {
+            let mut changed = both.clone();
+            change(&mut changed);
+            of(&changed).expect_err("does not count")
+        };
+        assert_eq!(with(|all| all.reverse()), SignerFault::Order);
+        assert_eq!(with(|all| all.insert(0, all[0].clone())), SignerFault::Order);
+        assert!(matches!(with(|all| drop(all.pop())), SignerFault::Half(_)));
+        assert!(matches!(with(|all| all[3].key_id.truncate(31)), SignerFault::Half(_)), "an id cut short is no id");
+        assert!(matches!(with(|all| all[1].signature[3] ^= 1), SignerFault::Wrong(_)));
+        let stranger = of(&signed(&[&one, &other])).expect_err("a stranger");
+        assert!(matches!(stranger, SignerFault::Stranger(id) if ids(&other).contains(&id)));
+    }
+}
