@@ -54,8 +54,12 @@ impl Beside {
         match &before.paper {
             Paper::Charter(_) => self.charter_before = Some(alone(&before)?),
             Paper::Profile(_) => {
-                let opened = Profile::open(&before.envelope(), self.charter("profile")?, self.now);
-                opened.map_err(|source| before.fault(source))?;
+                let charter = self.charter("profile")?;
+                match Profile::open(&before.envelope(), charter, self.now) {
+                    // Signed with root keys that a later charter has changed: what was accepted stays.
+                    Err(ProfileFault::Threshold) if charter.version > 1 && !before.signatures.is_empty() => {}
+                    opened => drop(opened.map_err(|source| before.fault(source))?),
+                }
             }
             // Who signed an older directory does not matter to a newer one.
             Paper::Directory(_) => {}

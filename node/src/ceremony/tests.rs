@@ -293,6 +293,58 @@ fn a_profile_needs_its_roots_and_a_suspension_any_one_of_them() {
     check(Paper::Suspension(proto::Suspension { party: "XZ".into(), ..suspension }), &[], "profile.not-chartered");
 }
 
+/// A charter that changes a Party's root keys does not take its profiles from it.
+#[test]
+fn a_profile_goes_on_under_new_root_keys() {
+    let dir = tempfile::tempdir().expect("folder");
+    let later = |version: u64| {
+        let mut wire = charter();
+        (wire.version, wire.previous) = (version, if version > 1 { vec![5; 32] } else { Vec::new() });
+        wire.parties[0].root = Some(quorum(&[root("XA anew")], 1));
+        signed(&unsigned(Paper::Charter(Box::new(wire))), &[officer(0), officer(1)])
+    };
+    let held = signed(&unsigned(Paper::Profile(Box::new(profile()))), &[root("XA")]);
+    let next = proto::Profile { version: 2, previous: held.id().as_bytes().to_vec(), ..profile() };
+    let next = unsigned(Paper::Profile(Box::new(next)));
+    let judged = beside(dir.path(), Some(&held), Some(&later(2)));
+    assert_eq!(code(collect(&next, &[signed(&next, &[root("XA anew")])], &judged, "out".into())), "complete");
+    let paths = ["after", "charter"].map(|name| dir.path().join(name));
+    std::fs::write(&paths[1], later(1).envelope()).expect("written");
+    let files = Files { after: Some(paths[0].clone()), charter: Some(paths[1].clone()), profile: None };
+    let refused = Beside::read(&files, NOW).map(|_| ()).map_err(|fault| fault.code());
+    assert_eq!(refused, Err("profile.threshold-not-met"), "under the first charter it was never signed");
+}
+
+/// Of a signed copy no byte can be changed unseen.
+#[test]
+fn every_changed_byte_is_found() {
+    let dir = tempfile::tempdir().expect("folder");
+    let beside = beside(dir.path(), None, None);
+    let proposal = unsigned(Paper::Charter(Box::new(charter())));
+    let bytes = signed(&proposal, &[officer(0), officer(2)]).envelope();
+    for place in (0..bytes.len()).step_by(53) {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1 << (place % 8);
+        let read = Document::parse(Path::new("changed.dsse"), &changed);
+        let counted = read.and_then(|copy| collect(&proposal, &[copy], &beside, "out".into()));
+        assert!(counted.is_err(), "byte {place}");
+    }
+}
+
+#[test]
+fn a_profile_without_keys_is_noted() {
+    let dir = tempfile::tempdir().expect("folder");
+    let charter = signed(&unsigned(Paper::Charter(Box::new(charter()))), &[officer(0), officer(1)]);
+    let beside = beside(dir.path(), None, Some(&charter));
+    let said = |wire: proto::Profile| {
+        let document = unsigned(Paper::Profile(Box::new(wire)));
+        shown(&document, &beside, &Standing::of(&document, &beside).expect("holds so far"))
+    };
+    assert!(said(profile()).contains("NOTE: no directory is named"), "the keys of tests have no directory key");
+    let bare = proto::Profile { keys: Vec::new(), nodes: Vec::new(), ..profile() };
+    assert!(said(bare).contains("NOTE: no node, record, checkpoint, directory, seal is named"));
+}
+
 #[test]
 fn minutes_have_the_fingerprint_and_no_invented_name() {
     let dir = tempfile::tempdir().expect("folder");
