@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod ceremony;
 pub mod cli;
 pub mod conduct;
 pub mod config;

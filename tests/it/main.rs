@@ -2,6 +2,7 @@
 //! One binary, because each further one would link the network stack again.
 
 mod bench;
+mod ceremony;
 mod crash;
 mod demo;
 mod deploy;

@@ -34,6 +34,11 @@ fn operations_run_as_written() {
     walk("examples/operations.md");
 }
 
+#[test]
+fn a_founding_runs_as_written() {
+    walk("examples/founding.md");
+}
+
 /// A command and what it should print.
 struct Step {
     line: usize,

@@ -134,6 +134,9 @@ pub const THREAD_EVENTS_MAX: usize = 10_000;
 /// Custody statements read of one manifest: it is sealed once, released and verified once a delivery.
 const STATEMENTS_MAX: usize = 1_000;
 
+/// Documents of one kind and Party: number and place of each.
+type Numbered = Vec<(u64, u64)>;
+
 /// Documents read of one kind and Party: a directory a week for sixty years.
 const DOCUMENTS_MAX: usize = 3_200;
 
@@ -308,7 +311,7 @@ impl<P: Pairs> Index<P> {
     /// As [`Self::applied`].
     pub fn standing_documents(&self) -> Result<Vec<LedgerIndex>, IndexFault> {
         let prefix = key(b'd', &[&[RecordKind::RosterChange as u8]]);
-        let mut of: BTreeMap<(Vec<u8>, Kind), Vec<(u64, u64)>> = BTreeMap::new();
+        let mut of: BTreeMap<(Vec<u8>, Kind), Numbered> = BTreeMap::new();
         for (rest, row) in self.rows::<DocumentRow>(&prefix, &[], usize::MAX)? {
             let mut parts = rest.splitn(3, |byte| *byte == b'/');
             let (Some(kind), Some(party), Some(number)) = (parts.next(), parts.next(), parts.next()) else {

@@ -13,6 +13,7 @@ use super::explain;
 use crate::{
     api::ApiFault,
     bench::BenchFault,
+    ceremony::CeremonyFault,
     config::ConfigFault,
     keys::KeyFault,
     net::NetFault,
@@ -168,6 +169,9 @@ pub(crate) enum CliFault {
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] BenchFault),
+    /// A ceremony.
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyFault),
     /// Signing at a founding.
     #[error(transparent)]
     Crypto(#[from] CryptoFault),
@@ -200,6 +204,7 @@ impl CliFault {
             Self::Run(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
             Self::Bench(fault) => fault.code(),
+            Self::Ceremony(fault) => fault.code(),
             Self::Crypto(fault) => fault.code(),
         }
     }
@@ -210,6 +215,7 @@ impl CliFault {
             Self::Problem(problem) => problem.exit(),
             Self::NoNode { .. } | Self::NoAnswer(_) | Self::Api(_) | Self::Run(_) => super::TRY_AGAIN,
             Self::Start(fault) => start_exit(fault),
+            Self::Ceremony(fault) if fault.is_finding() => super::FINDING,
             Self::NoFolder(_)
             | Self::BadField { .. }
             | Self::BadArgument { .. }
@@ -220,6 +226,7 @@ impl CliFault {
             | Self::FolderInUse(_)
             | Self::Config(_)
             | Self::Keys(_)
+            | Self::Ceremony(_)
             | Self::Telemetry(_) => super::WRONG_USE,
             Self::BadAnswer(_)
             | Self::Disk { .. }

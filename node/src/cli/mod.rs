@@ -1,11 +1,12 @@
 //! The `comity` command: noun, then verb. Arguments come in, an exit code goes out.
 //!
-//! Commands ask a running node over its local API and decide nothing themselves; offline are `init`,
-//! `explain`, `key` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
+//! Commands ask a running node over its local API and decide nothing themselves; offline are `init`, `key`, `charter`,
+//! `profile`, `verify`, `explain` and `ledger verify` on a folder whose node is stopped. `run` is the node. Results go to
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
 mod bench;
+mod charter;
 mod client;
 mod demo;
 mod doctor;
@@ -16,17 +17,21 @@ mod fields;
 mod forms;
 mod found;
 mod init;
-mod key_roll;
+mod key;
 mod ledger;
 mod nodes;
 mod out;
+mod paper;
 mod party;
 mod peer;
+mod profile;
+mod rehearse;
 mod request;
 mod roster;
 mod run;
 mod show;
 mod status;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,7 +80,7 @@ To see everything once: comity demo --once";
 enum Command {
     /// Found an exercise network, run three nodes, carry one request through.
     Demo(demo::Args),
-    /// Found an exercise network: keys, charter, profiles and a data folder for each Party.
+    /// Make one Party's data folder from a founding kit, or found a whole network for exercises.
     Init(init::Args),
     /// Run the node of a data folder until it is stopped.
     Run(run::Args),
@@ -112,12 +117,20 @@ enum Command {
     Evidence(evidence::Command),
     /// The procedures and the forms of their steps.
     Forms(forms::Args),
-    /// The keys of this node: new generations, what the profile says of them, old ones destroyed.
-    #[command(subcommand)]
-    Key(key_roll::Command),
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Keys: the pairs of officers, and the generations of this node's own.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// The charter of a network: draft, propose, sign, collect. Works without a node.
+    #[command(subcommand)]
+    Charter(charter::Command),
+    /// The profile of a Party, its directory and its suspension: likewise.
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// What a charter, profile, directory, suspension or kit is, and whether it holds.
+    Verify(verify::Args),
     /// How fast this machine is at what a node does, beside what bounds it.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -180,6 +193,10 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Explain { code } => explain::explain(&code, context.out),
         Command::Init(args) => init::init(&args, context),
         Command::Run(args) => run::run(&args, context),
+        Command::Key(command) => key::key(command, context),
+        Command::Charter(command) => charter::charter(&command, context),
+        Command::Profile(command) => profile::profile(&command, context),
+        Command::Verify(args) => verify::verify(&args, context),
         Command::Demo(args) => wait_for(demo::demo(&args, context)),
         Command::Bench(command) => wait_for(bench::bench(command, context)),
         Command::Status => wait_for(status::status(context)),
@@ -193,7 +210,6 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Request(command) => wait_for(request::request(command, context)),
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
-        Command::Key(command) => key_roll::key(command, context),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
     }
 }

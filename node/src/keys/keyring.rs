@@ -192,8 +192,15 @@ impl Keyring {
     /// # Errors
     /// As [`Self::sign_event`].
     pub fn sign_directory(&self, pae: &[u8], profile: &Profile, at: Time) -> Result<Vec<Signature>, KeyFault> {
-        let (_, signer) = self.signer(KeyRole::Directory, profile, at)?;
-        signer.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+        self.directory_signer(profile, at)?.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+    }
+
+    /// The pair that signs what changes weekly now.
+    ///
+    /// # Errors
+    /// As [`Self::sign_event`].
+    pub fn directory_signer(&self, profile: &Profile, at: Time) -> Result<&dyn Signer, KeyFault> {
+        self.signer(KeyRole::Directory, profile, at).map(|(_, signer)| signer)
     }
 
     /// The pair that signs checkpoints now, with the number of its generation; `comity_core::ledger` knows over

@@ -119,7 +119,7 @@ fn from_person(ask: impl Fn(&str) -> io::Result<Zeroizing<String>>, purpose: Pur
     const ORIGIN: &str = "the terminal";
     let ask = |prompt| ask(prompt).map_err(|cause| KeyFault::Disk { doing: "read", path: ORIGIN.into(), cause });
     let first = ask(match purpose {
-        Purpose::Open => "Passphrase of this node's keys: ",
+        Purpose::Open => "Passphrase of these keys: ",
         Purpose::Create => "New passphrase for these keys (at least 12 characters): ",
         Purpose::Pin => "PIN of the token: ",
     })?;

@@ -42,7 +42,7 @@ pub use self::{
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
     reach::{Reach, reach},
-    roster::{Roster, can_dial, peer_id_of},
+    roster::{Roster, can_dial, peer_id_of, transport_key_of},
     side::{EVIDENCE_MAX, Opener, SideStream},
     window::{WINDOW, WINDOW_BYTES},
 };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use comity_core::{crypto::Seed, ids::PartyCode};
+use comity_core::{crypto::Seed, ids::PartyCode, profile::node_key};
 use libp2p::{
     Multiaddr, PeerId,
     identity::{Keypair, PublicKey, ed25519},
@@ -61,6 +61,17 @@ impl Roster {
 /// When the bytes are not an Ed25519 public key.
 pub fn peer_id_of(transport: &[u8; 32]) -> Result<String, NetFault> {
     peer_of(transport).map(|peer| peer.to_string()).ok_or_else(|| NetFault::BadKey("this node".to_owned()))
+}
+
+/// The transport key behind a PeerId as people read it.
+///
+/// # Errors
+/// When the text is not the PeerId of an Ed25519 key.
+pub fn transport_key_of(peer_id: &str) -> Result<[u8; 32], NetFault> {
+    let bad = || NetFault::BadKey(peer_id.to_owned());
+    let peer: PeerId = peer_id.parse().map_err(|_| bad())?;
+    let key = node_key(&peer.to_bytes()).map_err(|_| bad())?;
+    peer_of(&key).map(|_| key).ok_or_else(bad)
 }
 
 fn peer_of(key: &[u8; 32]) -> Option<PeerId> {
@@ -127,6 +138,10 @@ mod tests {
         }
         let identity_of_a_known_key = peer_id_of(&key(1)).expect("a key");
         assert!(identity_of_a_known_key.starts_with("12D3KooW"), "{identity_of_a_known_key}");
+        assert_eq!(transport_key_of(&identity_of_a_known_key), Ok(key(1)));
+        for bad in ["", "12D3KooW", &identity_of_a_known_key[1..], "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"] {
+            assert!(transport_key_of(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

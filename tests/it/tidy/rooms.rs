@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 19] = [
+const NODE_ROOMS: [(&str, &[&str]); 20] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -93,11 +93,13 @@ const NODE_ROOMS: [(&str, &[&str]); 19] = [
     ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
     ("api", &["conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
+    // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds.
+    ("ceremony", &["config", "keys", "net"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
     ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
-    ("cli", &["api", "bench", "config", "keys", "net", "runtime", "store", "telemetry"]),
+    ("cli", &["api", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry"]),
 ];
 
 /// Files of the node that belong to no room: they name what there is.

@@ -324,10 +324,9 @@ impl Book {
             Some(_) | None => {}
         }
         let document = Document::of(Kind::Head, &head.party, head.issued.0, opened.id);
-        let named = head.names(profile, page.directory.as_deref()).map_err(|fault| match fault {
-            // The head itself is what contradicts what is held.
-            ProfileFault::Fork(_) => ProfileFault::Fork(Box::new(document.clone())),
-            other => other,
+        // The head itself is what contradicts what is held.
+        let named = head.names(profile, page.directory.as_deref()).map_err(|fault| {
+            if matches!(fault, ProfileFault::Fork(_)) { ProfileFault::Fork(Box::new(document.clone())) } else { fault }
         })?;
         Ok(Some(Judged { document, entry: Entry::Head(head, named) }))
     }

@@ -6,9 +6,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{CHARTER_TYPE, Charter, Document, Kind, Opened, ProfileFault, Quorum, charter, quorum::Signers, read};
+use prost::Message as _;
+
+use super::{CHARTER_TYPE, Charter, Document, Kind, Opened, ProfileFault, Quorum, Signers, charter, document_id, read};
 use crate::{
-    ids::{DAY_MS, PartyCode, Time},
+    ids::{DAY_MS, Digest, PartyCode, Time},
     proto,
 };
 
@@ -48,9 +50,30 @@ impl Charter {
 
     pub(super) fn judge(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Succession, ProfileFault> {
         let Opened { wire, id, message, signatures } = opened;
-        let (issued, previous) = (Time(wire.issued_ms), wire.previous.clone());
+        let issued = Time(wire.issued_ms);
+        let mut next = self.follows(wire, id)?;
+        let roots = self.parties.values().map(|party| party.root_at(seen));
+        let known = [&self.signers, &next.signers].into_iter().chain(roots);
+        let signed = Signers::of(&message, &signatures, known).map_err(|_| ProfileFault::Threshold)?;
+        let mandate = self.mandate(&next.signers, &signed, issued, seen)?;
+        let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
+        Ok(Succession { charter: Arc::new(next), mandate, refounded, seen })
+    }
+
+    /// Checks what can be checked of the version after this one before anybody has signed it.
+    ///
+    /// # Errors
+    /// When its content is not as it must be, or it does not follow this one.
+    pub fn check_next(&self, wire: &proto::Charter) -> Result<(), ProfileFault> {
+        let id = document_id(CHARTER_TYPE, &wire.encode_to_vec());
+        self.follows(wire.clone(), id).map(|_| ())
+    }
+
+    /// Reads what would be the version after this one if those signed who must.
+    fn follows(&self, wire: proto::Charter, id: Digest) -> Result<Self, ProfileFault> {
+        let previous = wire.previous.clone();
         let signers = charter::signers(&wire)?;
-        let mut next = Self::from_wire(wire, id, signers)?;
+        let next = Self::from_wire(wire, id, signers)?;
         if next.network != self.network || next.exercise != self.exercise {
             return Err(ProfileFault::OtherNetwork);
         }
@@ -65,12 +88,7 @@ impl Charter {
         if self.parties.keys().any(|party| !next.parties.contains_key(party)) {
             return Err(ProfileFault::Content("a Party that leaves stays in the charter, as withdrawn"));
         }
-        let roots = self.parties.values().map(|party| party.root_at(seen));
-        let known = [&self.signers, &next.signers].into_iter().chain(roots);
-        let signed = Signers::of(&message, &signatures, known).ok_or(ProfileFault::Threshold)?;
-        let mandate = self.mandate(&next.signers, &signed, issued, seen)?;
-        let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
-        Ok(Succession { charter: Arc::new(next), mandate, refounded, seen })
+        Ok(next)
     }
 
     /// Opens the version after this one again, for signatures that were missing when it was taken: a Party that agrees

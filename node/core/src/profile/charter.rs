@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{CHARTER_TYPE, Opened, ProfileFault, Quorum, WITNESSES_MAX, names_the_one_before, read};
+use prost::Message as _;
+
+use super::{CHARTER_TYPE, Opened, ProfileFault, Quorum, WITNESSES_MAX, document_id, names_the_one_before, read};
 use crate::{
     ids::{DAY_MS, Digest, NetworkName, PartyCode, Time},
     proto::{self, KeyRole},
@@ -92,10 +94,23 @@ impl Charter {
             return Err(ProfileFault::Fingerprint);
         }
         let signers = signers(&wire)?;
+        let mut signatures = signatures;
+        if wire.version > 1 {
+            signatures.retain(|signature| signers.knows(&signature.key_id));
+        }
         if !signers.signed(&message, &signatures) {
             return Err(ProfileFault::Threshold);
         }
         Self::from_wire(wire, id, signers)
+    }
+
+    /// Checks what can be checked of a charter before anybody has signed it (SPEC `[C-3]`).
+    ///
+    /// # Errors
+    /// When its content is not as it must be.
+    pub fn check(wire: &proto::Charter) -> Result<(), ProfileFault> {
+        let id = document_id(CHARTER_TYPE, &wire.encode_to_vec());
+        Self::from_wire(wire.clone(), id, signers(wire)?).map(|_| ())
     }
 
     pub(super) fn from_wire(wire: proto::Charter, id: Digest, signers: Quorum) -> Result<Self, ProfileFault> {
@@ -134,6 +149,12 @@ impl Charter {
     #[must_use]
     pub fn id(&self) -> Digest {
         self.id
+    }
+
+    /// Who signs charters.
+    #[must_use]
+    pub fn signers(&self) -> &Quorum {
+        &self.signers
     }
 
     /// The Parties by code.

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Charter, Opened, PROFILE_TYPE, ProfileFault, names_the_one_before, node_key, read};
+use prost::Message as _;
+
+use super::{Charter, Opened, PROFILE_TYPE, Party, ProfileFault, document_id, names_the_one_before, node_key, read};
 use crate::{
     crypto::PublicKey,
     ids::{AuthorityId, Digest, KeyId, NetworkName, Origin, PartyCode, ProcedureCode, Time},
@@ -64,14 +66,27 @@ impl Profile {
 
     pub(super) fn judge(opened: Opened<proto::Profile>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
         let Opened { wire, id, message, signatures } = opened;
-        let party = charter.parties.get(&PartyCode::parse(&wire.party)?).ok_or(ProfileFault::NotChartered)?;
-        if wire.network != charter.network.as_str() {
-            return Err(ProfileFault::NotChartered);
-        }
+        let party = Self::party_of(&wire, charter)?;
         if !party.root_at(at).signed(&message, &signatures) {
             return Err(ProfileFault::Threshold);
         }
         Self::from_wire(wire, id, charter)
+    }
+
+    /// Checks what can be checked of a profile before anybody has signed it (SPEC `[P-3]`).
+    ///
+    /// # Errors
+    /// When it is of no Party of the charter, or its content is not as it must be.
+    pub fn check(wire: &proto::Profile, charter: &Charter) -> Result<(), ProfileFault> {
+        Self::party_of(wire, charter)?;
+        let id = document_id(PROFILE_TYPE, &wire.encode_to_vec());
+        Self::from_wire(wire.clone(), id, charter).map(|_| ())
+    }
+
+    fn party_of<'c>(wire: &proto::Profile, charter: &'c Charter) -> Result<&'c Party, ProfileFault> {
+        let party = charter.parties.get(&PartyCode::parse(&wire.party)?).ok_or(ProfileFault::NotChartered)?;
+        let same = wire.network == charter.network.as_str();
+        if same { Ok(party) } else { Err(ProfileFault::NotChartered) }
     }
 
     fn from_wire(wire: proto::Profile, id: Digest, charter: &Charter) -> Result<Self, ProfileFault> {

@@ -46,12 +46,35 @@ impl Directory {
     }
 
     pub(super) fn judge(opened: Opened<proto::Directory>, profile: &Profile, at: Time) -> Result<Self, ProfileFault> {
-        let wire = &opened.wire;
-        belongs(&wire.network, &wire.party, profile)?;
-        if wire.profile != profile.id().as_bytes() {
-            return Err(ProfileFault::OtherProfile);
-        }
+        Self::belongs(&opened.wire, profile)?;
         signed_by_directory(&opened, profile, at)?;
+        let addresses = Self::addresses_of(&opened.wire, profile)?;
+        let Opened { id, wire, .. } = opened;
+        let party = profile.party.clone();
+        let (version, profile) = (wire.version, profile.id());
+        Ok(Self { party, version, profile, id, contacts: wire.contacts, addresses, holidays: wire.holidays })
+    }
+
+    /// Checks what can be checked of a directory before it is signed.
+    ///
+    /// # Errors
+    /// When it belongs to another profile than this, or says what the profile does not bear out.
+    pub fn check(wire: &proto::Directory, profile: &Profile) -> Result<(), ProfileFault> {
+        Self::belongs(wire, profile)?;
+        Self::addresses_of(wire, profile).map(|_| ())
+    }
+
+    fn belongs(wire: &proto::Directory, profile: &Profile) -> Result<(), ProfileFault> {
+        belongs(&wire.network, &wire.party, profile)?;
+        let own = wire.profile == profile.id().as_bytes();
+        if own { Ok(()) } else { Err(ProfileFault::OtherProfile) }
+    }
+
+    /// Its addresses, if all it says is as it must be.
+    fn addresses_of(
+        wire: &proto::Directory,
+        profile: &Profile,
+    ) -> Result<BTreeMap<[u8; 32], Vec<String>>, ProfileFault> {
         if wire.version == 0 {
             return Err(ProfileFault::Content("a directory starts at version 1"));
         }
@@ -78,10 +101,7 @@ impl Directory {
         if !wire.holidays.iter().all(|date| is_date(date)) {
             return Err(ProfileFault::Content("a holiday must be a date such as 2026-05-01"));
         }
-        let Opened { id, wire, .. } = opened;
-        let party = profile.party.clone();
-        let (version, profile) = (wire.version, profile.id());
-        Ok(Self { party, version, profile, id, contacts: wire.contacts, addresses, holidays: wire.holidays })
+        Ok(addresses)
     }
 
     /// The document id.

@@ -35,7 +35,7 @@ pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, 
 pub use document::{Document, Kind, claimed};
 pub use hours::Hours;
 pub use lacking::Lacked;
-pub use quorum::Quorum;
+pub use quorum::{Quorum, SignerFault, Signers};
 pub use suspension::{SUSPENSION_TYPE, Suspension};
 pub use trust::Trust;
 

@@ -1,4 +1,4 @@
-//! Who must sign a document: so many of a set of hybrid keys.
+//! Who must sign a document: so many of a set of hybrid keys. And who has: [`Signers`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,34 +52,76 @@ impl Quorum {
     /// True if enough distinct holders signed `message` with both halves and nobody else signed.
     #[must_use]
     pub fn signed(&self, message: &[u8], signatures: &[proto::Signature]) -> bool {
-        Signers::of(message, signatures, [self]).is_some_and(|signers| self.met_by(&signers))
+        Signers::of(message, signatures, [self]).is_ok_and(|signers| self.met_by(&signers))
+    }
+
+    /// True if a key id is of one of its halves.
+    pub(super) fn knows(&self, key_id: &[u8]) -> bool {
+        self.ids.iter().flatten().any(|id| id.as_bytes() == key_id)
     }
 
     /// True if enough distinct holders are among those who signed.
-    pub(super) fn met_by(&self, signers: &Signers) -> bool {
-        let signed = |pair: &&[KeyId; 2]| pair.iter().all(|half| signers.0.contains(half));
-        self.ids.iter().filter(signed).count() >= self.threshold
+    #[must_use]
+    pub fn met_by(&self, signers: &Signers) -> bool {
+        self.ids.iter().filter(|pair| signers.holds(pair)).count() >= self.threshold
+    }
+
+    /// The ids of each holder's two keys, Ed25519 first.
+    #[must_use]
+    pub fn holders(&self) -> &[[KeyId; 2]] {
+        &self.ids
+    }
+
+    /// How many of its holders must sign.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        self.threshold
     }
 }
 
 /// The keys that signed a document, each of them a half of a holder who signed with both.
-pub(super) struct Signers(BTreeSet<KeyId>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signers(BTreeSet<KeyId>);
+
+/// Why the signatures of a document do not count, not even those among them that are right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignerFault {
+    /// They do not ascend by key id, or one comes twice.
+    Order,
+    /// A holder's signature does not verify: the document or the signature was changed.
+    Wrong([KeyId; 2]),
+    /// Of a key whose other half did not sign.
+    Half(KeyId),
+    /// Of a key that is in none of the quorums.
+    Stranger(KeyId),
+}
 
 impl Signers {
     /// True if nobody signed.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Verifies every signature; none if one is wrong, comes twice, is a stranger's, or lacks its other half.
-    pub(super) fn of<'q>(
+    /// True if this holder signed, with both halves.
+    #[must_use]
+    pub fn holds(&self, pair: &[KeyId; 2]) -> bool {
+        pair.iter().all(|half| self.0.contains(half))
+    }
+
+    /// Verifies every signature of a document whose signers may be of these quorums.
+    ///
+    /// # Errors
+    /// When one is wrong, comes twice, is a stranger's, or lacks its other half.
+    pub fn of<'q>(
         message: &[u8],
         signatures: &[proto::Signature],
         quorums: impl IntoIterator<Item = &'q Quorum>,
-    ) -> Option<Self> {
+    ) -> Result<Self, SignerFault> {
         if !ascending(signatures.iter().map(|signature| &signature.key_id)) {
-            return None;
+            return Err(SignerFault::Order);
         }
+        let mut known = BTreeSet::new();
         let named: BTreeMap<&[u8], &[u8]> =
             signatures.iter().map(|signature| (&signature.key_id[..], &signature.signature[..])).collect();
         let mut signers = BTreeSet::new();
@@ -89,15 +131,76 @@ impl Signers {
                 if signers.contains(&ids[0]) && signers.contains(&ids[1]) {
                     continue;
                 }
+                known.extend(ids.iter().copied());
                 let signature = |half: usize| named.get(&ids[half].as_bytes()[..]);
                 let (Some(one), Some(other)) = (signature(0), signature(1)) else { continue };
                 let verifies = pair[0].verify(message, one).is_ok() && pair[1].verify(message, other).is_ok();
                 if !verifies {
-                    return None;
+                    return Err(SignerFault::Wrong(*ids));
                 }
                 signers.extend(ids.iter().copied());
             }
         }
-        (signers.len() == signatures.len()).then_some(Self(signers))
+        let uncounted = |id: &KeyId| !signers.contains(id);
+        let named = signatures.iter().filter_map(|signature| KeyId::from_slice(&signature.key_id).ok());
+        match named.clone().find(uncounted) {
+            Some(id) if known.contains(&id) => Err(SignerFault::Half(id)),
+            Some(id) => Err(SignerFault::Stranger(id)),
+            None if named.count() < signatures.len() => Err(SignerFault::Order),
+            None => Ok(Self(signers)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{crypto::HybridSigner, founding::tests::root};
+
+    const MESSAGE: &[u8] = b"what is signed";
+
+    fn quorum(holders: &[&HybridSigner], threshold: u32) -> Quorum {
+        let key = |holder: &&HybridSigner| {
+            let [ed25519, ml_dsa_65] = holder.public().map(|key| key.bytes.clone());
+            proto::HybridKey { ed25519, ml_dsa_65 }
+        };
+        let mut keys: Vec<proto::HybridKey> = holders.iter().map(key).collect();
+        keys.sort_by(|a, b| a.ed25519.cmp(&b.ed25519));
+        Quorum::from_wire(&proto::Quorum { keys, threshold }, KeyRole::Root).expect("a quorum")
+    }
+
+    /// [S-4]: so many distinct holders, both halves of each, and nobody else; and it can be told what is wrong.
+    #[test]
+    fn who_signed_is_known_and_what_does_not_count_is_named() {
+        let [one, two, other] = ["one", "two", "other"].map(|name| root(name, KeyRole::Root));
+        let quorum = quorum(&[&one, &two], 2);
+        let ids = |holder: &HybridSigner| holder.public().map(PublicKey::id);
+        let signed = |holders: &[&HybridSigner]| {
+            let pairs = holders.iter().flat_map(|holder| holder.sign_pair(MESSAGE).expect("signed"));
+            let mut all: Vec<proto::Signature> = pairs.collect();
+            all.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+            all
+        };
+        let of = |signatures: &[proto::Signature]| Signers::of(MESSAGE, signatures, [&quorum]);
+
+        assert!(of(&[]).expect("nobody").is_empty());
+        let first = of(&signed(&[&one])).expect("one");
+        assert!(first.holds(&ids(&one)) && !first.holds(&ids(&two)) && !quorum.met_by(&first));
+        assert!(quorum.met_by(&of(&signed(&[&one, &two])).expect("both")));
+        assert_eq!((quorum.threshold(), quorum.holders().len()), (2, 2));
+
+        let both = signed(&[&one, &two]);
+        let with = |change: fn(&mut Vec<proto::Signature>)| {
+            let mut changed = both.clone();
+            change(&mut changed);
+            of(&changed).expect_err("does not count")
+        };
+        assert_eq!(with(|all| all.reverse()), SignerFault::Order);
+        assert_eq!(with(|all| all.insert(0, all[0].clone())), SignerFault::Order);
+        assert!(matches!(with(|all| drop(all.pop())), SignerFault::Half(_)));
+        assert!(matches!(with(|all| all[3].key_id.truncate(31)), SignerFault::Half(_)), "an id cut short is no id");
+        assert!(matches!(with(|all| all[1].signature[3] ^= 1), SignerFault::Wrong(_)));
+        let stranger = of(&signed(&[&one, &other])).expect_err("a stranger");
+        assert!(matches!(stranger, SignerFault::Stranger(id) if ids(&other).contains(&id)));
     }
 }

@@ -1,7 +1,7 @@
 //! A Party's emergency brake: any one holder of its root keys suspends it, its threshold lets it go on. Serves SPEC
 //! `[P-7]`.
 
-use super::{Charter, Opened, Profile, ProfileFault, quorum::Signers, read};
+use super::{Charter, Opened, Party, Profile, ProfileFault, Signers, read};
 use crate::{
     ids::{Digest, PartyCode, Time},
     proto,
@@ -35,17 +35,30 @@ impl Suspension {
     }
 
     pub(super) fn judge(opened: Opened<proto::Suspension>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
-        let code = PartyCode::parse(&opened.wire.party)?;
-        let party = charter.parties().get(&code).ok_or(ProfileFault::NotChartered)?;
-        if opened.wire.network != charter.network.as_str() {
-            return Err(ProfileFault::NotChartered);
-        }
+        let (code, party) = Self::party_of(&opened.wire, charter)?;
         let signers = Signers::of(&opened.message, &opened.signatures, [party.root_at(at)]);
-        if signers.is_none_or(|signers| signers.is_empty()) {
+        if signers.map_or(true, |signers| signers.is_empty()) {
             return Err(ProfileFault::Threshold);
         }
         let proto::Suspension { profile_version, issued_ms, reason, .. } = opened.wire;
         Ok(Self { party: code, profile_version, from: Time(issued_ms).max(at), reason, id: opened.id })
+    }
+
+    /// Checks what can be checked of a suspension before anybody has signed it.
+    ///
+    /// # Errors
+    /// When it is of no Party of the charter.
+    pub fn check(wire: &proto::Suspension, charter: &Charter) -> Result<(), ProfileFault> {
+        Self::party_of(wire, charter).map(|_| ())
+    }
+
+    fn party_of<'c>(wire: &proto::Suspension, charter: &'c Charter) -> Result<(PartyCode, &'c Party), ProfileFault> {
+        let code = PartyCode::parse(&wire.party)?;
+        let party = charter.parties().get(&code).ok_or(ProfileFault::NotChartered)?;
+        if wire.network != charter.network.as_str() {
+            return Err(ProfileFault::NotChartered);
+        }
+        Ok((code, party))
     }
 
     /// True if nobody speaks for the Party by this profile at this time.

@@ -126,6 +126,21 @@ fn both_thresholds_sign_and_nobody_else() {
     assert_eq!(one.next(&half.encode_to_vec(), day(11)).expect_err("refused").code(), "profile.threshold-not-met");
 }
 
+/// [C-2]: who is given a later version opens it by its fingerprint, although others than its signers signed it too.
+#[test]
+fn a_late_joiner_opens_the_version_it_was_given() {
+    let (_, draft) = founded();
+    let [old, first, second] = ["secretariat", "officer 1", "officer 2"].map(|name| root(name, KeyRole::Charter));
+    let mut draft = after(&draft, 10);
+    draft.signers = Some(quorum(&[&first, &second], 2));
+    let id = document_id(CHARTER_TYPE, &draft.encode_to_vec());
+    let opens = |signers: &[&HybridSigner]| {
+        Charter::open(&sign_charter(&draft, signers).expect("signed"), id).map(|_| ()).map_err(|fault| fault.code())
+    };
+    assert_eq!(opens(&[&old, &first, &second, &party_root("XB")]), Ok(()));
+    assert_eq!(opens(&[&old, &first]), Err("profile.threshold-not-met"), "nobody else's signature counts");
+}
+
 /// [C-6]: with its old keys' consent a Party's root changes at once; without, everybody is told and it waits.
 #[test]
 fn nobody_but_a_party_changes_its_root_keys() {

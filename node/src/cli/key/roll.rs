@@ -15,7 +15,7 @@ use comity_core::{
 };
 use serde_json::{Value, json};
 
-use super::{
+use super::super::{
     Context, Done, Verdict,
     fault::CliFault,
     show::{list, local, number, or_dash, short, table, text},

@@ -1,0 +1,105 @@
+//! `comity key …`: the pairs of officers, made on machines that meet no network; and in `roll` the generations of a
+//! node's own keys.
+
+mod roll;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{Context, Done, Verdict};
+use crate::{
+    ceremony::{Holder, fingerprint_block, holder_fingerprint, public_file, role_name},
+    keys::{OfflineKeys, Passphrase, Purpose},
+    words,
+};
+
+/// The verbs.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a new pair of keys in a folder, and beside it FOLDER.pub, the half that others may have.
+    Create {
+        /// The folder to make; it must not exist or be empty.
+        folder: PathBuf,
+        /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters.
+        #[arg(long)]
+        role: Role,
+        /// Read the passphrase from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// The fingerprint of a pair, to be compared by telephone. Needs no passphrase, unless FOLDER.pub is lost: then
+    /// it is written again.
+    Show {
+        /// The .pub file, or the folder it lies beside.
+        path: PathBuf,
+        /// Should FOLDER.pub be lost: read the passphrase from this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    #[command(flatten)]
+    Node(roll::Command),
+}
+
+/// Which pair.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// A Party's: signs its profiles and may stop it.
+    Root,
+    /// An officer's: signs charters.
+    Charter,
+}
+
+/// The command.
+pub(crate) fn key(command: Command, context: &Context) -> Done {
+    match command {
+        Command::Create { folder, role, passphrase_file } => create(&folder, role, passphrase_file.as_deref(), context),
+        Command::Show { path, passphrase_file } if path.is_dir() && !public_file(&path).exists() => {
+            let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
+            show(&Holder::restore(&path, &passphrase)?, Some(&path), context)
+        }
+        Command::Show { path, .. } => show(&Holder::read(&path)?, None, context),
+        Command::Node(command) => roll::key(command, context),
+    }
+}
+
+fn create(folder: &Path, role: Role, passphrase_file: Option<&Path>, context: &Context) -> Done {
+    let which = match role {
+        Role::Root => OfflineKeys::Root,
+        Role::Charter => OfflineKeys::Charter,
+    };
+    let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
+    show(&Holder::create(folder, which, &passphrase)?, Some(folder), context)
+}
+
+fn show(holder: &Holder, made: Option<&Path>, context: &Context) -> Done {
+    let fingerprint = holder_fingerprint(&holder.ids());
+    if context.out.json {
+        context.out.object(&json!({
+            "schema": "comity/holder/v1", "role": role_name(holder.role),
+            "key_ids": holder.ids().map(|id| id.to_string()),
+            "fingerprint": fingerprint.to_string(), "words": words::of(&fingerprint),
+            "public": made.map(|folder| public_file(folder).display().to_string()),
+        }));
+        return Ok(Verdict::Fine);
+    }
+    let [ed25519, ml_dsa] = holder.ids();
+    context.out.line(&format!("Role: {}\nKey ids: {ed25519}\n         {ml_dsa}", role_name(holder.role)));
+    context.out.line(&fingerprint_block("Fingerprint", &fingerprint));
+    if let Some(folder) = made {
+        context.out.line(&next(folder));
+    }
+    Ok(Verdict::Fine)
+}
+
+fn next(folder: &Path) -> String {
+    let (folder, public) = (folder.display(), public_file(folder));
+    let public = public.display();
+    format!(
+        "Next:\n  1. You: keep {folder} on this machine, and one copy in a safe; nobody else needs it.\n  \
+         2. You: write the fingerprint down by hand.\n  \
+         3. You: hand {public} to the secretariat, and compare the fingerprint with it by another way.\n  \
+         4. The secretariat: name {public} in the draft of the charter."
+    )
+}
