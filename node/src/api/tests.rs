@@ -237,9 +237,9 @@ async fn proves(town: &Town) {
     let ledger = town.get("/v1/ledger").await.body;
     let size = ledger["size"].as_u64().expect("a size");
     assert!(ledger["checkpoint"].as_str().expect("a note").starts_with("xa.api.test/ledger/1\n"));
-    let record = town.get("/v1/ledger/0").await.body;
+    let record = town.get(&format!("/v1/ledger/{FOUNDED}")).await.body;
     assert_eq!((&record["kind"], &record["step"]), (&json!("event-sent"), &json!("request")));
-    let proof = town.get("/v1/ledger/0/proof").await.body;
+    let proof = town.get(&format!("/v1/ledger/{FOUNDED}/proof")).await.body;
     let bytes = unhex(proof["proof"].as_str().expect("hexadecimal"), "proof").expect("hexadecimal");
     let read = RecordProof::parse(&bytes).expect("a proof");
     assert_eq!(json!(read.record_id().to_string()), record["record_id"]);

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SendFault,
     crowd::Crowd,
+    inside::Lobby,
     roster::Roster,
     side::{EVIDENCE_MAX, Opening, ROSTER_MAX},
 };
@@ -120,7 +121,7 @@ pub(super) struct Gate {
     /// Whose each connection is, until the library says that it is closed.
     held: BTreeMap<ConnectionId, PartyCode>,
     /// Connections of strangers.
-    lobby: BTreeSet<ConnectionId>,
+    lobby: Lobby,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
     /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
@@ -132,9 +133,9 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A gate nobody passes until it has a roster.
-    pub(super) fn new(offer: &'static [Protocol]) -> Self {
+    pub(super) fn new(offer: &'static [Protocol], lobby: Lobby) -> Self {
         let (roster, crowd) = (Roster::default(), Crowd::default());
-        let (held, expected, cut_off, lobby) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (held, expected, cut_off) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         Self { offer, roster, cut_off, crowd, held, lobby, expected, asked: VecDeque::new(), passed: VecDeque::new() }
     }
 
@@ -155,7 +156,7 @@ impl Gate {
 
     /// Whether a connection is a stranger's.
     pub(super) fn is_stranger(&self, connection: ConnectionId) -> bool {
-        self.lobby.contains(&connection)
+        self.lobby.holds(connection)
     }
 
     /// The roster in force.
@@ -178,8 +179,7 @@ impl Gate {
         let called = expected.is_none();
         let party = self.roster.party(peer).filter(|party| expected.is_none_or(|expected| expected == **party));
         let Some(party) = party else {
-            if called && self.lobby.len() < LOBBY_MAX && self.offer.contains(&Protocol::Roster) {
-                self.lobby.insert(connection);
+            if called && self.offer.contains(&Protocol::Roster) && self.lobby.enter(connection, LOBBY_MAX) {
                 return Ok(Door::new(&LOBBY));
             }
             return Err(ConnectionDenied::new(Unadmitted));
@@ -197,7 +197,7 @@ impl Gate {
     /// The connection ended, or another part of the network would not have it.
     fn ended(&mut self, connection: ConnectionId) {
         self.held.remove(&connection);
-        self.lobby.remove(&connection);
+        self.lobby.leave(connection);
         self.expected.remove(&connection);
         self.crowd.leave(connection);
     }
@@ -461,7 +461,7 @@ mod tests {
         let party = |code: &str| PartyCode::parse(code).expect("code");
         let many = (1..=40).map(key).collect();
         let entries = [(party("XA"), many, Vec::new()), (party("XB"), vec![key(90)], Vec::new())];
-        let mut gate = Gate::new(&[Protocol::Deliver]);
+        let mut gate = Gate::new(&[Protocol::Deliver], Lobby::default());
         gate.set_roster(Roster::new(entries).expect("roster"));
         let address = Multiaddr::empty();
         let id = |n: u8| ConnectionId::new_unchecked(n.into());

@@ -31,6 +31,7 @@ use multistream_select::{Negotiated, dialer_select_proto, listener_select_proto}
 use super::{
     LinkEnd,
     gate::{Gate, Protocol},
+    inside::{Inside, Lobby},
     muxer::Muxer,
     roster::bare,
     side::EVIDENCE_MAX,
@@ -42,8 +43,8 @@ use super::{
 pub(super) struct Ground {
     limits: connection_limits::Behaviour,
     pub(super) gate: Gate,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
+    identify: Inside<identify::Behaviour>,
+    ping: Inside<ping::Behaviour>,
 }
 
 /// How often a peer is asked for a sign of life, and how long it may give none. The library's own
@@ -75,11 +76,13 @@ pub(super) fn lay(
         .with_hide_listen_addrs(true)
         .with_cache_size(0);
     let limits = ConnectionLimits::default().with_max_pending_incoming(Some(PENDING_MAX));
+    let pings = ping::Config::new().with_interval(pulse.every).with_timeout(pulse.silence);
+    let lobby = Lobby::default();
     let ground = Ground {
         limits: connection_limits::Behaviour::new(limits),
-        gate: Gate::new(offer),
-        identify: identify::Behaviour::new(about),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(pulse.every).with_timeout(pulse.silence)),
+        gate: Gate::new(offer, lobby.clone()),
+        identify: Inside::new(identify::Behaviour::new(about), lobby.clone()),
+        ping: Inside::new(ping::Behaviour::new(pings), lobby),
     };
     let config = Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE)

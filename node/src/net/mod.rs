@@ -16,6 +16,7 @@ mod fault;
 mod frame;
 mod gate;
 mod ground;
+mod inside;
 mod link;
 mod muxer;
 mod peer;

@@ -148,6 +148,11 @@ impl Peer {
         self.links.iter()
     }
 
+    /// Connections whose pings are watched: all but one on which we are a stranger, where nobody answers them.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| !matches!(self.author, Author::Outside(id) if id == link.id))
+    }
+
     /// True when nothing would be lost by forgetting this Party.
     pub(super) fn is_quiet(&self) -> bool {
         self.links.is_empty() && self.dialing.is_none() && matches!(self.author, Author::Idle)

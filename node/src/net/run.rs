@@ -272,6 +272,8 @@ impl Run {
         let peer = self.homes.get(&ping.connection).and_then(|party| self.peers.get_mut(party));
         match (&ping.result, peer) {
             (Ok(_), Some(peer)) => peer.heard(ping.connection, Instant::now()),
+            // Nobody answers a stranger. A peer without pings is left once it has been silent for long enough.
+            (Err(ping::Failure::Unsupported), _) => {}
             (Err(_), _) => self.give_up(ping.connection, LinkEnd::Silent),
             (Ok(_), None) => {} // of a connection already given up
         }

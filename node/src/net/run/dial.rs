@@ -23,7 +23,7 @@ use super::{
 impl Run {
     /// When the next dial is due, or the next silence too long; far away if neither.
     pub(super) fn due(&self) -> Instant {
-        let links = self.peers.values().flat_map(Peer::links);
+        let links = self.peers.values().flat_map(Peer::watched);
         let silent = links.map(|link| link.heard + self.silence).min();
         // With all dials in use, the end of one of them wakes the loop.
         let free = self.dials() < DIALS_MAX;
@@ -39,7 +39,7 @@ impl Run {
     pub(super) fn on_due(&mut self) {
         let now = Instant::now();
         self.end_visits(now);
-        let links = self.peers.values().flat_map(Peer::links);
+        let links = self.peers.values().flat_map(Peer::watched);
         let silent = links.filter(|link| link.heard + self.silence <= now);
         for id in silent.map(|link| link.id).collect::<Vec<_>>() {
             self.give_up(id, LinkEnd::Silent);
