@@ -129,3 +129,31 @@ fn who_may_not_act_is_let_in_nowhere_and_comes_back() {
         assert!(code == 0 && out.contains("whole: "), "{out}{said}");
     }
 }
+
+/// All transport keys of Belmar are new, and nobody knows the profile that names them but Belmar: it shows it in the
+/// lobbies of the others, and is let in.
+#[test]
+fn who_has_new_transport_keys_shows_its_profile_and_is_let_in() {
+    let mut federation = Federation::of(3);
+    let mut officials = Officials::of(&federation);
+    let case = Case::new();
+    let arvia = &federation.nodes[0];
+    case.note(&arvia.insist("/v1/requests", &case.opening()));
+
+    assert_eq!(federation.nodes[1].stop(), 0);
+    let made = crate::rotation::roll(&federation, &["transport"]);
+    let key = made["keys"][0]["public_key"].as_str().expect("a key");
+    let node = comity_core::profile::peer_id(&base64_of(key));
+    let profile = officials.profile("XB", |draft| draft.nodes = vec![node]);
+    crate::rig::private(&federation.nodes[1].data.join("charter/profiles/XB.dsse"), &profile);
+    federation.nodes[1].start(&[]);
+    federation.linked();
+    assert!([0, 2].iter().all(|place| knows(&federation.nodes[*place], "XB", 2)));
+    case.complete(&federation.nodes[0], &federation.nodes[1]);
+    one_story(&federation.nodes[..2], &[case]);
+}
+
+fn base64_of(text: &str) -> [u8; 32] {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.decode(text).expect("base64").try_into().expect("32 bytes")
+}

@@ -134,6 +134,33 @@ pub(in crate::api) struct OfficeView {
     email: String,
 }
 
+/// How a Party is reached now about one procedure.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reach)]
+pub(in crate::api) struct ReachView {
+    /// The Party.
+    party: String,
+    /// Languages it accepts, most preferred first.
+    languages: Vec<String>,
+    /// The same when it is urgent.
+    urgent_languages: Vec<String>,
+    /// Its offices, those on duty first; none if it has published no hours.
+    offices: Vec<OfficeView>,
+}
+
+/// Reads how a Party is reached about a procedure.
+pub(in crate::api) fn reach(view: &View, party: &PartyCode, procedure: &str, now: Time) -> ReachView {
+    let trust = view.trust();
+    let languages =
+        |urgent| trust.declared(party).map(|held| held.languages(procedure, urgent).to_vec()).unwrap_or_default();
+    ReachView {
+        party: party.to_string(),
+        languages: languages(false),
+        urgent_languages: languages(true),
+        offices: duty::offices(&trust, party, now).into_iter().map(OfficeView::from).collect(),
+    }
+}
+
 impl From<Office> for OfficeView {
     fn from(office: Office) -> Self {
         Self {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     at,
+    parties::{self, ReachView},
     standing::{StandingView, standing, state_name, turn},
 };
 use crate::{
@@ -96,6 +97,8 @@ pub(in crate::api) struct RequestView {
     events: Vec<EventView>,
     /// Behind the last of them; null when there are no more.
     next_cursor: Option<String>,
+    /// How each other Party is reached now, and what it reads in this procedure.
+    others: Vec<ReachView>,
 }
 
 /// A signed event.
@@ -235,7 +238,16 @@ pub(in crate::api) fn request(
         standing: standing(&case, &now_stands, side, &view.rules),
         events,
         next_cursor: (read < rows.len()).then(|| cursor::after_events(read as u64)),
+        others: others(view, &rows, now),
     })
+}
+
+/// How each other Party is reached now, and what it reads in this procedure.
+fn others(view: &View, rows: &[EventRow], now: Time) -> Vec<ReachView> {
+    let Some(first) = rows.first() else { return Vec::new() };
+    let members = first.recipients.iter().chain([&first.author]).filter_map(|code| PartyCode::parse(code).ok());
+    let others = members.filter(|party| *party != view.us.party);
+    others.map(|party| parties::reach(view, &party, &first.procedure, now)).collect()
 }
 
 /// A page of events, and how many were read with it and before.

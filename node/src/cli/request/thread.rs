@@ -32,8 +32,28 @@ fn standing(thread: &Value) -> String {
         ("Turn", turn),
         ("Open to us", or_dash(&joined(thread, "/standing/next_steps")).to_owned()),
     ];
+    rows.extend(list(thread, "/others").iter().filter_map(reached).map(|line| ("On duty", line)));
     rows.extend(list(thread, "/standing/clocks").iter().map(|clock| ("Clock", self::clock(clock))));
     pairs(&rows)
+}
+
+/// Who is there at the other Party now; nothing if it publishes no hours.
+fn reached(other: &Value) -> Option<String> {
+    let offices = list(other, "/offices");
+    let party = text(other, "/party");
+    let there = offices.iter().find(|office| office["on_duty"] == true);
+    let languages = joined(other, "/languages");
+    match (there, offices.first()) {
+        (Some(office), _) => {
+            let (name, phone) = (text(office, "/office"), or_dash(text(office, "/phone")));
+            Some(format!("{party}: {name}, {phone}, speaks {}; requests in {languages}", joined(office, "/languages")))
+        }
+        (None, Some(office)) => {
+            let (name, hours, local) = (text(office, "/office"), text(office, "/hours"), text(office, "/local"));
+            Some(format!("{party}: nobody now; it is {local} there, {name} is there {hours}"))
+        }
+        (None, None) => None,
+    }
 }
 
 /// A running clock: its rule, whose it is, and when it is over.
