@@ -80,7 +80,7 @@ impl Engine {
     fn next_document<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
         while !self.jobs.values().any(|job| matches!(job, Job::Document(_))) {
             let Some(Offered { ticket, envelope }) = self.offered.pop_front() else { break };
-            let seen = self.record_time(step.now);
+            let seen = self.last_recorded.max(step.now); // as it would be recorded
             match self.book.judge(&envelope, seen) {
                 Ok(None) => step.out.push(Output::Documented(ticket, Ok(News::Known))),
                 Ok(Some(judged)) if judged.document().kind == Kind::Head => {

@@ -10,7 +10,7 @@ use crate::{
     engine::NotDone,
     founding::{
         sign, sign_profile,
-        tests::{code, payload, profile_bytes, root},
+        tests::{add_keys, code, payload, profile_bytes, root},
     },
     ids::{DAY_MS, Digest},
     profile::{News, PROFILE_TYPE, SUSPENSION_TYPE, document_id},
@@ -103,4 +103,41 @@ fn a_suspended_party_is_heard_again_by_its_next_profile() {
     assert_eq!(version(&sim), 0);
     hand_over(&mut sim, &profile(2, &id_of(&profile_bytes("XB", "XB")), "again")).expect("news");
     assert_eq!(version(&sim), 2);
+}
+
+/// [P-6]: who has promised to speak every day and was silent for fourteen is neither heard nor written to, until it speaks.
+#[test]
+fn a_silent_party_is_not_heard_until_it_speaks() {
+    let mut sim = sim();
+    let first = proto::Profile::decode(&payload(&profile_bytes("XB", "XB"))[..]).expect("decodes");
+    let speaker = root("XB", KeyRole::Directory);
+    let previous = id_of(&profile_bytes("XB", "XB")).as_bytes().to_vec();
+    let mut draft = proto::Profile { version: 2, previous, ..first };
+    add_keys(&mut draft, &speaker, sim.now.plus_ms(365 * DAY_MS));
+    let profile = sign_profile(&draft, &[&root("XB", KeyRole::Root)]).expect("signed");
+    hand_over(&mut sim, &profile).expect("news");
+    let request = |sim: &mut Sim, id: u8| {
+        let id = RequestId::new([id; 16]);
+        sim.requests.push(Request { id, opener: 0, other: 1 });
+        let command = sim.act(0, id, "request");
+        sim.nodes[0].command(command);
+        work(sim, 0);
+        sim.nodes[0].replies.pop().expect("a reply").1.map_err(|fault| fault.code)
+    };
+    assert!(request(&mut sim, 1).is_ok());
+    sim.now = sim.now.plus_ms(14 * DAY_MS);
+    assert_eq!(request(&mut sim, 2).expect_err("frozen"), "profile.frozen");
+    let head = proto::ProfileHead {
+        network: draft.network.clone(),
+        party: "XB".into(),
+        issued_ms: sim.now.0,
+        profile_version: 2,
+        profile: id_of(&profile).as_bytes().to_vec(),
+        ..proto::ProfileHead::default()
+    };
+    let head = sign(crate::profile::HEAD_TYPE, head.encode_to_vec(), &[&speaker]).expect("signed");
+    let records = sim.nodes[0].ledger().len();
+    assert!(matches!(hand_over(&mut sim, &head), Ok(News::Head(..))));
+    assert_eq!(sim.nodes[0].ledger().len(), records, "a head is no record");
+    assert!(request(&mut sim, 3).is_ok());
 }
