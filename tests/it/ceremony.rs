@@ -314,6 +314,16 @@ fn a_party_joins_from_a_kit_and_declares_itself() {
     let (code, said, _) = join(&fingerprint, "XE", &at("estria"));
     assert!(code == 0 && said.contains("does not name this Party yet") && said.contains(".pub"), "{said}");
 
+    let lacks = |data: &str| -> Vec<String> {
+        let (code, said, err) = run(&["--json", "doctor", "--data", data]);
+        assert_eq!(code, 1, "{err}");
+        let found: Value = serde_json::from_str(&said).expect("one object");
+        let steps = found["node"]["steps"].as_array().expect("steps").iter();
+        steps.filter_map(|step| step["code"].as_str()).map(str::to_owned).collect()
+    };
+    assert_eq!(lacks(&data), ["trust.no-own-profile", "cli.no-node"]);
+    assert_eq!(lacks(&at("estria")), ["profile.not-chartered", "trust.no-own-profile", "cli.no-node"]);
+
     let (draft, proposal, copy) = (format!("{data}/profile.toml"), at("profile.dsse"), at("signed.dsse"));
     let profile = format!("{data}/charter/profiles/XA.dsse");
     let under = ["--charter", &charter];
@@ -328,6 +338,7 @@ fn a_party_joins_from_a_kit_and_declares_itself() {
     fine(&[&["profile", "collect", &proposal, &copy, "--out", &profile], &under[..]].concat());
     fine(&[&["verify", &profile], &under[..]].concat());
     fails(&["verify", &profile], 2, "ceremony.needs-other: ");
+    assert_eq!(lacks(&data), ["cli.no-node"], "all that is missing is that it runs");
     starts(&data, &passphrase);
     weekly_and_emergency(&data, &profile, &charter, &passphrase, &desk.at("root-XA"), &at);
 }

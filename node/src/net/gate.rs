@@ -76,6 +76,8 @@ pub(super) enum What {
     Opened(Stream),
     /// The deliver stream we asked for could not be opened.
     Unopened,
+    /// Nor could the roster stream on which we would have shown who we are.
+    Unshown,
     /// A deliver stream the peer opened.
     Accepted(Stream),
     /// A side stream the peer opened, and what cuts it with its connection.
@@ -273,6 +275,8 @@ pub(super) enum Ask {
     Deliver,
     /// A side stream, for whoever waits for it.
     Side(Protocol, Opening),
+    /// A roster stream where we are a stranger.
+    Show(Opening),
 }
 
 impl Ask {
@@ -280,7 +284,7 @@ impl Ask {
         match self {
             Self::Deliver => Offer(&[Protocol::Deliver]),
             Self::Side(Protocol::Evidence, _) => Offer(&[Protocol::Evidence]),
-            Self::Side(Protocol::Roster, _) => Offer(&[Protocol::Roster]),
+            Self::Side(Protocol::Roster, _) | Self::Show(_) => Offer(&[Protocol::Roster]),
             Self::Side(Protocol::Deliver, _) => Offer(&[]),
         }
     }
@@ -288,7 +292,7 @@ impl Ask {
     fn opened(self, stream: Stream, cut: &CancellationToken) -> Option<What> {
         match self {
             Self::Deliver => return Some(What::Opened(stream)),
-            Self::Side(_, opening) => opening.opened(stream, cut.clone()),
+            Self::Side(_, opening) | Self::Show(opening) => opening.opened(stream, cut.clone()),
         }
         None
     }
@@ -296,6 +300,10 @@ impl Ask {
     fn failed(self, why: &StreamUpgradeError<Infallible>) -> Option<What> {
         match (self, why) {
             (Self::Deliver, _) => return Some(What::Unopened),
+            (Self::Show(opening), _) => {
+                opening.failed(SendFault::NoProtocol);
+                return Some(What::Unshown);
+            }
             (Self::Side(_, opening), StreamUpgradeError::NegotiationFailed) => opening.failed(SendFault::NoProtocol),
             (Self::Side(_, opening), StreamUpgradeError::Timeout) => opening.failed(SendFault::NoAnswer),
             (Self::Side(_, opening), _) => opening.failed(SendFault::NotConnected),
@@ -359,7 +367,7 @@ impl Door {
         let of = |what: &What| match what {
             What::Side(protocol, ..) => Some(*protocol),
             What::Accepted(_) => Some(Protocol::Deliver),
-            What::Opened(_) | What::Unopened | What::Excess => None,
+            What::Opened(_) | What::Unopened | What::Unshown | What::Excess => None,
         };
         let waiting = self.passed.iter().filter(|what| of(what) == Some(protocol)).count();
         let (places, what) = match protocol {

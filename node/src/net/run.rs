@@ -371,6 +371,7 @@ impl Run {
                     self.on_opened(party, connection, stream);
                 }
             }
+            What::Unshown => self.give_up(connection, LinkEnd::NoDeliver),
             What::Unopened => {
                 if self.peers.get(&party).is_some_and(opening) {
                     self.on_unopened(&party, connection);

@@ -67,7 +67,7 @@ impl Run {
         };
         peer.author = Author::Outside(id);
         let (answer, stream) = oneshot::channel();
-        self.swarm.behaviour_mut().gate.open(peer_id, id, Ask::Side(Protocol::Roster, Opening { answer, place }));
+        self.swarm.behaviour_mut().gate.open(peer_id, id, Ask::Show(Opening { answer, place }));
         self.lobby.insert(id, Instant::now() + VISIT);
         self.tell(NetEvent::Lobby { party: party.clone(), stream });
     }
