@@ -9,15 +9,13 @@
 
 use std::{fs, path::Path};
 
-use comity::keys::{OfflineKeys, OfflineSigner, Passphrase, Purpose};
 use comity_core::{
-    crypto::{PublicKey, pae},
-    profile::{PROFILE_TYPE, document, document_id},
-    proto::{Algorithm, Envelope, KeyRole, Profile, Revocation, RoleKey},
+    crypto::PublicKey,
+    proto::{Algorithm, KeyRole, Profile, Revocation, RoleKey},
 };
-use prost::Message as _;
 use serde_json::Value;
 
+use crate::officials::Officials;
 use crate::rig::{Federation, Node, now, private, run, wait_until};
 use crate::story::{Case, one_story};
 
@@ -165,12 +163,15 @@ pub(crate) fn republish(federation: &Federation, made: &[Value]) {
 
 /// The same with other dates: when the new keys begin, and from when on the old ones are revoked.
 fn publish(federation: &Federation, made: &[Value], begin: u64, end: u64) {
-    let file = federation.nodes[1].data.join("charter/profiles/XB.dsse");
-    let before = Envelope::decode(&fs::read(&file).expect("reads")[..]).expect("an envelope").header;
-    let mut draft = Profile::decode(&before[..]).expect("a profile");
-    (draft.version, draft.issued_ms) = (draft.version + 1, now());
-    draft.previous = document_id(PROFILE_TYPE, &before).as_bytes().to_vec();
     let new: Vec<PublicKey> = made.iter().flat_map(|made| made["keys"].as_array().expect("keys")).map(public).collect();
+    let signed = Officials::of(federation).profile("XB", |draft| name_keys(draft, new, begin, end));
+    for node in &federation.nodes {
+        private(&node.data.join("charter/profiles/XB.dsse"), &signed);
+    }
+}
+
+/// Names new keys in a profile, and revokes those of their roles that are there.
+fn name_keys(draft: &mut Profile, new: Vec<PublicKey>, begin: u64, end: u64) {
     let id =
         |key: &RoleKey| PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id();
     let old = draft.keys.iter().filter(|old| new.iter().any(|new| new.role == old.role()));
@@ -186,17 +187,6 @@ fn publish(federation: &Federation, made: &[Value], begin: u64, end: u64) {
         not_after_ms: begin + 90 * DAY,
     }));
     draft.keys.sort_by_key(id);
-
-    let passphrase =
-        Passphrase::obtain(Some(&federation.folder.path().join("passphrase")), Purpose::Open).expect("one");
-    let root = federation.folder.path().join("exercise/offline/root-belmar");
-    let root = OfflineSigner::open(&root, OfflineKeys::Root, &passphrase).expect("opens");
-    let payload = draft.encode_to_vec();
-    let signatures = root.sign(&pae(PROFILE_TYPE, &payload)).expect("signed");
-    let signed = document(PROFILE_TYPE, payload, signatures);
-    for node in &federation.nodes {
-        private(&node.data.join("charter/profiles/XB.dsse"), &signed);
-    }
 }
 
 fn public(half: &Value) -> PublicKey {

@@ -10,6 +10,7 @@ use super::{
     charter::written,
     fault::CliFault,
     paper::{self, BesideArgs},
+    roster,
 };
 use crate::{
     ceremony::{self, Beside, CeremonyFault, DirectoryDraft, Files, Paper, ProfileDraft},
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Collect(paper::Collect),
     /// Make a suspension: when signed by any one root key, nobody speaks for the Party any more.
     Suspend(Suspend),
+    /// Hand it to this Party's running node, which records it and tells all peers.
+    Publish(roster::Files),
     /// Write the minutes of a signing, to be printed and filled in by hand.
     Minutes(paper::Minutes),
 }
@@ -104,6 +107,7 @@ pub(crate) fn profile(command: &Command, context: &Context) -> Done {
         Command::Sign(args) => paper::sign(args, context),
         Command::Collect(args) => paper::collect(args, context),
         Command::Suspend(args) => suspend(args, context),
+        Command::Publish(args) => roster::publish(args, context),
         Command::Minutes(args) => paper::minutes(args, context),
     }
 }
