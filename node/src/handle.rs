@@ -14,13 +14,15 @@ use comity_core::{
     case::Case,
     engine::{Act, Custody, Done, Identity, NotDone},
     event::{Header, open_body},
-    ids::{AuthorityId, EventId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
+    ids::{AuthorityId, Digest, EventId, KeyId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
+    ledger::Context,
     procedure::{Delivery, DeliveryState},
-    profile::{News, Trust},
+    profile::{Doubt, News, Trust},
     proto::{self, EventRow, RecordKind, ThreadRow},
     rules::Rules,
 };
+use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::conduct::Conduct;
@@ -151,6 +153,8 @@ pub struct Opened {
     pub header: Header,
     /// The form's contents; nothing if its request is erased.
     pub body: Option<proto::Body>,
+    /// What people must know of it beside that it holds: stable codes.
+    pub marks: Vec<&'static str>,
 }
 
 impl Handle {
@@ -298,7 +302,32 @@ impl View {
         let Some(case) = record.case.filter(|_| is_event) else { return Ok(None) };
         let Ok(header) = Header::from_wire(&case.header) else { return Ok(None) };
         let body = record.secret.and_then(|secret| open_body(&record.body, &header.binding(), &secret).ok());
-        Ok(Some(Opened { index, header, body }))
+        let marks = self.marks(&header.author, &case);
+        Ok(Some(Opened { index, header, body, marks }))
+    }
+
+    /// Why people should look twice at an act that holds (SPEC `[P-10]`).
+    fn marks(&self, author: &PartyCode, case: &proto::CasePart) -> Vec<&'static str> {
+        let Ok(context) = Context::from_bytes(&case.context) else { return Vec::new() };
+        let keys: Vec<KeyId> = case.signatures.iter().filter_map(|by| KeyId::from_slice(&by.key_id).ok()).collect();
+        let doubts = self.trust().doubts(author, &keys, context.recorded);
+        let doubts = doubts.into_iter().map(|doubt| match doubt {
+            Doubt::Disputed => "profile.disputed",
+            Doubt::Refounded => "charter.refounded",
+        });
+        let expired = self.expiry_of(&context.charter).is_some_and(|expires| expires <= context.recorded);
+        doubts.chain(expired.then_some("charter.expired")).collect()
+    }
+
+    /// When a charter expires that was in force here.
+    fn expiry_of(&self, charter: &Digest) -> Option<Time> {
+        let trust = self.trust();
+        if trust.charter().id() == *charter {
+            return Some(trust.charter().expires);
+        }
+        let seen = self.index.seen(&EventId::new(*charter.as_bytes())).ok().flatten()?;
+        let header = self.record(LedgerIndex(seen.index)).ok()?.case?.header;
+        Some(Time(proto::Charter::decode(&header[..]).ok()?.expires_ms))
     }
 }
 

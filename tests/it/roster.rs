@@ -1,7 +1,11 @@
 //! Charter and profiles change while nodes exchange: everybody learns of it, who was away catches up, and who may not act
 //! any more is let in nowhere, from the moment it counts.
 
-use serde_json::Value;
+use comity_core::{
+    crypto::PublicKey,
+    proto::{KeyRole, Profile, Revocation, RoleKey},
+};
+use serde_json::{Value, json};
 
 use crate::{
     officials::{Officials, import},
@@ -29,11 +33,25 @@ fn warnings(node: &Node) -> Vec<String> {
     warnings.map(|warning| warning["code"].as_str().expect("a code").to_owned()).collect()
 }
 
-fn declare(says: &str) -> impl FnOnce(&mut comity_core::proto::Profile) + '_ {
+fn declare(says: &str) -> impl FnOnce(&mut Profile) + '_ {
     move |draft| {
         let (code, value) = ("TEST".to_owned(), says.to_owned());
         draft.declarations = vec![comity_core::proto::Declaration { code, value }];
     }
+}
+
+/// Revokes all record keys from a day ago.
+fn revoke_record_keys(draft: &mut Profile) {
+    let record = draft.keys.iter().filter(|key| key.role() == KeyRole::Record);
+    let id =
+        |key: &RoleKey| PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id();
+    let revoked = record.map(|key| Revocation {
+        key_id: id(key).as_bytes().to_vec(),
+        from_ms: now() - 24 * 3600 * 1000,
+        reason: "stolen".to_owned(),
+    });
+    draft.revocations = revoked.collect();
+    draft.revocations.sort_by(|a, b| a.key_id.cmp(&b.key_id));
 }
 
 #[test]
@@ -123,7 +141,20 @@ fn who_may_not_act_is_let_in_nowhere_and_comes_back() {
     assert_eq!(party(belmar, "XC")["acts"], false);
     let last = Case::new();
     last.complete(arvia, belmar);
-    one_story(&federation.nodes[..2], &[case, last]);
+    let cases = [case, last];
+    one_story(&federation.nodes[..2], &cases);
+
+    // Belmar says that its record key was stolen a day ago: what was recorded under it is not void, and marked.
+    let marks = |case: &Case| -> Vec<Value> {
+        let events = arvia.look(&format!("/v1/requests/{}", case.id))["events"].clone();
+        let by_belmar = events.as_array().expect("events").iter().filter(|event| event["author"] == "XB");
+        by_belmar.map(|event| event["marks"].clone()).collect()
+    };
+    assert_eq!(marks(&cases[1]), [json!([])]);
+    let stolen = officials.profile("XB", revoke_record_keys);
+    taken(import(&federation, belmar, "stolen.dsse", &stolen));
+    wait_until("Arvia knows", || knows(arvia, "XB", 3));
+    assert_eq!(marks(&cases[1]), [json!(["profile.disputed"])]);
     for node in &federation.nodes {
         let (code, out, said) = run(&["ledger", "verify", "--data", node.data.to_str().expect("text")]);
         assert!(code == 0 && out.contains("whole: "), "{out}{said}");

@@ -208,6 +208,12 @@ impl Profile {
         Some((dated.from, dated.end()))
     }
 
+    /// From when on a key is revoked, if it is.
+    #[must_use]
+    pub fn revoked(&self, key: &KeyId) -> Option<Time> {
+        self.keys.get(key).and_then(|dated| dated.revoked)
+    }
+
     /// When each key that may be used at this time ends, and its role.
     pub fn expiries(&self, at: Time) -> impl Iterator<Item = (KeyRole, Time)> {
         let usable = move |dated: &&DatedKey| dated.from <= at && at < dated.until;

@@ -37,7 +37,7 @@ pub use hours::Hours;
 pub use lacking::Lacked;
 pub use quorum::{Quorum, SignerFault, Signers};
 pub use suspension::{SUSPENSION_TYPE, Suspension};
-pub use trust::Trust;
+pub use trust::{Doubt, Trust};
 
 /// Payload type of a charter.
 pub const CHARTER_TYPE: &str = "application/vnd.comity.charter.v1";

@@ -5,9 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Charter, Directory, Freshness, Profile, ProfileFault, Suspension, directory::freshness};
 use crate::{
     crypto::PublicKey,
-    ids::{PartyCode, Time},
+    ids::{KeyId, PartyCode, Time},
     proto::KeyRole,
 };
+
+/// A reason to look twice at an act that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// A key that signed it is revoked from a time before it was recorded.
+    Disputed,
+    /// Its Party's root keys had been changed without that Party.
+    Refounded,
+}
 
 /// Everything known about who may do what, at one moment.
 #[derive(Debug, Clone)]
@@ -118,6 +127,19 @@ impl Trust {
     pub fn seal_key(&self, party: &PartyCode, at: Time) -> Option<&PublicKey> {
         let valid = self.profile(party, at)?.dated(KeyRole::Seal, at);
         valid.max_by_key(|dated| (dated.from, dated.key.id())).map(|dated| &dated.key)
+    }
+
+    /// What people must know of an act beside that its signatures held when it was recorded: a revocation published later
+    /// does not void it and says that its key was in other hands by then; root keys its Party did not agree to let it.
+    #[must_use]
+    pub fn doubts(&self, author: &PartyCode, keys: &[KeyId], recorded: Time) -> Vec<Doubt> {
+        let profile = self.declared(author);
+        let revoked =
+            |key: &KeyId| profile.and_then(|profile| profile.revoked(key)).is_some_and(|from| from <= recorded);
+        let named = self.charter.parties.get(author);
+        let refounded = named.and_then(super::Party::refounded).is_some_and(|from| from <= recorded);
+        let disputed = keys.iter().any(revoked).then_some(Doubt::Disputed);
+        disputed.into_iter().chain(refounded.then_some(Doubt::Refounded)).collect()
     }
 
     /// When after this time the answer to who takes part changes by itself, if it is known that it will.

@@ -137,6 +137,8 @@ pub(in crate::api) struct EventView {
     fields: Option<Map<String, Value>>,
     /// Our own events: who holds them.
     receipts: Vec<ReceiptView>,
+    /// Why people should look twice at it although it holds: `profile.disputed`, `charter.refounded`, `charter.expired`.
+    marks: Vec<&'static str>,
 }
 
 /// Whether a member holds an event of ours.
@@ -281,7 +283,7 @@ fn event(
     let own = row.author == view.us.party.as_str();
     let set_aside = standing.set_aside.iter().find(|aside| aside.id == id).map(|aside| aside.refusal.code());
     let form = view.rules.form_by_id(&format!("{}/{}", row.procedure, row.step));
-    let body = opened.and_then(|opened| opened.body);
+    let (body, marks) = opened.map_or((None, Vec::new()), |opened| (opened.body, opened.marks));
     let receipts = if own { row.recipients.as_slice() } else { &[] };
     Ok(EventView {
         event_id: id.to_string(),
@@ -299,6 +301,7 @@ fn event(
         facts: fields::show_facts(&row.facts),
         fields: body.map(|body| fields::show(form, &body)),
         receipts: receipts.iter().map(|party| receipt(view, &id, party)).collect::<Result<_, _>>()?,
+        marks,
     })
 }
 

@@ -75,6 +75,8 @@ fn events(thread: &Value) -> String {
             (_, true) => " (set aside)",
             _ => "",
         };
+        let marks = joined(event, "/marks");
+        let mark = if marks.is_empty() { mark.to_owned() } else { format!("{mark} ({marks})") };
         [
             number(event, "/index").to_string(),
             short(text(event, "/event_id")).to_owned(),
