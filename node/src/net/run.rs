@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::{compat::FuturesAsyncReadCompatExt as _, sync::CancellationToken};
 
 use self::dial::{dial_end, entropy};
+use self::side::Visit;
 use super::{
     LinkEnd, NetEvent, NetFault, SendFault, SideStream,
     gate::{Ask, Passage, Protocol, What},
@@ -67,8 +68,8 @@ pub(super) struct Run {
     handshakes: Handshakes,
     recipients: u64,
     strangers: (Instant, u32),
-    /// Strangers in the lobby, and until when.
-    lobby: BTreeMap<ConnectionId, Instant>,
+    /// Strangers in the lobby, and ourselves in that of another.
+    lobby: BTreeMap<ConnectionId, Visit>,
     visits: Arc<Semaphore>,
     silence: Duration,
 }

@@ -23,6 +23,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 mod evidence;
 mod hostile;
+mod lobby;
 
 use super::{
     crowd::FROM_ONE_MAX,

@@ -135,7 +135,7 @@ struct Work {
     keys: Arc<Keyring>,
     opener: Opener,
     admission: Admission,
-    desk: Arc<speak::Speaker>,
+    desk: Arc<speak::Speaker<Handle>>,
     /// With whom an exchange is to begin, and what is new for them.
     due: BTreeMap<PartyCode, Vec<Arc<[u8]>>>,
     /// With whom one is under way.

@@ -41,20 +41,20 @@ fn kept_head(desk: &Desk, party: &PartyCode) -> Option<Vec<u8>> {
     Some(desk.get(&head_key(party))?.get(8..)?.to_vec())
 }
 
-/// The documents of these names, in their order, until they are more than `max` bytes together; one that does not read
-/// is left out, and the ledger's own checks tell of it.
-pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> Vec<Vec<u8>> {
+/// The documents of these names, in their order, until they are more than `max` bytes together, and how many names that
+/// were; one that does not read is left out, and the ledger's own checks tell of it.
+pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> (Vec<Vec<u8>>, usize) {
     let (mut found, mut bytes) = (Vec::new(), 0);
-    for lacked in lacked {
+    for (names, lacked) in lacked.iter().enumerate() {
         for envelope in envelopes(view, lacked) {
             bytes += envelope.len();
             if bytes > max {
-                return found;
+                return (found, names);
             }
             found.push(envelope);
         }
     }
-    found
+    (found, lacked.len())
 }
 
 /// Writes a document into the folder where documents lie as files, in place of the one before it: for offline tools and
@@ -89,7 +89,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[must_use]
 pub fn newest(view: &View, trust: &Trust) -> Vec<Vec<u8>> {
     let lacked = trust.lacking(&RosterHeld::default());
-    fetch(view, &lacked, usize::MAX)
+    fetch(view, &lacked, usize::MAX).0
 }
 
 fn envelopes(view: &View, lacked: &Lacked) -> Vec<Vec<u8>> {

@@ -1,11 +1,11 @@
 //! The rounds of an exchange: what we hold, what they hold, and the documents that make up the difference.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, io, sync::Arc, time::Duration};
 
 use comity_core::{
     engine::NotDone,
     ids::PartyCode,
-    profile::{Kind, Lacked, News, claimed},
+    profile::{Kind, Lacked, News, Trust, claimed},
     proto::{RosterAnswer, RosterAsk, RosterHeld},
     wire::{DOCUMENT_MAX, strict},
 };
@@ -27,6 +27,9 @@ const ROUNDS_MAX: usize = 256;
 const ROUND_BYTES_MAX: usize = DOCUMENT_MAX;
 /// A message of either side: its documents, and what it holds of 200 Parties.
 const MESSAGE_MAX: usize = ROUND_BYTES_MAX + (256 << 10);
+/// Documents of one exchange that may be judged in vain: two of each Party and more. Whoever hands over more of them wants
+/// our time and nothing else.
+const REFUSED_MAX: usize = 1024;
 /// All that a stranger may send or be sent: its own documents, and a charter of some dozen Parties.
 const LOBBY_BYTES_MAX: usize = 256 << 10;
 /// Documents a stranger may have judged: checking signatures is work for somebody nobody knows.
@@ -45,35 +48,82 @@ enum Ended {
     Slow,
     #[error("the other side broke the protocol")]
     Wrong,
+    #[error("too much of what it hands over does not hold")]
+    Vain,
+}
+
+/// What an exchange is about: a running node's documents, or those of a book in memory.
+pub(super) trait Holdings: Send + Sync {
+    /// All that is known now.
+    fn trust(&self) -> Arc<Trust>;
+
+    /// Whose node this is.
+    fn us(&self) -> &PartyCode;
+
+    /// Documents of these names, until they are more than `max` bytes together; and how many names were passed.
+    fn fetch(&self, lacked: Vec<Lacked>, max: usize) -> impl Future<Output = (Vec<Vec<u8>>, usize)> + Send;
+
+    /// Takes a document in, or says why not.
+    fn take(&self, envelope: Vec<u8>) -> impl Future<Output = Result<News, NotDone>> + Send;
+
+    /// A peer did what no honest one does.
+    fn wrong(&self, party: &PartyCode, code: &'static str, proof: Option<&[u8]>);
+}
+
+impl Holdings for Handle {
+    fn trust(&self) -> Arc<Trust> {
+        self.view().trust()
+    }
+
+    fn us(&self) -> &PartyCode {
+        &self.view().us.party
+    }
+
+    async fn fetch(&self, lacked: Vec<Lacked>, max: usize) -> (Vec<Vec<u8>>, usize) {
+        let view = Arc::clone(&self.view);
+        tokio::task::spawn_blocking(move || shelf::fetch(&view, &lacked, max)).await.unwrap_or_default()
+    }
+
+    async fn take(&self, envelope: Vec<u8>) -> Result<News, NotDone> {
+        self.document(envelope).await
+    }
+
+    fn wrong(&self, party: &PartyCode, code: &'static str, proof: Option<&[u8]>) {
+        self.view().conduct.wrong(party, code, proof, time::now());
+    }
 }
 
 /// Speaks with one after another; holds nothing of any of them.
-pub(super) struct Speaker {
-    handle: Handle,
+pub(super) struct Speaker<H> {
+    holdings: H,
 }
 
-impl Speaker {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle }
+/// What has passed in one exchange, so that nothing passes twice whatever the other side says.
+#[derive(Default)]
+struct Passed {
+    /// What was handed over: what was not taken then will not be taken now.
+    handed: BTreeSet<Lacked>,
+    /// How many documents of theirs were not accepted.
+    refused: usize,
+}
+
+impl<H: Holdings> Speaker<H> {
+    pub(super) fn new(holdings: H) -> Self {
+        Self { holdings }
     }
 
     /// Asks a peer, and hands it what it lacks.
     pub(super) async fn ask(&self, party: &PartyCode, mut stream: impl Line, offers: Vec<Arc<[u8]>>) {
         let mut offered: Vec<Vec<u8>> = fitting(offers.iter().map(|offer| offer.to_vec()), ROUND_BYTES_MAX);
-        let mut said: Option<RosterHeld> = None;
+        let mut passed = Passed::default();
         let ended = async {
             for _ in 0..ROUNDS_MAX {
                 let ask = RosterAsk { held: Some(self.held()), offered: std::mem::take(&mut offered) };
                 send(&mut stream, &ask).await?;
                 let answer: RosterAnswer = receive(&mut stream, MESSAGE_MAX).await?.ok_or(Ended::Wrong)?;
                 let theirs = self.same_network(answer.held)?;
-                let news = self.take(Some(party), answer.envelopes).await;
-                // What it did not take although it was offered, it will not take now.
-                let moved = said.replace(theirs.clone()).as_ref() != Some(&theirs);
-                let lacked = self.handle.view().trust().lacking(&theirs);
-                if moved {
-                    offered = self.fetch(lacked, ROUND_BYTES_MAX).await;
-                }
+                let news = self.take(Some(party), answer.envelopes, &mut passed).await?;
+                offered = self.lacked_by(&theirs, &mut passed).await;
                 if offered.is_empty() && news == 0 {
                     break;
                 }
@@ -97,23 +147,26 @@ impl Speaker {
     }
 
     async fn rounds(&self, party: Option<&PartyCode>, stream: &mut impl Line) -> Result<(), Ended> {
+        let mut passed = Passed::default();
         for _ in 0..ROUNDS_MAX {
             let Some(ask) = receive::<RosterAsk>(stream, MESSAGE_MAX).await? else { return Ok(()) };
             let theirs = self.same_network(ask.held)?;
-            self.take(party, ask.offered).await;
-            let lacked = self.handle.view().trust().lacking(&theirs);
-            let envelopes = self.fetch(lacked, ROUND_BYTES_MAX).await;
+            self.take(party, ask.offered, &mut passed).await?;
+            let envelopes = self.lacked_by(&theirs, &mut passed).await;
             send(stream, &RosterAnswer { held: Some(self.held()), envelopes }).await?;
         }
         Ok(())
     }
 
     async fn visit(&self, stream: &mut impl Line) -> Result<(), Ended> {
+        let (mut bytes, mut documents) = (LOBBY_BYTES_MAX, LOBBY_DOCUMENTS_MAX);
         for _ in 0..2 {
-            let Some(mut ask) = receive::<RosterAsk>(stream, LOBBY_BYTES_MAX).await? else { return Ok(()) };
+            let Some(mut ask) = receive::<RosterAsk>(stream, bytes).await? else { return Ok(()) };
+            bytes = bytes.saturating_sub(ask.encoded_len());
             self.same_network(ask.held)?;
-            ask.offered.truncate(LOBBY_DOCUMENTS_MAX);
-            self.take(None, ask.offered).await;
+            ask.offered.truncate(documents);
+            documents -= ask.offered.len();
+            self.take(None, ask.offered, &mut Passed::default()).await?;
             let held = RosterHeld { parties: Vec::new(), ..self.held() };
             send(stream, &RosterAnswer { held: Some(held), envelopes: Vec::new() }).await?;
         }
@@ -123,16 +176,15 @@ impl Speaker {
     /// Shows a Party that does not know us the charters it lacks and what is ours.
     pub(super) async fn introduce(&self, party: &PartyCode, mut stream: impl Line) {
         let introduced = async {
-            let ask = RosterAsk { held: Some(self.held()), offered: Vec::new() };
-            send(&mut stream, &ask).await?;
+            let held = || Some(RosterHeld { parties: Vec::new(), ..self.held() });
+            send(&mut stream, &RosterAsk { held: held(), offered: Vec::new() }).await?;
             let answer: RosterAnswer = receive(&mut stream, LOBBY_BYTES_MAX).await?.ok_or(Ended::Wrong)?;
             let theirs = self.same_network(answer.held)?;
-            let us = &self.handle.view().us.party;
-            let mut lacked = self.handle.view().trust().lacking(&theirs);
+            let us = self.holdings.us();
+            let mut lacked = self.holdings.trust().lacking(&theirs);
             lacked.retain(|lacked| lacked.party.as_ref().is_none_or(|party| party == us));
-            let offered = self.fetch(lacked, LOBBY_BYTES_MAX - (64 << 10)).await;
-            send(&mut stream, &RosterAsk { held: Some(RosterHeld { parties: Vec::new(), ..self.held() }), offered })
-                .await?;
+            let (offered, _) = self.holdings.fetch(lacked, LOBBY_BYTES_MAX - (64 << 10)).await;
+            send(&mut stream, &RosterAsk { held: held(), offered }).await?;
             receive::<RosterAnswer>(&mut stream, LOBBY_BYTES_MAX).await?;
             Ok::<_, Ended>(())
         };
@@ -143,34 +195,49 @@ impl Speaker {
     }
 
     fn held(&self) -> RosterHeld {
-        self.handle.view().trust().held()
+        self.holdings.trust().held()
     }
 
     fn same_network(&self, theirs: Option<RosterHeld>) -> Result<RosterHeld, Ended> {
-        let network = self.handle.view().trust().charter().network.clone();
+        let network = self.holdings.trust().charter().network.clone();
         theirs.filter(|theirs| theirs.network == network.as_str()).ok_or(Ended::Wrong)
     }
 
-    async fn fetch(&self, lacked: Vec<Lacked>, max: usize) -> Vec<Vec<u8>> {
+    /// What the other side lacks by what it says it holds, and was not handed before: as much as one message takes.
+    async fn lacked_by(&self, theirs: &RosterHeld, passed: &mut Passed) -> Vec<Vec<u8>> {
+        let mut lacked = self.holdings.trust().lacking(theirs);
+        lacked.retain(|lacked| !passed.handed.contains(lacked));
         if lacked.is_empty() {
             return Vec::new();
         }
-        let view = Arc::clone(&self.handle.view);
-        tokio::task::spawn_blocking(move || shelf::fetch(&view, &lacked, max)).await.unwrap_or_default()
+        let (envelopes, names) = self.holdings.fetch(lacked.clone(), ROUND_BYTES_MAX).await;
+        passed.handed.extend(lacked.into_iter().take(names));
+        envelopes
     }
 
     /// Hands documents to the engine one after another. Returns how many were news.
-    async fn take(&self, from: Option<&PartyCode>, envelopes: Vec<Vec<u8>>) -> usize {
+    async fn take(
+        &self,
+        from: Option<&PartyCode>,
+        envelopes: Vec<Vec<u8>>,
+        passed: &mut Passed,
+    ) -> Result<usize, Ended> {
         let mut news = 0;
         for envelope in envelopes {
             let kind = claimed(&envelope).map(|named| named.kind);
-            match self.handle.document(envelope.clone()).await {
+            match self.holdings.take(envelope.clone()).await {
                 Ok(News::Known) => {}
                 Ok(_) => news += 1,
-                Err(refused) => self.refused(from, kind.ok(), &refused, &envelope),
+                Err(refused) => {
+                    self.refused(from, kind.ok(), &refused, &envelope);
+                    passed.refused += 1;
+                }
+            }
+            if passed.refused >= REFUSED_MAX {
+                return Err(Ended::Vain);
             }
         }
-        news
+        Ok(news)
     }
 
     /// What no honest node hands over counts against the peer that did; what depends on who has seen what is only told.
@@ -186,14 +253,14 @@ impl Speaker {
                 | "profile.roll-back"
         );
         if let Some(party) = from.filter(|_| wrong) {
-            self.handle.view().conduct.wrong(party, refused.code, Some(envelope), time::now());
+            self.holdings.wrong(party, refused.code, Some(envelope));
         }
     }
 
     fn ended(&self, party: Option<&PartyCode>, ended: &Ended) {
         debug!(target: "roster", peer = ?party, %ended, "exchange ended early");
         if let (Some(party), Ended::Wrong) = (party, ended) {
-            self.handle.view().conduct.wrong(party, "roster.malformed", None, time::now());
+            self.holdings.wrong(party, "roster.malformed", None);
         }
     }
 }
@@ -243,3 +310,6 @@ async fn receive<M: Message + Default>(stream: &mut impl Line, max: usize) -> Re
     };
     timeout(MESSAGE, received).await.map_err(|_| Ended::Slow)?
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod known;
 mod law;
 mod ledger;
 mod node;
+mod roster;
 mod store;
 mod text;
 mod wire;
@@ -34,6 +35,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("object", evidence::object),
     ("proof", ledger::proof),
     ("record", store::record),
+    ("roster", roster::roster),
     ("rules", law::rules),
     ("sealed", exchange::sealed),
     ("tree", ledger::tree),

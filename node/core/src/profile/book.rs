@@ -24,15 +24,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Book {
     founded: Arc<Charter>,
-    /// The versions after it, without a gap.
-    chain: Vec<Link>,
+    /// The versions after it, without a gap. Read and verified once: their bytes are where documents are kept.
+    chain: Vec<Succession>,
     pages: BTreeMap<PartyCode, Page>,
-}
-
-#[derive(Debug, Clone)]
-struct Link {
-    taken: Succession,
-    envelope: Arc<[u8]>,
 }
 
 /// Of one Party.
@@ -83,7 +77,7 @@ pub struct Judged {
 #[derive(Debug, Clone)]
 enum Entry {
     /// From a place of the chain on, counted from one.
-    Charter(usize, Vec<Link>),
+    Charter(usize, Vec<Succession>),
     Profile(Arc<Profile>, Time),
     Directory(Arc<Directory>),
     Head(Head, Held),
@@ -111,7 +105,7 @@ impl Book {
     /// The charter in force.
     #[must_use]
     pub fn charter(&self) -> &Arc<Charter> {
-        self.chain.last().map_or(&self.founded, |link| &link.taken.charter)
+        self.chain.last().map_or(&self.founded, |taken| &taken.charter)
     }
 
     /// The newest profile of a Party.
@@ -154,7 +148,7 @@ impl Book {
     pub fn judge(&self, envelope: &[u8], seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let document = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?;
         match document.payload_type.as_str() {
-            CHARTER_TYPE => self.judge_charter(take_apart(document, CHARTER_TYPE, "charter")?, envelope, seen),
+            CHARTER_TYPE => self.judge_charter(take_apart(document, CHARTER_TYPE, "charter")?, seen),
             PROFILE_TYPE => self.judge_profile(take_apart(document, PROFILE_TYPE, "profile")?, seen),
             DIRECTORY_TYPE => self.judge_directory(take_apart(document, DIRECTORY_TYPE, "directory")?, seen),
             HEAD_TYPE => self.judge_head(&take_apart(document, HEAD_TYPE, "profile head")?, seen),
@@ -167,7 +161,7 @@ impl Book {
     pub fn enter(&mut self, judged: Judged) -> News {
         match judged.entry {
             Entry::Charter(place, walked) => {
-                let taken = &walked[0].taken;
+                let taken = &walked[0];
                 let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
                 self.chain.splice(place - 1.., walked);
                 news
@@ -238,12 +232,7 @@ impl Book {
         trust
     }
 
-    fn judge_charter(
-        &self,
-        opened: Opened<proto::Charter>,
-        envelope: &[u8],
-        seen: Time,
-    ) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_charter(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let document = Document { kind: Kind::Charter, party: None, version: opened.wire.version, id: opened.id };
         let place = opened.wire.version.checked_sub(self.founded.version);
         let place = place.and_then(|place| usize::try_from(place).ok());
@@ -251,24 +240,24 @@ impl Book {
             Some(0) if opened.id == self.founded.id() => return Ok(None),
             Some(0) => return Err(ProfileFault::OtherChain),
             Some(place) if place <= self.chain.len() => {
-                let held = &self.chain[place - 1].taken;
+                let held = &self.chain[place - 1];
                 let Some(taken) = self.before(place).judge_again(held, opened)? else { return Ok(None) };
                 (place, taken)
             }
             Some(_) | None => (self.chain.len() + 1, self.charter().judge(opened, seen)?),
         };
-        let mut walked = vec![Link { taken, envelope: envelope.into() }];
+        let mut walked = vec![taken];
         // With consent that was missing a version counts for more, and so may those after it.
-        for link in self.chain.iter().skip(place) {
-            let taken = walked[walked.len() - 1].taken.charter.next(&link.envelope, link.taken.seen)?;
-            walked.push(Link { taken, envelope: Arc::clone(&link.envelope) });
+        for held in self.chain.iter().skip(place) {
+            let taken = walked[walked.len() - 1].charter.followed(held)?;
+            walked.push(taken);
         }
         Ok(Some(Judged { document, entry: Entry::Charter(place, walked) }))
     }
 
     /// The charter before the one at a place of the chain, counted from one.
     fn before(&self, place: usize) -> &Charter {
-        place.checked_sub(2).map_or(&self.founded, |place| &self.chain[place].taken.charter)
+        place.checked_sub(2).map_or(&self.founded, |place| &self.chain[place].charter)
     }
 
     fn judge_profile(&self, opened: Opened<proto::Profile>, seen: Time) -> Result<Option<Judged>, ProfileFault> {

@@ -37,6 +37,8 @@ pub struct Succession {
     pub refounded: BTreeSet<PartyCode>,
     /// When it was seen first: from then on waits are counted, however often it comes again.
     pub seen: Time,
+    /// Who has signed it. With this it can be judged again without its bytes, and nothing is verified twice.
+    signed: Signers,
 }
 
 impl Charter {
@@ -50,14 +52,41 @@ impl Charter {
 
     pub(super) fn judge(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Succession, ProfileFault> {
         let Opened { wire, id, message, signatures } = opened;
-        let issued = Time(wire.issued_ms);
-        let mut next = self.follows(wire, id)?;
-        let roots = self.parties.values().map(|party| party.root_at(seen));
-        let known = [&self.signers, &next.signers].into_iter().chain(roots);
-        let signed = Signers::of(&message, &signatures, known).map_err(|_| ProfileFault::Threshold)?;
-        let mandate = self.mandate(&next.signers, &signed, issued, seen)?;
-        let refounded = self.hand_on(&mut next, &signed, issued.max(seen));
-        Ok(Succession { charter: Arc::new(next), mandate, refounded, seen })
+        let next = self.follows(wire, id)?;
+        let signed = Signers::of(&message, &signatures, self.may_sign(&next, seen));
+        self.succeeded(next, signed.map_err(|_| ProfileFault::Threshold)?, seen)
+    }
+
+    /// Judges what followed this one before some Party agreed to it after all: for that it may count for more now.
+    pub(super) fn followed(&self, held: &Succession) -> Result<Succession, ProfileFault> {
+        let next = held.charter.agreed();
+        if !held.signed.are_of(self.may_sign(&next, held.seen)) {
+            return Err(ProfileFault::Threshold);
+        }
+        self.succeeded(next, held.signed.clone(), held.seen)
+    }
+
+    /// The quorums whose holders may sign the version after this one, seen at this time.
+    fn may_sign<'c>(&'c self, next: &'c Self, seen: Time) -> impl Iterator<Item = &'c Quorum> {
+        let roots = self.parties.values().map(move |party| party.root_at(seen));
+        [&self.signers, &next.signers].into_iter().chain(roots)
+    }
+
+    fn succeeded(&self, mut next: Self, signed: Signers, seen: Time) -> Result<Succession, ProfileFault> {
+        let mandate = self.mandate(&next.signers, &signed, next.issued, seen)?;
+        let refounded = self.hand_on(&mut next, &signed, seen);
+        Ok(Succession { charter: Arc::new(next), mandate, refounded, seen, signed })
+    }
+
+    /// This version as it says itself, whoever may have to wait.
+    fn agreed(&self) -> Self {
+        let mut agreed = self.clone();
+        agreed.parties.values_mut().for_each(|party| party.waiting = None);
+        agreed
+    }
+
+    fn nobody_waits(&self) -> bool {
+        self.parties.values().all(|party| party.waiting.is_none())
     }
 
     /// Checks what can be checked of the version after this one before anybody has signed it.
@@ -73,7 +102,7 @@ impl Charter {
     fn follows(&self, wire: proto::Charter, id: Digest) -> Result<Self, ProfileFault> {
         let previous = wire.previous.clone();
         let signers = charter::signers(&wire)?;
-        let next = Self::from_wire(wire, id, signers)?;
+        let next = Self::from_wire(wire, id, signers, Some(self))?;
         if next.network != self.network || next.exercise != self.exercise {
             return Err(ProfileFault::OtherNetwork);
         }
@@ -93,7 +122,7 @@ impl Charter {
 
     /// Opens the version after this one again, for signatures that were missing when it was taken: a Party that agrees
     /// after all ends the wait of its keys. Judged as when it was seen first, so that it comes to what it had come to if
-    /// nothing had been missing. None if nothing is new; what was agreed to before stays so.
+    /// nothing had been missing. None if nothing is new, or nobody waits; what was agreed to before stays so.
     ///
     /// # Errors
     /// As [`Self::next`], and when it is another document of the same number: proof of a fork.
@@ -106,11 +135,16 @@ impl Charter {
         held: &Succession,
         opened: Opened<proto::Charter>,
     ) -> Result<Option<Succession>, ProfileFault> {
-        let mut again = self.judge(opened, held.seen)?;
-        if again.charter.id != held.charter.id {
-            let Charter { version, id, .. } = *again.charter;
+        if opened.id != held.charter.id {
+            let Charter { version, id, .. } = *self.judge(opened, held.seen)?.charter;
             return Err(ProfileFault::Fork(Box::new(Document { kind: Kind::Charter, party: None, version, id })));
         }
+        if held.charter.nobody_waits() {
+            return Ok(None);
+        }
+        let next = held.charter.agreed();
+        let signed = Signers::of(&opened.message, &opened.signatures, self.may_sign(&next, held.seen));
+        let mut again = self.succeeded(next, signed.map_err(|_| ProfileFault::Threshold)?, held.seen)?;
         let mut agreed = false;
         for (code, party) in &mut Arc::make_mut(&mut again.charter).parties {
             let before = held.charter.parties.get(code).and_then(|party| party.waiting.as_ref());
@@ -120,6 +154,7 @@ impl Charter {
             }
         }
         again.refounded.retain(|code| held.refounded.contains(code));
+        again.signed = again.signed.and(&held.signed);
         Ok(agreed.then_some(again))
     }
 
@@ -147,18 +182,19 @@ impl Charter {
     }
 
     /// Lets each Party's root keys go on, change with its consent, or wait; gives those that wait anew.
-    fn hand_on(&self, next: &mut Self, signed: &Signers, now: Time) -> BTreeSet<PartyCode> {
+    fn hand_on(&self, next: &mut Self, signed: &Signers, seen: Time) -> BTreeSet<PartyCode> {
+        let now = next.issued.max(seen);
         let mut refounded = BTreeSet::new();
         for (code, before) in &self.parties {
             let Some(party) = next.parties.get_mut(code) else { continue };
-            let in_force = before.root_at(now);
+            let in_force = before.counting(now);
             if party.root == *in_force || in_force.met_by(signed) {
                 continue;
             }
             if before.root == party.root {
                 party.waiting.clone_from(&before.waiting);
             } else {
-                party.waiting = Some((in_force.clone(), now.plus_ms(REFOUNDING_MS)));
+                party.waiting = Some((Arc::clone(in_force), now.plus_ms(REFOUNDING_MS)));
                 refounded.insert(code.clone());
             }
         }

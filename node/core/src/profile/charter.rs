@@ -1,6 +1,6 @@
 //! The charter: who is a Party, what binds whom, which suites are allowed. Serves SPEC `[C-1]` to `[C-3]`.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
 
@@ -17,9 +17,9 @@ pub struct Party {
     /// Its name in the charter's language.
     pub name: String,
     /// Whose signatures its profiles need, once they are in force.
-    pub(super) root: Quorum,
+    pub(super) root: Arc<Quorum>,
     /// The keys in force before those, until when, where the Party did not agree to the change.
-    pub(super) waiting: Option<(Quorum, Time)>,
+    pub(super) waiting: Option<(Arc<Quorum>, Time)>,
     joined: Time,
     suspended: Option<Time>,
     withdrawn: Option<Time>,
@@ -29,6 +29,10 @@ impl Party {
     /// Whose signatures count for the Party at this time (SPEC `[C-6]`).
     #[must_use]
     pub fn root_at(&self, at: Time) -> &Quorum {
+        self.counting(at)
+    }
+
+    pub(super) fn counting(&self, at: Time) -> &Arc<Quorum> {
         self.waiting.as_ref().filter(|(_, until)| at < *until).map_or(&self.root, |(before, _)| before)
     }
 
@@ -63,6 +67,8 @@ impl Party {
 }
 
 /// The founding document of a network, read and checked.
+///
+/// Versions of one chain have in common what did not change between them, so that all of them fit in memory.
 #[derive(Debug, Clone)]
 pub struct Charter {
     /// The network's name.
@@ -71,6 +77,8 @@ pub struct Charter {
     pub exercise: bool,
     /// Strictly increasing from 1.
     pub version: u64,
+    /// When it was issued, as it says.
+    pub(super) issued: Time,
     /// After this no new Party or key role is accepted.
     pub expires: Time,
     /// Until then existing exchange goes on, marked.
@@ -78,8 +86,8 @@ pub struct Charter {
     pub(super) id: Digest,
     pub(super) signers: Quorum,
     pub(super) parties: BTreeMap<PartyCode, Party>,
-    instruments: Vec<proto::InstrumentStatus>,
-    exceptions: Vec<proto::PairException>,
+    instruments: Vec<Arc<proto::InstrumentStatus>>,
+    exceptions: Vec<Arc<proto::PairException>>,
     suites: Vec<proto::SuiteDates>,
 }
 
@@ -101,7 +109,7 @@ impl Charter {
         if !signers.signed(&message, &signatures) {
             return Err(ProfileFault::Threshold);
         }
-        Self::from_wire(wire, id, signers)
+        Self::from_wire(wire, id, signers, None)
     }
 
     /// Checks what can be checked of a charter before anybody has signed it (SPEC `[C-3]`).
@@ -110,10 +118,16 @@ impl Charter {
     /// When its content is not as it must be.
     pub fn check(wire: &proto::Charter) -> Result<(), ProfileFault> {
         let id = document_id(CHARTER_TYPE, &wire.encode_to_vec());
-        Self::from_wire(wire.clone(), id, signers(wire)?).map(|_| ())
+        Self::from_wire(wire.clone(), id, signers(wire)?, None).map(|_| ())
     }
 
-    pub(super) fn from_wire(wire: proto::Charter, id: Digest, signers: Quorum) -> Result<Self, ProfileFault> {
+    /// What is as in the version before is taken from there.
+    pub(super) fn from_wire(
+        wire: proto::Charter,
+        id: Digest,
+        signers: Quorum,
+        before: Option<&Self>,
+    ) -> Result<Self, ProfileFault> {
         if !names_the_one_before(wire.version, &wire.previous) {
             return Err(ProfileFault::Content("a charter starts at version 1 and names the version before it"));
         }
@@ -128,19 +142,25 @@ impl Charter {
         if !rising {
             return Err(ProfileFault::Content("the lists of a charter must rise and not repeat"));
         }
-        let parties = wire.parties.iter().map(read_party).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let parties = wire.parties.iter().map(|party| read_party(party, before));
+        let parties = parties.collect::<Result<BTreeMap<_, _>, _>>()?;
         check_rows(&wire, &parties)?;
         Ok(Self {
             network: NetworkName::parse(&wire.network)?,
             exercise: wire.exercise,
             version: wire.version,
+            issued: Time(wire.issued_ms),
             expires: Time(wire.expires_ms),
             lapses: Time(wire.expires_ms).plus_ms(u64::from(wire.grace_days) * DAY_MS),
             signers,
             id,
             parties,
-            instruments: wire.instruments,
-            exceptions: wire.exceptions,
+            instruments: shared(wire.instruments, before.map(|before| &before.instruments[..]), |a, b| {
+                (&a.instrument, &a.party).cmp(&(&b.instrument, &b.party))
+            }),
+            exceptions: shared(wire.exceptions, before.map(|before| &before.exceptions[..]), |a, b| {
+                (&a.instrument, &a.party_a, &a.party_b).cmp(&(&b.instrument, &b.party_a, &b.party_b))
+            }),
             suites: wire.suites,
         })
     }
@@ -172,7 +192,10 @@ impl Charter {
 
     /// The status of an instrument for a Party.
     pub fn instrument(&self, instrument: &str, party: &PartyCode) -> Option<&proto::InstrumentStatus> {
-        self.instruments.iter().find(|row| row.instrument == instrument && row.party == party.as_str())
+        let place = self
+            .instruments
+            .binary_search_by(|row| (row.instrument.as_str(), row.party.as_str()).cmp(&(instrument, party.as_str())));
+        place.ok().map(|place| &*self.instruments[place])
     }
 
     /// The reservations and declarations the charter records for a Party, of every instrument.
@@ -232,16 +255,32 @@ fn check_rows(wire: &proto::Charter, parties: &BTreeMap<PartyCode, Party>) -> Re
     Ok(())
 }
 
-fn read_party(wire: &proto::Party) -> Result<(PartyCode, Party), ProfileFault> {
+/// The rows of a list, those that are as in the version before in common with it: nearly all of most versions.
+fn shared<T: PartialEq>(rows: Vec<T>, before: Option<&[Arc<T>]>, order: fn(&T, &T) -> Ordering) -> Vec<Arc<T>> {
+    let mut before = before.unwrap_or_default().iter().peekable();
+    let share = |row: T| {
+        while before.next_if(|held| order(held, &row).is_lt()).is_some() {}
+        before.next_if(|held| ***held == row).map_or_else(|| Arc::new(row), Arc::clone)
+    };
+    rows.into_iter().map(share).collect()
+}
+
+fn read_party(wire: &proto::Party, before: Option<&Charter>) -> Result<(PartyCode, Party), ProfileFault> {
+    let code = PartyCode::parse(&wire.code)?;
     let root = wire.root.as_ref().ok_or(ProfileFault::Content("a Party must have root keys"))?;
+    let before = before.and_then(|before| before.parties.get(&code)).filter(|before| before.root.is(root));
+    let root = match before {
+        Some(before) => Arc::clone(&before.root),
+        None => Arc::new(Quorum::from_wire(root, KeyRole::Root)?),
+    };
     let date = |ms: u64| (ms != 0).then_some(Time(ms));
     let party = Party {
         name: wire.name.clone(),
-        root: Quorum::from_wire(root, KeyRole::Root)?,
+        root,
         waiting: None,
         joined: Time(wire.joined_ms),
         suspended: date(wire.suspended_ms),
         withdrawn: date(wire.withdrawn_ms),
     };
-    Ok((PartyCode::parse(&wire.code)?, party))
+    Ok((code, party))
 }

@@ -49,6 +49,16 @@ impl Quorum {
         Ok(Self { holders, ids, threshold })
     }
 
+    /// True if this wire form is of just these keys and this threshold.
+    pub(super) fn is(&self, wire: &proto::Quorum) -> bool {
+        let same = |(pair, key): (&[PublicKey; 2], &proto::HybridKey)| {
+            pair[0].bytes == key.ed25519 && pair[1].bytes == key.ml_dsa_65
+        };
+        self.threshold == wire.threshold as usize
+            && self.holders.len() == wire.keys.len()
+            && self.holders.iter().zip(&wire.keys).all(same)
+    }
+
     /// True if enough distinct holders signed `message` with both halves and nobody else signed.
     #[must_use]
     pub fn signed(&self, message: &[u8], signatures: &[proto::Signature]) -> bool {
@@ -107,6 +117,19 @@ impl Signers {
     #[must_use]
     pub fn holds(&self, pair: &[KeyId; 2]) -> bool {
         pair.iter().all(|half| self.0.contains(half))
+    }
+
+    /// These and those others, whose signatures of the same document were verified as well.
+    pub(super) fn and(mut self, others: &Self) -> Self {
+        self.0.extend(&others.0);
+        self
+    }
+
+    /// True if all of them are holders in these quorums: what was verified of them once holds then too.
+    pub(super) fn are_of<'q>(&self, quorums: impl IntoIterator<Item = &'q Quorum>) -> bool {
+        let pairs = quorums.into_iter().flat_map(|quorum| &quorum.ids).filter(|pair| self.holds(pair));
+        let known: BTreeSet<KeyId> = pairs.flatten().copied().collect();
+        known == self.0
     }
 
     /// Verifies every signature of a document whose signers may be of these quorums.

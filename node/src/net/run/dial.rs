@@ -28,7 +28,7 @@ impl Run {
         // With all dials in use, the end of one of them wakes the loop.
         let free = self.dials() < DIALS_MAX;
         let dial = self.peers.values().filter_map(Peer::due).min().filter(|_| free);
-        let visit = self.lobby.values().min().copied();
+        let visit = self.lobby.values().map(|visit| visit.until).min();
         [silent, dial, visit].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + FAR)
     }
 

@@ -68,7 +68,7 @@ impl Run {
         peer.author = Author::Outside(id);
         let (answer, stream) = oneshot::channel();
         self.swarm.behaviour_mut().gate.open(peer_id, id, Ask::Show(Opening { answer, place }));
-        self.lobby.insert(id, Instant::now() + VISIT);
+        self.lobby.insert(id, Visit::begins());
         self.tell(NetEvent::Lobby { party: party.clone(), stream });
     }
 
@@ -78,14 +78,16 @@ impl Run {
             self.swarm.close_connection(id);
             return;
         }
-        self.lobby.insert(id, Instant::now() + VISIT);
+        self.lobby.insert(id, Visit::begins());
         self.stranger(peer, address);
     }
 
-    /// A stranger wants to be known.
+    /// A stranger wants to be known. It has one stream; any other is dropped, which resets it.
     pub(super) fn on_visit(&mut self, id: ConnectionId, stream: Stream, cut: CancellationToken) {
-        let Ok(place) = Arc::clone(&self.visits).try_acquire_owned() else { return };
-        if self.swarm.behaviour().gate.is_stranger(id) {
+        let is_stranger = self.swarm.behaviour().gate.is_stranger(id);
+        let Some(visit) = self.lobby.get_mut(&id).filter(|visit| is_stranger && !visit.has_spoken) else { return };
+        if let Ok(place) = Arc::clone(&self.visits).try_acquire_owned() {
+            visit.has_spoken = true;
             self.tell(NetEvent::Roster { party: None, stream: SideStream::new(stream, cut, place) });
         }
     }
@@ -100,7 +102,7 @@ impl Run {
     /// Ends visits whose time is over.
     pub(super) fn end_visits(&mut self, now: Instant) {
         let over: Vec<ConnectionId> =
-            self.lobby.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+            self.lobby.iter().filter(|(_, visit)| visit.until <= now).map(|(id, _)| *id).collect();
         for id in over {
             self.lobby.remove(&id);
             self.leave_lobby(id);
@@ -113,6 +115,19 @@ impl Run {
         } else {
             self.swarm.close_connection(id);
         }
+    }
+}
+
+/// A stranger's stay.
+pub(super) struct Visit {
+    pub(super) until: Instant,
+    /// Whether it has had its stream.
+    has_spoken: bool,
+}
+
+impl Visit {
+    fn begins() -> Self {
+        Self { until: Instant::now() + VISIT, has_spoken: false }
     }
 }
 

@@ -69,7 +69,7 @@ fn stopped(bytes: &[u8]) {
     assert!(trust.profile(&party("XA"), Time(from.0 - 1)).is_some() && trust.profile(&party("XB"), from).is_some());
 }
 
-fn signed(payload_type: &str, name: &str, role: KeyRole, payload: &[u8]) -> Vec<u8> {
+pub(super) fn signed(payload_type: &str, name: &str, role: KeyRole, payload: &[u8]) -> Vec<u8> {
     let message = comity_core::crypto::pae(payload_type, payload);
     let signatures = known::sign(name, &known::root(name, role), &message);
     comity_core::profile::document(payload_type, payload.to_vec(), signatures)
