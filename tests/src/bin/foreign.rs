@@ -79,6 +79,8 @@ fn tell(event: NetEvent) {
         }
         NetEvent::Unanswered { party } => print("unanswered", &[("party", party.as_str())]),
         NetEvent::Evidence { party, .. } => print("evidence", &[("party", party.as_str())]),
+        NetEvent::Roster { party, .. } => print("roster", &[("party", party.as_ref().map_or("", PartyCode::as_str))]),
+        NetEvent::Lobby { party, .. } => print("lobby", &[("party", party.as_str())]),
         NetEvent::Misconduct { party, code, count } => {
             print("misconduct", &[("party", party.as_str()), ("code", code), ("count", &count.to_string())]);
         }
