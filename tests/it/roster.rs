@@ -85,7 +85,10 @@ fn what_one_publishes_all_learn_and_who_was_away_catches_up() {
     let forked = other.profile("XB", declare("a third of another kind"));
     let (code, said) = import(&federation, &federation.nodes[0], "forked.dsse", &forked);
     assert!(code == 1 && said.contains("profile.fork: "), "{said}");
-    assert!(warnings(&federation.nodes[0]).contains(&"profile.fork".to_owned()));
+    // Whoever has the proof hands it on: everybody is warned, and keeps it.
+    let warned = |node: &Node| warnings(node).contains(&"profile.fork".to_owned());
+    assert!(warned(&federation.nodes[0]));
+    wait_until("all know that there are two", || federation.nodes.iter().all(warned));
     assert!(knows(&federation.nodes[0], "XB", 3));
 
     // By file, for a site without a line: all of it, and nothing that was not known.

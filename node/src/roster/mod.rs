@@ -19,7 +19,8 @@ use std::{
 use comity_core::{
     engine::Change,
     ids::{PartyCode, Time},
-    profile::{Held, Kind, News, Trust},
+    profile::{Document, Held, Kind, Lacked, News, Trust},
+    wire::DOCUMENT_MAX,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -52,6 +53,7 @@ const ADMIT: Duration = Duration::from_secs(60);
 /// What the registrar is told.
 enum Told {
     Change(Box<Change>),
+    Contradicted(Document, Arc<[u8]>),
     Up(PartyCode),
     Asked(Option<PartyCode>, SideStream),
     Lobby(PartyCode, oneshot::Receiver<Result<SideStream, SendFault>>),
@@ -65,6 +67,11 @@ impl Registrar {
     /// Something is known that was not.
     pub fn changed(&self, change: Change) {
         self.tell(Told::Change(Box::new(change)));
+    }
+
+    /// There are two documents of one number, and this one is kept as the proof.
+    pub fn contradicted(&self, document: Document, envelope: Arc<[u8]>) {
+        self.tell(Told::Contradicted(document, envelope));
     }
 
     /// A peer is reached.
@@ -172,6 +179,7 @@ impl Work {
         match told {
             Told::Up(party) => drop(self.due.entry(party).or_default()),
             Told::Change(change) => self.on_change(*change).await,
+            Told::Contradicted(document, envelope) => self.on_contradicted(&document, envelope).await,
             Told::Asked(party, stream) if self.serving.len() < SERVING_MAX => {
                 let desk = Arc::clone(&self.desk);
                 self.serving.spawn(async move { desk.serve(party, stream).await });
@@ -207,18 +215,35 @@ impl Work {
         let own = document.party.as_ref() == Some(&us);
         // A head is told by its own Party alone; everything else by whoever learns of it.
         if document.kind != Kind::Head || own {
-            for peer in self.connected() {
-                let offers = self.due.entry(peer).or_default();
-                if offers.len() < speak::OFFERS_MAX {
-                    offers.push(Arc::clone(&envelope));
-                }
-            }
+            self.offer(&envelope);
         }
         if let News::Head(party, Held::Behind) = news {
             self.due.entry(party).or_default();
         }
         if own && document.kind != Kind::Head {
             self.say_head().await;
+        }
+    }
+
+    /// Every peer is to see both of the two, whichever of them it knows: as often as something is proved here, once.
+    async fn on_contradicted(&mut self, document: &Document, envelope: Arc<[u8]>) {
+        let party = document.party.as_ref().map_or("", PartyCode::as_str);
+        warn!(target: "roster", code = "profile.fork", kind = document.kind.name(), party, version = document.version, "two of one number");
+        self.offer(&envelope);
+        let (view, held) = (Arc::clone(&self.handle.view), beside(&self.handle.view().trust(), document));
+        let found = tokio::task::spawn_blocking(move || shelf::fetch(&view, &held, DOCUMENT_MAX).0).await;
+        for envelope in found.unwrap_or_default() {
+            self.offer(&envelope.into());
+        }
+    }
+
+    /// Hands a document to every peer that is reached, in the next exchange with it.
+    fn offer(&mut self, envelope: &Arc<[u8]>) {
+        for peer in self.connected() {
+            let offers = self.due.entry(peer).or_default();
+            if offers.len() < speak::OFFERS_MAX {
+                offers.push(Arc::clone(envelope));
+            }
         }
     }
 
@@ -303,6 +328,21 @@ impl Work {
         {
             warn!(target: "roster", code = fault.code, "our head was not issued: {}", fault.detail);
         }
+    }
+}
+
+/// What is known here that a document contradicts: of a head, what it names.
+fn beside(trust: &Trust, document: &Document) -> Vec<Lacked> {
+    let Document { kind, party, version, .. } = document;
+    let named = |kind, version| Lacked { kind, party: party.clone(), version };
+    let profile = party.as_ref().and_then(|party| trust.declared(party)).map(|held| named(Kind::Profile, held.version));
+    let directory = party.as_ref().and_then(|party| trust.directory(party));
+    let directory = directory.map(|held| named(Kind::Directory, held.version));
+    match kind {
+        Kind::Charter | Kind::Suspension => vec![named(*kind, *version)],
+        Kind::Profile => profile.into_iter().collect(),
+        Kind::Directory => directory.into_iter().collect(),
+        Kind::Head => profile.into_iter().chain(directory).collect(),
     }
 }
 

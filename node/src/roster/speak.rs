@@ -27,9 +27,9 @@ const ROUNDS_MAX: usize = 256;
 const ROUND_BYTES_MAX: usize = DOCUMENT_MAX;
 /// A message of either side: its documents, and what it holds of 200 Parties.
 const MESSAGE_MAX: usize = ROUND_BYTES_MAX + (256 << 10);
-/// Documents of one exchange that may be judged in vain: two of each Party and more. Whoever hands over more of them wants
-/// our time and nothing else.
-const REFUSED_MAX: usize = 1024;
+/// Documents of one exchange that may be judged in vain, refused or known already: of each Party two and more. Whoever
+/// hands over more of them wants our time and nothing else.
+const VAIN_MAX: usize = 1024;
 /// All that a stranger may send or be sent: its own documents, and a charter of some dozen Parties.
 const LOBBY_BYTES_MAX: usize = 256 << 10;
 /// Documents a stranger may have judged: checking signatures is work for somebody nobody knows.
@@ -48,7 +48,7 @@ enum Ended {
     Slow,
     #[error("the other side broke the protocol")]
     Wrong,
-    #[error("too much of what it hands over does not hold")]
+    #[error("too much of what it hands over is known or does not hold")]
     Vain,
 }
 
@@ -103,8 +103,8 @@ pub(super) struct Speaker<H> {
 struct Passed {
     /// What was handed over: what was not taken then will not be taken now.
     handed: BTreeSet<Lacked>,
-    /// How many documents of theirs were not accepted.
-    refused: usize,
+    /// How many documents of theirs were judged in vain.
+    vain: usize,
 }
 
 impl<H: Holdings> Speaker<H> {
@@ -226,14 +226,14 @@ impl<H: Holdings> Speaker<H> {
         for envelope in envelopes {
             let kind = claimed(&envelope).map(|named| named.kind);
             match self.holdings.take(envelope.clone()).await {
-                Ok(News::Known) => {}
+                Ok(News::Known) => passed.vain += 1,
                 Ok(_) => news += 1,
                 Err(refused) => {
                     self.refused(from, kind.ok(), &refused, &envelope);
-                    passed.refused += 1;
+                    passed.vain += 1;
                 }
             }
-            if passed.refused >= REFUSED_MAX {
+            if passed.vain >= VAIN_MAX {
                 return Err(Ended::Vain);
             }
         }

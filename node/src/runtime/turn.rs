@@ -210,6 +210,7 @@ impl Turn {
                 }
             }
             Output::Trust(change) => self.on_trust(*change),
+            Output::Contradicted(document, envelope) => self.registrar.contradicted(*document, envelope),
             Output::Notify(notice) => {
                 let status = self.status.clone();
                 self.spawn(move || {

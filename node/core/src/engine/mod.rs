@@ -41,7 +41,7 @@ use crate::{
     index::{Index, IndexFault, Pairs},
     ledger::Appended,
     outbox::Outbox,
-    profile::{Book, News, Trust},
+    profile::{Book, Document, News, Trust},
     proto::{self, Lane, RecordKind, Signature},
     record::{Moment, Record},
     rules::Rules,
@@ -165,6 +165,8 @@ pub enum Output {
     Documented(Ticket, Result<News, NotDone>),
     /// More is known of charter and Parties from now on.
     Trust(Box<Change>),
+    /// A document contradicts what is known, and is on disk as proof of a fork: the peers are to see it too.
+    Contradicted(Box<Document>, Arc<[u8]>),
     /// Tell people.
     Notify(Notice),
     /// Step again at this time at the latest.

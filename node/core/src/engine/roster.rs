@@ -2,7 +2,8 @@
 //!
 //! They are taken one after another, each judged against a book that no other changes meanwhile. A head is no record:
 //! it says nothing that lasts, and the one after it says more. Two of one number are kept as proof of a fork, once for
-//! each kind and Party, so that nobody fills a ledger with contradictions of its own.
+//! each kind and Party, so that nobody fills a ledger with contradictions of its own; whoever has such a proof hands it
+//! on at once, and since each keeps one only, that ends by itself.
 
 use std::sync::Arc;
 
@@ -139,6 +140,9 @@ impl Engine {
             Some(judged) => self.entered(step, ticket, judged, envelope),
             None => {
                 let fork = self.book.judge(&envelope, step.now).err();
+                if let Some(ProfileFault::Fork(document)) = &fork {
+                    step.out.push(Output::Contradicted(document.clone(), envelope));
+                }
                 let fault =
                     fork.map_or_else(|| not_done("profile.fork", "there are two of one number"), |f| refused(&f));
                 step.out.push(Output::Documented(ticket, Err(fault)));

@@ -86,7 +86,7 @@ pub struct Charter {
     pub(super) id: Digest,
     pub(super) signers: Quorum,
     pub(super) parties: BTreeMap<PartyCode, Party>,
-    instruments: Vec<Arc<proto::InstrumentStatus>>,
+    pub(super) instruments: Vec<Arc<proto::InstrumentStatus>>,
     exceptions: Vec<Arc<proto::PairException>>,
     suites: Vec<proto::SuiteDates>,
 }

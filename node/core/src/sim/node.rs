@@ -281,7 +281,7 @@ impl SimNode {
             Output::Reply(ticket, result) => self.replies.push((ticket, result)),
             Output::Notify(notice) => self.notices.push(notice),
             Output::Documented(ticket, result) => self.documented.push((ticket, result)),
-            Output::Trust(_) => {} // asked of the engine
+            Output::Trust(_) | Output::Contradicted(..) => {} // asked of the engine
             Output::WakeAt(at) => self.wake = Some(now.plus_ms(at.since(self.clock(now)).min(IDLE_MS))),
         }
     }

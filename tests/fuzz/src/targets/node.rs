@@ -180,7 +180,9 @@ impl Node {
             }
             Output::Reply(ticket, result) => self.replied(ticket, result),
             Output::Notify(_) | Output::WakeAt(_) => {}
-            Output::Documented(..) | Output::Trust(_) => unreachable!("no document is handed over"),
+            Output::Documented(..) | Output::Trust(_) | Output::Contradicted(..) => {
+                unreachable!("no document is handed over")
+            }
         }
     }
 

@@ -249,22 +249,25 @@ fn declares(party: &Nation, shelf: &mut Shelf) -> Result<(), Loose> {
     let (mut named, mut week) = (None, 0);
     for day in 0..DAYS {
         let now = START.plus_ms(day * DAY_MS);
-        if day % PROFILE_DAYS == 0 {
+        // A late joiner takes no profile that other root keys have signed than those that count.
+        let month = day / 30;
+        let turned = day % 30 == 0 && month > 0 && party.generation(month) > party.generation(month - 1);
+        if turned || day % PROFILE_DAYS == 0 {
             profile.version += 1;
             (profile.issued_ms, profile.previous) =
                 (now.0, named.map_or(Vec::new(), |id: Digest| id.as_bytes().to_vec()));
             let payload = profile.encode_to_vec();
             named = Some(document_id(PROFILE_TYPE, &payload));
-            let root = party.root(party.generation(day / 30))?;
+            let root = party.root(party.generation(month))?;
             let signers: Vec<&HybridSigner> = root.iter().take(ROOT.1).collect();
             let bytes = sign(PROFILE_TYPE, payload, &signers)?;
             shelf.put((Kind::Profile, Some(&party.code), profile.version), now, &bytes)?;
         }
         if day % 7 == 2
-            && let Some(profile) = named
+            && let Some(of) = named
         {
             week += 1;
-            let payload = directory(party, week, now, profile, &nodes)?;
+            let payload = directory(party, week, now, of, &nodes)?;
             let id = document_id(DIRECTORY_TYPE, &payload);
             let bytes = sign(DIRECTORY_TYPE, payload, &[&directory_key])?;
             shelf.put((Kind::Directory, Some(&party.code), week), now, &bytes)?;
@@ -273,8 +276,8 @@ fn declares(party: &Nation, shelf: &mut Shelf) -> Result<(), Loose> {
                     network: network()?.to_string(),
                     party: party.code.to_string(),
                     issued_ms: END.0,
-                    profile_version: profile_version(day),
-                    profile: profile.as_bytes().to_vec(),
+                    profile_version: profile.version,
+                    profile: of.as_bytes().to_vec(),
                     directory_version: week,
                     directory: id.as_bytes().to_vec(),
                 };
@@ -284,10 +287,6 @@ fn declares(party: &Nation, shelf: &mut Shelf) -> Result<(), Loose> {
         }
     }
     Ok(())
-}
-
-fn profile_version(day: u64) -> u64 {
-    day / PROFILE_DAYS + 1
 }
 
 /// A profile but for its version.

@@ -113,6 +113,34 @@ fn consent_to_an_older_version_counts_in_the_newest() {
     assert!(book.trust().profile(&code("XB"), day(30)).is_some());
 }
 
+/// [C-6]: Parties that agree one by one, each on a copy of its own, have all agreed, also when an older version is
+/// judged again for another.
+#[test]
+fn consent_once_given_outlasts_that_of_others() {
+    let mut book = book();
+    let secretariat = root("secretariat", KeyRole::Charter);
+    let [xa, xb, xc] = ["XA", "XB", "XC"].map(|party| root(party, KeyRole::Root));
+    let one = proto::Charter::decode(&payload(&charter_bytes())[..]).expect("decodes");
+    let new = |party: &str| Some(quorum(root(&format!("{party} new"), KeyRole::Root).public()));
+    let mut two = after(&one, 10);
+    two.parties[0].root = new("XA");
+    let mut three = after(&two, 20);
+    (three.parties[1].root, three.parties[2].root) = (new("XB"), new("XC"));
+    let by = |draft: &proto::Charter, signers: &[&HybridSigner]| sign_charter(draft, signers).expect("signed");
+    let waiting = |book: &Book| {
+        let parties = book.charter().parties().iter().filter(|(_, party)| party.refounded().is_some());
+        parties.map(|(code, _)| code.to_string()).collect::<Vec<_>>()
+    };
+    book.accept(&by(&two, &[&secretariat]), day(12)).expect("follows");
+    book.accept(&by(&three, &[&secretariat]), day(21)).expect("follows");
+    assert_eq!(waiting(&book), ["XA", "XB", "XC"]);
+    book.accept(&by(&three, &[&secretariat, &xb]), day(22)).expect("XB agrees");
+    book.accept(&by(&three, &[&secretariat, &xc]), day(23)).expect("XC agrees");
+    assert_eq!(waiting(&book), ["XA"]);
+    book.accept(&by(&two, &[&secretariat, &xa]), day(24)).expect("XA agrees");
+    assert_eq!(waiting(&book), Vec::<String>::new());
+}
+
 /// [C-6]: a version that comes again when its wait is long over changes nothing of what was.
 #[test]
 fn what_comes_again_is_judged_as_when_it_was_seen_first() {

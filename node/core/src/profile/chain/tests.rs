@@ -247,3 +247,20 @@ fn two_thirds_of_the_parties_succeed_signers_who_are_gone() {
     let signers = [&own[0], &own[1], &xa, &xb];
     assert_eq!(next(&two, &third, &signers, expired + 20).expect("two of two").mandate, Mandate::Parties);
 }
+
+/// Some hundred versions fit in memory, since what did not change is there once.
+#[test]
+fn versions_have_in_common_what_did_not_change() {
+    let (one, draft) = founded();
+    let mut second = with_root(&after(&draft, 10), "XB", &[&party_root("XB new")], 1);
+    second.instruments[2].until_ms = day(400).0;
+    let second = next(&one, &second, &[&secretariat(), &party_root("XB")], 10).expect("follows").charter;
+    let roots = second.parties().values().zip(one.parties().values());
+    let roots: Vec<bool> = roots.map(|(new, old)| Arc::ptr_eq(&new.root, &old.root)).collect();
+    assert_eq!(roots, [true, false, true]);
+    let rows = second.instruments.iter().zip(&one.instruments);
+    let rows: Vec<bool> = rows.map(|(new, old)| Arc::ptr_eq(new, old)).collect();
+    assert_eq!(rows, [true, true, false]);
+    assert_eq!(second.instrument("BC", &code("XC")).map(|row| row.until_ms), Some(day(400).0));
+    assert!(second.instrument("BC", &code("XD")).is_none() && second.instrument("AB", &code("XA")).is_none());
+}
