@@ -231,7 +231,7 @@ impl Place {
         for _ in 0..LOOKS_MAX {
             let ended = |child: &mut Child| child.try_wait().expect("known child").is_some();
             if let Some(place) = self.running.iter_mut().position(ended) {
-                self.running.remove(place);
+                drop(self.running.remove(place).wait());
                 return;
             }
             pause(Duration::from_millis(100));

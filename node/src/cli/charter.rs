@@ -116,7 +116,7 @@ fn draft(args: &Draft, context: &Context) -> Done {
             let before = Document::read(before)?;
             let mut next = CharterDraft::next(before.charter()?, before.id(), ceremony::now_in_seconds());
             next.signed_by(&args.signer, args.threshold);
-            next.admit(&args.party.iter().map(party).collect::<Result<Vec<_>, _>>()?, &args.instrument);
+            next.admit(&args.party.iter().map(|text| party(text)).collect::<Result<Vec<_>, _>>()?, &args.instrument);
             for text in &args.root {
                 let (code, files) =
                     text.split_once(':').ok_or_else(|| bad(text, "it must be CODE:FILE,FILE".to_owned()))?;
@@ -150,7 +150,7 @@ fn bad(what: &str, why: String) -> CliFault {
 }
 
 /// Code, name, and the `.pub` file of a root key.
-fn party(text: &String) -> Result<(PartyCode, String, String), CliFault> {
+fn party(text: &str) -> Result<(PartyCode, String, String), CliFault> {
     let mut parts = text.splitn(3, ':');
     let code = parts.next().unwrap_or_default().to_ascii_uppercase();
     let code = PartyCode::parse(&code).map_err(|why| bad(text, why.to_string()))?;
@@ -167,7 +167,7 @@ fn first(args: &Draft) -> Result<CharterDraft, CliFault> {
         exercise: args.exercise,
         signers: &args.signer,
         threshold: args.threshold.unwrap_or(2),
-        parties: &args.party.iter().map(party).collect::<Result<Vec<_>, CliFault>>()?,
+        parties: &args.party.iter().map(|text| party(text)).collect::<Result<Vec<_>, CliFault>>()?,
         instruments: &args.instrument,
     };
     Ok(CharterDraft::first(&network, ceremony::now_in_seconds()))
