@@ -1,28 +1,36 @@
-//! Documents under `examples/` run as they are written: each `$ command` of a `console` block is run in
-//! one temporary folder, and its output compared with what stands below it.
+//! Documents under `examples/`, and pages of `deploy/runbooks/`, run as they are written: each `$ command` of a
+//! `console` block is run in one temporary folder, and its output compared with what stands below it.
 //!
 //! What differs from run to run is masked: `<id>` is hexadecimal digits, `<number>` digits, `<time>` a
-//! time or date, `<text>` anything to the next word written. Spaces count once. A command that
-//! ends in `&` is a node: it is waited for, and ended at the end. A command that only looks is
-//! repeated until its output is the one expected, for what it looks at may be on its way.
+//! time or date, `<text>` anything to the next word written. Spaces count once. A command that only looks is
+//! repeated until its output is the one expected, for what it looks at may be on its way. A command that ends in `&`
+//! goes on beside the others and is ended at the end; a node is waited for until it is ready. `kill` waits until what it
+//! ends has ended.
+//!
+//! Pages of runbooks begin where trouble does, in a network that runs: it is founded once by `examples/network/found.sh`,
+//! and each walk gets a copy. Pages of one walk happen to one network, one after the other.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
-use crate::rig::{CODES, free_addresses, pause};
+use crate::rig::{CODES, copy, free_addresses, pause, place_of_this_process};
 
 /// A minute for what is on its way.
 const LOOKS_MAX: u32 = 600;
 /// Verbs that change nothing.
-const LOOKING: [&str; 8] = [" show", " list", " status", " inbox", " peers", " verify", " forms", " doctor"];
+const LOOKING: [&str; 9] =
+    [" show", " list", " status", " inbox", " peers", " verify", " forms", " doctor", "/receipted.sh"];
 /// The data folders that documents use, in the order of the Parties.
-const FOLDERS: [&str; 3] = ["exercise/arvia", "exercise/belmar", "exercise/corvia"];
+const FOLDERS: [&str; 4] = ["arvia", "belmar", "corvia", "dorvia"];
+/// Parties of the network that runbooks begin with.
+const FOUNDED: usize = 3;
 
 #[test]
 fn the_first_request_runs_as_written() {
@@ -39,6 +47,40 @@ fn a_founding_runs_as_written() {
     walk("examples/founding.md");
 }
 
+#[test]
+fn a_network_lives_as_written() {
+    let mut place = Place::new(Where::Settings);
+    place.read("examples/network.md");
+}
+
+#[test]
+fn runbooks_of_a_nodes_keys_run_as_written() {
+    Place::running().follow(&["stolen-record-key", "stolen-transport-key", "lost-record-key"]);
+}
+
+#[test]
+fn runbooks_of_proofs_and_seals_run_as_written() {
+    Place::running().follow(&["turned-seal-key", "stolen-checkpoint-key", "suspend-a-party", "secretariat-gone"]);
+}
+
+#[test]
+fn runbooks_of_the_charter_run_as_written() {
+    Place::running().follow(&["lost-root-key", "lost-charter-signer", "changed-threshold", "handover-to-the-parties"]);
+}
+
+#[test]
+fn every_runbook_is_walked_and_listed() {
+    let pages = root().join("deploy/runbooks");
+    let listed = fs::read_to_string(pages.join("README.md")).expect("reads");
+    let walked = include_str!("walkthrough.rs");
+    for page in fs::read_dir(pages).expect("reads") {
+        let page = page.expect("an entry").file_name().into_string().expect("text");
+        let name = page.strip_suffix(".md").expect("pages only");
+        assert!(name == "README" || listed.contains(&format!("({page})")), "README.md does not list {page}");
+        assert!(name == "README" || walked.contains(&format!("\"{name}\"")), "no test walks {page}");
+    }
+}
+
 /// A command and what it should print.
 struct Step {
     line: usize,
@@ -46,40 +88,101 @@ struct Step {
     expected: Vec<String>,
 }
 
+/// From where nodes know their own address, and those of others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// From here, in the place of the fixed ports of an exercise.
+    Here,
+    /// From their settings, and from directories: the document writes `$XA` for Arvia's address, and so on.
+    Settings,
+}
+
 struct Place {
     folder: tempfile::TempDir,
-    addresses: [String; 3],
-    nodes: Vec<Child>,
+    addresses: [String; FOLDERS.len()],
+    told: Where,
+    running: Vec<Child>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        for node in &mut self.nodes {
-            drop(node.kill());
-            drop(node.wait());
+        for child in &mut self.running {
+            drop(child.kill());
+            drop(child.wait());
         }
     }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the node lies in the workspace")
 }
 
 fn walk(document: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the node lies in the workspace");
-    let text = fs::read_to_string(root.join(document)).expect("the document reads");
-    let steps = steps(&text);
-    assert!(!steps.is_empty(), "{document} has no commands");
-    let folder = tempfile::Builder::new().prefix("comity-walk-").tempdir().expect("folder");
-    symlink(root.join("examples"), folder.path().join("examples")).expect("linked");
-    symlink(env!("CARGO_BIN_EXE_comity"), folder.path().join("comity")).expect("linked");
-    let mut place = Place { folder, addresses: free_addresses(), nodes: Vec::new() };
-    for step in &steps {
-        let at = format!("{document}:{}: {}", step.line, step.command);
-        match step.command.strip_suffix('&') {
-            Some(node) => place.start(node.trim(), &at),
-            None => place.check(step, &at),
-        }
-    }
+    Place::new(Where::Here).read(document);
+}
+
+/// The network of the runbooks, founded once for all tests of this process; nothing runs in it.
+fn founded() -> &'static Path {
+    static FOUNDED: OnceLock<PathBuf> = OnceLock::new();
+    FOUNDED.get_or_init(|| {
+        let place = Place::new(Where::Here);
+        let output = place.shell("sh examples/network/found.sh").output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let kept = place_of_this_process().join("runbooks");
+        fs::create_dir(&kept).expect("made once");
+        fs::remove_file(place.folder.path().join("examples")).expect("a link");
+        fs::remove_file(place.folder.path().join("comity")).expect("a link");
+        copy(place.folder.path(), &kept);
+        kept
+    })
 }
 
 impl Place {
+    fn new(told: Where) -> Self {
+        let folder = tempfile::Builder::new().prefix("comity-walk-").tempdir().expect("folder");
+        symlink(root().join("examples"), folder.path().join("examples")).expect("linked");
+        symlink(env!("CARGO_BIN_EXE_comity"), folder.path().join("comity")).expect("linked");
+        Self { folder, addresses: free_addresses(), told, running: Vec::new() }
+    }
+
+    /// The network of the runbooks, with all its nodes.
+    fn running() -> Self {
+        let mut place = Self::new(Where::Here);
+        copy(founded(), place.folder.path());
+        for folder in &FOLDERS[..FOUNDED] {
+            let command = format!("comity run --data {folder} --passphrase-file passphrase");
+            place.start(&command, Some(&format!("{folder}.pid")), folder);
+        }
+        place
+    }
+
+    fn follow(&mut self, pages: &[&str]) {
+        for page in pages {
+            self.read(&format!("deploy/runbooks/{page}.md"));
+        }
+    }
+
+    fn read(&mut self, document: &str) {
+        let text = fs::read_to_string(root().join(document)).expect("the document reads");
+        let steps = steps(&text);
+        assert!(!steps.is_empty(), "{document} has no commands");
+        for step in &steps {
+            let at = format!("{document}:{}: {}", step.line, step.command);
+            match beside(&step.command) {
+                Some((node, pid)) if node.starts_with("comity run") => self.start(node, pid, &at),
+                Some((command, _)) => {
+                    let child =
+                        self.shell(&format!("exec {command}")).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+                    self.running.push(child.expect("starts"));
+                }
+                None => self.check(step, &at),
+            }
+            if step.command.starts_with("kill ") {
+                self.ended(&at);
+            }
+        }
+    }
+
     /// The document's own shell: the program is found by its name, and COMITY_… of this test do not reach it.
     fn shell(&self, command: &str) -> Command {
         let mut shell = Command::new("sh");
@@ -89,18 +192,20 @@ impl Place {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COMITY_")) {
             shell.env_remove(name);
         }
+        shell.envs(CODES.iter().zip(&self.addresses));
         shell
     }
 
     /// A node, on ports that are free now instead of the fixed ones of its settings.
-    fn start(&mut self, command: &str, at: &str) {
-        let own = FOLDERS.iter().position(|folder| command.contains(folder)).expect("a folder of the exercise");
+    fn start(&mut self, command: &str, pid: Option<&str>, at: &str) {
+        let own = FOLDERS.iter().position(|folder| command.contains(folder)).expect("a folder of a Party");
         // `exec`, so that ending the child ends the node and not only its shell.
         let mut shell = self.shell(&format!("exec {command}"));
-        shell.env("COMITY_LISTEN", &self.addresses[own]);
-        for (code, address) in CODES.iter().zip(&self.addresses).enumerate().filter(|(n, _)| *n != own).map(|(_, p)| p)
-        {
-            shell.env(format!("COMITY_PEERS__{code}__ADDRESSES"), address);
+        if self.told == Where::Here {
+            shell.env("COMITY_LISTEN", &self.addresses[own]);
+            for (_, (code, address)) in CODES.iter().zip(&self.addresses).enumerate().filter(|(n, _)| *n != own) {
+                shell.env(format!("COMITY_PEERS__{code}__ADDRESSES"), address);
+            }
         }
         let mut node = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut said = BufReader::new(node.stderr.take().expect("piped"));
@@ -112,9 +217,26 @@ impl Place {
             all += &line;
         }
         // The rest of its log must be read, or the node would wait for a reader.
-        let rest = std::thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
-        drop(rest);
-        self.nodes.push(node);
+        let log = self.folder.path().join(FOLDERS[own]).with_extension("log");
+        let mut log = File::options().append(true).create(true).open(log).expect("a log");
+        drop(std::thread::spawn(move || drop(std::io::copy(&mut said, &mut log))));
+        if let Some(file) = pid {
+            fs::write(self.folder.path().join(file), node.id().to_string()).expect("written");
+        }
+        self.running.push(node);
+    }
+
+    /// Waits until one more of what runs has ended.
+    fn ended(&mut self, at: &str) {
+        for _ in 0..LOOKS_MAX {
+            let ended = |child: &mut Child| child.try_wait().expect("known child").is_some();
+            if let Some(place) = self.running.iter_mut().position(ended) {
+                drop(self.running.remove(place).wait());
+                return;
+            }
+            pause(Duration::from_millis(100));
+        }
+        panic!("{at}: nothing ended");
     }
 
     fn check(&self, step: &Step, at: &str) {
@@ -130,6 +252,15 @@ impl Place {
         }
         panic!("{at}\n--- the document says\n{}\n--- it printed\n{printed}", step.expected.join("\n"));
     }
+}
+
+/// A command that goes on beside the others, and the file its number is written to: `COMMAND & echo $! > FILE`.
+fn beside(command: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(command) = command.strip_suffix('&') {
+        return Some((command.trim(), None));
+    }
+    let (command, file) = command.split_once("& echo $! > ")?;
+    Some((command.trim(), Some(file.trim())))
 }
 
 /// The commands of all `console` blocks. A command goes on in the next line after `\`.
@@ -218,5 +349,7 @@ mod tests {
         let commands: Vec<_> = found.iter().map(|step| step.command.as_str()).collect();
         assert_eq!(commands, ["a b c", "d &"]);
         assert_eq!(found[0].expected, ["out 1", "", "out 2"]);
+        let runs: Vec<_> = ["d &", "e f & echo $! > pid", "g"].into_iter().map(beside).collect();
+        assert_eq!(runs, [Some(("d", None)), Some(("e f", Some("pid"))), None]);
     }
 }

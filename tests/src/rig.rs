@@ -382,7 +382,7 @@ fn founded(parties: usize) -> PathBuf {
 }
 
 /// A folder below `target` for what outlives a test; those of processes that have ended are removed.
-fn place_of_this_process() -> &'static Path {
+pub(crate) fn place_of_this_process() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
         let target = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from);
@@ -407,7 +407,7 @@ pub(crate) fn private(path: &Path, bytes: &[u8]) {
 }
 
 /// Copies a folder with everything in it, for its owner alone.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("reads") {
         let entry = entry.expect("reads");
         let to = to.join(entry.file_name());

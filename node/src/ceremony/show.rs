@@ -175,7 +175,9 @@ pub(crate) fn next_steps(document: &Document, standing: &Standing) -> String {
                 ),
             ];
             if wire.version > 1 {
-                steps.push(format!("Each Party that has a node: hand {path} to its operator."));
+                steps.push(format!(
+                    "The operator of any Party's node: comity roster import {path}, and that node tells all the others."
+                ));
             }
             steps.push(
                 "Each Party that joins: comity init --join kit.comity, with the fingerprint from the minutes."
@@ -184,15 +186,29 @@ pub(crate) fn next_steps(document: &Document, standing: &Standing) -> String {
             steps
         }
         (Outcome::Holds(_), Paper::Profile(wire)) => vec![
-            format!("The operator of {0}: put {path} into the node's folder as charter/profiles/{0}.dsse.", wire.party),
-            "The operator: hand the same file to the other Parties, or to the secretariat for the next kit.".to_owned(),
+            format!(
+                "The operator of {}, where the node runs: comity roster import {path}, and it tells all the others.",
+                wire.party
+            ),
+            format!(
+                "Before its first start: put {path} into the node's folder as charter/profiles/{}.dsse instead.",
+                wire.party
+            ),
+            "The operator: hand the same file to the secretariat for the next kit.".to_owned(),
         ],
         (Outcome::Holds(_), Paper::Suspension(wire)) => vec![
-            format!("Hand {path} to every Party at once: from then on nobody speaks for {}.", wire.party),
+            format!(
+                "The operator of any Party's node, at once: comity roster import {path}, and that node tells all the \
+                 others: from then on nobody speaks for {}.",
+                wire.party
+            ),
             format!("The holders of {}'s root keys: find out what happened; a new profile ends it.", wire.party),
         ],
         (Outcome::Holds(_), Paper::Directory(_) | Paper::Head(_)) => {
-            vec![format!("The operator: hand {path} to the other Parties, or to the secretariat for the next kit.")]
+            vec![
+                format!("The operator, where the node runs: comity roster import {path}, and it tells all the others."),
+                "The operator: hand the same file to the secretariat for the next kit.".to_owned(),
+            ]
         }
         (Outcome::Incomplete | Outcome::NotKnown, paper) => signing_steps(paper, &path.to_string()),
     };

@@ -38,8 +38,8 @@ pub(crate) enum Command {
 /// What a draft begins from.
 #[derive(clap::Args)]
 pub(crate) struct Draft {
-    /// The charter in force: the draft says the same, as the next version.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["network", "exercise", "party", "signer", "instrument"])]
+    /// The charter in force: the draft says the same, as the next version, but for what is named beside it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["network", "exercise"])]
     after: Option<PathBuf>,
     /// The name of a new network, part of every ledger's name.
     #[arg(long, value_name = "NAME", required_unless_present = "after")]
@@ -47,16 +47,19 @@ pub(crate) struct Draft {
     /// Mark it as an exercise: nothing in it has legal effect.
     #[arg(long)]
     exercise: bool,
-    /// A Party of it: ISO 3166-1 code and name, and the .pub file of a root key (else root-CODE.pub).
+    /// A Party of it, or one that joins: ISO 3166-1 code and name, and the .pub file of a root key (else root-CODE.pub).
     #[arg(long, value_name = "CODE:NAME[:FILE]")]
     party: Vec<String>,
-    /// The .pub file of an officer who signs the charter.
+    /// The .pub file of an officer who signs the charter. All of them: the next version keeps none that is not named.
     #[arg(long, value_name = "FILE")]
     signer: Vec<String>,
-    /// How many officers must sign.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    threshold: u32,
-    /// An instrument that binds all of them from now on.
+    /// How many officers must sign; two, or as many as before.
+    #[arg(long, value_name = "N")]
+    threshold: Option<u32>,
+    /// All root keys of a Party from the next version on, as .pub files.
+    #[arg(long, value_name = "CODE:FILE,FILE", requires = "after")]
+    root: Vec<String>,
+    /// An instrument that binds all of them, or those that join, from now on.
     #[arg(long, value_name = "CODE")]
     instrument: Vec<String>,
     /// Where the draft goes; nothing may be there.
@@ -114,7 +117,18 @@ fn draft(args: &Draft, context: &Context) -> Done {
     let draft = match &args.after {
         Some(before) => {
             let before = Document::read(before)?;
-            CharterDraft::next(before.charter()?, before.id(), ceremony::now_in_seconds())
+            let mut next = CharterDraft::next(before.charter()?, before.id(), ceremony::now_in_seconds());
+            next.signed_by(&args.signer, args.threshold);
+            next.admit(&args.party.iter().map(|text| party(text)).collect::<Result<Vec<_>, _>>()?, &args.instrument);
+            for text in &args.root {
+                let (code, files) =
+                    text.split_once(':').ok_or_else(|| bad(text, "it must be CODE:FILE,FILE".to_owned()))?;
+                let files: Vec<String> = files.split(',').map(str::to_owned).collect();
+                if !next.root_of(&code.to_ascii_uppercase(), &files) {
+                    return Err(bad(text, format!("the charter does not name {code}")));
+                }
+            }
+            next
         }
         None => first(args)?,
     };
@@ -134,24 +148,29 @@ pub(crate) fn written(out: &std::path::Path, noun: &str, beside: &str, context: 
     context.out.either(&object, |_: &Value| format!("{path} written.\n{next}"));
 }
 
+fn bad(what: &str, why: String) -> CliFault {
+    CliFault::BadArgument { what: what.to_owned(), why }
+}
+
+/// Code, name, and the `.pub` file of a root key.
+fn party(text: &str) -> Result<(PartyCode, String, String), CliFault> {
+    let mut parts = text.splitn(3, ':');
+    let code = parts.next().unwrap_or_default().to_ascii_uppercase();
+    let code = PartyCode::parse(&code).map_err(|why| bad(text, why.to_string()))?;
+    let name = parts.next().unwrap_or(code.as_str()).to_owned();
+    let root = parts.next().map_or_else(|| format!("root-{code}.pub"), str::to_owned);
+    Ok((code, name, root))
+}
+
 fn first(args: &Draft) -> Result<CharterDraft, CliFault> {
-    let bad = |what: &str, why: String| CliFault::BadArgument { what: what.to_owned(), why };
     let name = args.network.as_deref().unwrap_or_default();
     let name = NetworkName::parse(name).map_err(|why| bad("--network", why.to_string()))?;
-    let party = |text: &String| {
-        let mut parts = text.splitn(3, ':');
-        let code = parts.next().unwrap_or_default().to_ascii_uppercase();
-        let code = PartyCode::parse(&code).map_err(|why| bad(text, why.to_string()))?;
-        let name = parts.next().unwrap_or(code.as_str()).to_owned();
-        let root = parts.next().map_or_else(|| format!("root-{code}.pub"), str::to_owned);
-        Ok((code, name, root))
-    };
     let network = NewNetwork {
         name: &name,
         exercise: args.exercise,
         signers: &args.signer,
-        threshold: args.threshold,
-        parties: &args.party.iter().map(party).collect::<Result<Vec<_>, CliFault>>()?,
+        threshold: args.threshold.unwrap_or(2),
+        parties: &args.party.iter().map(|text| party(text)).collect::<Result<Vec<_>, CliFault>>()?,
         instruments: &args.instrument,
     };
     Ok(CharterDraft::first(&network, ceremony::now_in_seconds()))

@@ -151,7 +151,10 @@ fn next_of(joined: &Joined, party: &PartyCode, data: &Path) -> String {
             format!(
                 "You: comity profile collect profile-{party}.dsse signed-1.dsse --charter {charter} --out {profile}"
             ),
-            format!("You: hand {profile} to the other Parties, and run: comity run --data {data}"),
+            format!("You: run: comity run --data {data}"),
+            format!(
+                "The operator of any node that runs already: comity roster import {profile}, or the secretariat: the next kit."
+            ),
         ]
     } else {
         vec![

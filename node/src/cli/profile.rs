@@ -9,6 +9,7 @@ use super::{
     Context, Done, Verdict,
     charter::written,
     fault::CliFault,
+    key::Role,
     paper::{self, BesideArgs},
     roster,
 };
@@ -50,6 +51,12 @@ pub(crate) struct Draft {
     /// Name the keys and the PeerId of this node, from its folder of keys.
     #[arg(long, value_name = "DATA/keys", conflicts_with = "directory")]
     keys: Option<PathBuf>,
+    /// Revoke, from now on, every other key of this role that the profile names: only the newest one held here goes on.
+    #[arg(long, value_name = "ROLE", requires = "keys", requires = "after")]
+    revoke: Vec<Role>,
+    /// Why they are revoked, as a code such as turned, lost or stolen.
+    #[arg(long, value_name = "CODE", default_value = "turned")]
+    reason: String,
     /// Read the passphrase of those keys from this file instead of asking for it.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -147,6 +154,9 @@ fn profile_draft(args: &Draft, beside: &Beside) -> Result<ProfileDraft, CliFault
     if let Some(before) = &beside.before {
         let mut draft = ProfileDraft::next(before.profile()?, before.id(), beside.now);
         draft.add_keys(&keys, beside.now);
+        for role in &args.revoke {
+            draft.revoke((*role).into(), &keys, &args.reason, beside.now);
+        }
         return Ok(draft);
     }
     let (code, name) = party(charter, args.party.as_deref().unwrap_or_default())?;

@@ -30,7 +30,7 @@ pub enum KeyFault {
     /// It is not there.
     #[error(
         "keys.missing: the keys cannot be opened: {path} is not there. \
-         Bring it back from a backup, or run `comity init` for a new node"
+         Bring it back from a backup; if it is lost, run `comity key retire ROLE GENERATION --lost`, or `comity init` for a new node"
     )]
     Missing {
         /// The file or folder.

@@ -39,6 +39,11 @@ impl Slot {
         path_of(&self.within.as_ref().map_or_else(|| dir.to_owned(), |within| dir.join(within)), &self.name)
     }
 
+    /// Whether the file of this slot lies in `dir`.
+    pub(super) fn is_in(&self, dir: &Path) -> bool {
+        self.at(dir).symlink_metadata().is_ok()
+    }
+
     /// What the file of this slot in `dir` is not.
     pub(super) fn damaged(&self, dir: &Path, why: &'static str) -> KeyFault {
         KeyFault::Damaged { path: self.at(dir), why }

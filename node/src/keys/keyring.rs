@@ -161,6 +161,23 @@ impl Keyring {
         family.destroy(dir, number, &format!("destroyed by `comity key retire`; key ids: {}\n", ids.join(" ")))
     }
 
+    /// Takes down that a generation in the folder `dir` is lost: one of its files is gone, and nothing signs or opens
+    /// without it. What is left of it is destroyed, and the others open again.
+    ///
+    /// # Errors
+    /// [`KeyFault::UnknownGeneration`]; [`KeyFault::StillNeeded`] while all its files are there.
+    pub fn forget(dir: &Path, role: KeyRole, number: u32) -> Result<(), KeyFault> {
+        let family = Family::of(role).ok_or(KeyFault::UnknownRole)?;
+        if !family.numbers(dir)?.contains(&number) {
+            return Err(KeyFault::UnknownGeneration { role: family.name, number });
+        }
+        let in_token = usize::from(family.token_folder(dir, number).is_some());
+        if family.slots(number).iter().skip(in_token).all(|slot| slot.is_in(dir)) {
+            return Err(KeyFault::still_needed((family.name, number), "its files are all there: it is not lost"));
+        }
+        family.destroy(dir, number, "lost, as told to `comity key retire --lost`\n")
+    }
+
     /// All generations: by role, the oldest first.
     pub fn held(&self) -> impl Iterator<Item = &Held> + Clone {
         self.generations.iter().map(|generation| &generation.held)

@@ -240,17 +240,14 @@ impl<H: Holdings> Speaker<H> {
         Ok(news)
     }
 
-    /// What no honest node hands over counts against the peer that did; what depends on who has seen what is only told.
+    /// What no honest node hands over counts against the peer that did; what depends on who has seen what is only told:
+    /// an older document may have been overtaken by the newer one on another way.
     fn refused(&self, from: Option<&PartyCode>, kind: Option<Kind>, refused: &NotDone, envelope: &[u8]) {
         let kind = kind.map_or("", Kind::name);
         debug!(target: "roster", peer = ?from, code = refused.code, kind, "a document was not accepted");
         let wrong = matches!(
             refused.code,
-            "profile.malformed"
-                | "profile.bad-name"
-                | "profile.bad-content"
-                | "profile.wrong-type"
-                | "profile.roll-back"
+            "profile.malformed" | "profile.bad-name" | "profile.bad-content" | "profile.wrong-type"
         );
         if let Some(party) = from.filter(|_| wrong) {
             self.holdings.wrong(party, refused.code, Some(envelope));

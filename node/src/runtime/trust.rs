@@ -107,8 +107,13 @@ pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) ->
 pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustFault> {
     let path = data.join(CHARTER_FILE);
     let mut book = Book::found(&read(&path)?, fingerprint).map_err(|source| fault(&path, source))?;
-    for (path, _, envelope) in files(&data.join(FOLDER))? {
-        book.accept(&envelope, now).map_err(|source| fault(&path, source))?;
+    for (path, named, envelope) in files(&data.join(FOLDER))? {
+        match book.accept(&envelope, now) {
+            // What was in force once lies there until its next version comes: a profile has ended it.
+            Err(ProfileFault::Older) if named.kind == Kind::Suspension => {}
+            Err(ProfileFault::OtherProfile | ProfileFault::NotDirectoryKey) if named.kind == Kind::Directory => {}
+            accepted => drop(accepted.map_err(|source| fault(&path, source))?),
+        }
     }
     Ok(book.trust())
 }

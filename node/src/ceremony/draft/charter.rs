@@ -147,25 +147,7 @@ impl CharterDraft {
     /// The first version of a network, with names of files where keys belong.
     pub(crate) fn first(network: &NewNetwork<'_>, now: Time) -> Self {
         let at = Moment(now.0);
-        let keys = |names: &[String]| names.iter().cloned().map(Key::File).collect();
-        let party = |(code, name, root): &(PartyCode, String, String)| Party {
-            code: code.to_string(),
-            name: name.clone(),
-            joined: at,
-            suspended: None,
-            withdrawn: None,
-            root: Signers { threshold: 1, keys: keys(std::slice::from_ref(root)) },
-        };
-        let instrument = |code: &String, party: &PartyCode| Instrument {
-            code: code.clone(),
-            party: party.to_string(),
-            in_force: at,
-            until: None,
-            reservations: Vec::new(),
-            declarations: Vec::new(),
-        };
-        let parties = network.parties.iter().map(|(code, ..)| code);
-        Self {
+        let mut draft = Self {
             schema: CHARTER_SCHEMA.to_owned(),
             network: network.name.to_string(),
             exercise: network.exercise,
@@ -174,17 +156,53 @@ impl CharterDraft {
             issued: at,
             expires: Moment(now.plus_ms(CHARTER_MS).0),
             grace_days: GRACE_DAYS,
-            signers: Signers { threshold: network.threshold, keys: keys(network.signers) },
-            party: network.parties.iter().map(party).collect(),
-            instrument: network
-                .instruments
-                .iter()
-                .flat_map(|code| parties.clone().map(move |party| instrument(code, party)))
-                .collect(),
+            signers: Signers { threshold: network.threshold, keys: files(network.signers) },
+            party: Vec::new(),
+            instrument: Vec::new(),
             exception: Vec::new(),
             suite: vec![Suite { id: SUITE_1, from: at, until: None }],
             witness: Vec::new(),
+        };
+        draft.admit(network.parties, network.instruments);
+        draft
+    }
+
+    /// Names Parties that take part from when the draft is issued, and are bound by these instruments from then on.
+    pub(crate) fn admit(&mut self, parties: &[(PartyCode, String, String)], instruments: &[String]) {
+        let at = self.issued;
+        let party = |(code, name, root): &(PartyCode, String, String)| Party {
+            code: code.to_string(),
+            name: name.clone(),
+            joined: at,
+            suspended: None,
+            withdrawn: None,
+            root: Signers { threshold: 1, keys: files(std::slice::from_ref(root)) },
+        };
+        self.party.extend(parties.iter().map(party));
+        let instrument = |code: &String, (party, ..): &(PartyCode, String, String)| Instrument {
+            code: code.clone(),
+            party: party.to_string(),
+            in_force: at,
+            until: None,
+            reservations: Vec::new(),
+            declarations: Vec::new(),
+        };
+        let bound = instruments.iter().flat_map(|code| parties.iter().map(move |party| instrument(code, party)));
+        self.instrument.extend(bound);
+    }
+
+    /// Lets these officers sign, and so many of them; what is not named stays.
+    pub(crate) fn signed_by(&mut self, signers: &[String], threshold: Option<u32>) {
+        if !signers.is_empty() {
+            self.signers.keys = files(signers);
         }
+        self.signers.threshold = threshold.unwrap_or(self.signers.threshold);
+    }
+
+    /// Gives a Party these root keys and no others, if it is named.
+    pub(crate) fn root_of(&mut self, code: &str, keys: &[String]) -> bool {
+        let party = self.party.iter_mut().find(|party| party.code == code);
+        party.map(|party| party.root.keys = files(keys)).is_some()
     }
 
     /// The version after this charter, which says the same so far.
@@ -251,6 +269,11 @@ impl CharterDraft {
         wire.witnesses.sort_by(|a, b| a.party.cmp(&b.party));
         Ok(wire)
     }
+}
+
+/// Keys named by their `.pub` files.
+fn files(names: &[String]) -> Vec<Key> {
+    names.iter().cloned().map(Key::File).collect()
 }
 
 impl Party {
@@ -402,5 +425,22 @@ mod tests {
         assert_eq!((wire.version, &wire.previous[..]), (2, &[9; 32][..]));
         assert_eq!(wire.expires_ms - wire.issued_ms, before.expires_ms - before.issued_ms);
         assert_eq!(wire.parties, before.parties);
+    }
+
+    #[test]
+    fn the_next_version_keeps_what_is_not_named() {
+        let before = full_charter();
+        let mut next = CharterDraft::next(&before, Digest::new([9; 32]), Time(before.issued_ms + 5));
+        let (signers, parties, bound) = (next.signers.keys.len(), next.party.len(), next.instrument.len());
+        next.signed_by(&[], Some(7));
+        assert_eq!((next.signers.keys.len(), next.signers.threshold), (signers, 7));
+        next.signed_by(&["a.pub".to_owned()], None);
+        assert_eq!((next.signers.keys.len(), next.signers.threshold), (1, 7));
+        let new = PartyCode::parse("XZ").expect("a code");
+        next.admit(&[(new, "Zetia".to_owned(), "z.pub".to_owned())], &["BC".to_owned()]);
+        assert_eq!((next.party.len(), next.instrument.len()), (parties + 1, bound + 1));
+        assert!(next.root_of("XZ", &["y.pub".to_owned(), "z.pub".to_owned()]));
+        assert_eq!(next.party[parties].root.keys.len(), 2);
+        assert!(!next.root_of("XY", &["y.pub".to_owned()]), "not named");
     }
 }

@@ -1,6 +1,6 @@
 //! A profile as a draft.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use comity_core::{
     crypto::PublicKey,
@@ -230,6 +230,26 @@ impl ProfileDraft {
         }
     }
 
+    /// Revokes the keys of a role that it names, but for these, from this time on. Nodes have no dates: those of these
+    /// that are no longer used are left out.
+    pub(crate) fn revoke(&mut self, role: KeyRole, keys: &[PublicKey], reason: &str, from: Time) {
+        let of_role: Vec<&PublicKey> = keys.iter().filter(|key| key.role == role).collect();
+        if let (KeyRole::Transport, [old @ .., _]) = (role, &of_role[..]) {
+            let old: Vec<_> = old.iter().filter_map(|key| key.bytes.first_chunk().map(peer_id)).collect();
+            return self.nodes.retain(|node| !old.contains(&node.0));
+        }
+        // Of a pair the newest of each half is the newest pair.
+        let mut newest: BTreeMap<i32, &[u8]> = BTreeMap::new();
+        newest.extend(of_role.iter().map(|key| (key.algorithm.into(), &key.bytes[..])));
+        for key in self.key.iter().map(RoleKey::to_wire).filter(|key| key.role() == role) {
+            let id = Hex(key_id(&key).as_bytes().to_vec());
+            let goes_on = newest.values().any(|bytes| *bytes == key.public_key);
+            if !goes_on && !self.revocation.iter().any(|row| row.key == id) {
+                self.revocation.push(Revocation { key: id, from: Moment(from.0), reason: reason.to_owned() });
+            }
+        }
+    }
+
     /// What a profile says.
     pub(crate) fn of(wire: &proto::Profile) -> Self {
         let language = |rule: &proto::LanguageRule| Language {
@@ -315,9 +335,10 @@ pub(in crate::ceremony) fn key_id(wire: &proto::RoleKey) -> KeyId {
 }
 
 /// The keys of a node as a profile wants them: the transport key apart, for it names the node.
+/// A node is on the line under its newest.
 fn public_of(keys: &[PublicKey]) -> PublicRoleKeys {
     let (transport, keys): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(|key| key.role == KeyRole::Transport);
-    PublicRoleKeys { keys, transport: transport.into_iter().flat_map(|key| key.bytes).collect() }
+    PublicRoleKeys { keys, transport: transport.into_iter().next_back().map(|key| key.bytes).unwrap_or_default() }
 }
 
 impl Authority {
@@ -451,5 +472,31 @@ mod tests {
         draft.add_keys(&keys_of("spare"), Time(5));
         assert_eq!((draft.key.len(), draft.nodes.len()), (wire.keys.len() + 5, wire.nodes.len() + 1));
         assert_eq!(draft.to_wire().version, 2);
+    }
+
+    /// A node that holds two generations of every key is named by the newest, and what is revoked is all but these.
+    #[test]
+    fn the_newest_generation_goes_on_and_the_others_of_its_role_end() {
+        let wire = profile();
+        let mut draft = ProfileDraft::next(&wire, Digest::new([9; 32]), Time(wire.issued_ms + 1));
+        let (old, new) = (keys_of("XA"), keys_of("spare"));
+        let both: Vec<PublicKey> = old.iter().zip(&new).flat_map(|(old, new)| [old.clone(), new.clone()]).collect();
+        draft.add_keys(&both, Time(5));
+        let node = |keys: &[PublicKey]| {
+            let key = keys.iter().find(|key| key.role == KeyRole::Transport).expect("one");
+            peer_id(key.bytes.first_chunk().expect("32 bytes"))
+        };
+        assert!(draft.nodes.iter().any(|named| named.0 == node(&new)));
+        draft.revoke(KeyRole::Transport, &both, "turned", Time(7));
+        assert!(!draft.nodes.iter().any(|named| named.0 == node(&old)), "a node that is no longer used is left out");
+
+        for _ in 0..2 {
+            draft.revoke(KeyRole::Seal, &both, "stolen", Time(7)); // the second time nothing is left to revoke
+        }
+        let seal = |keys: &[PublicKey]| keys.iter().find(|key| key.role == KeyRole::Seal).expect("one").id();
+        let revoked = draft.to_wire().revocations;
+        let of_old: Vec<_> = revoked.iter().filter(|row| row.key_id == seal(&old).as_bytes()).collect();
+        assert!(of_old.len() == 1 && (of_old[0].from_ms, &*of_old[0].reason) == (7, "stolen"), "{revoked:?}");
+        assert!(revoked.iter().all(|row| row.key_id != seal(&new).as_bytes()));
     }
 }

@@ -3,6 +3,8 @@
 
 mod roll;
 
+pub(crate) use roll::Role;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
@@ -24,7 +26,7 @@ pub(crate) enum Command {
         folder: PathBuf,
         /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters.
         #[arg(long)]
-        role: Role,
+        role: Pair,
         /// Read the passphrase from this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -44,7 +46,7 @@ pub(crate) enum Command {
 
 /// Which pair.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Role {
+pub(crate) enum Pair {
     /// A Party's: signs its profiles and may stop it.
     Root,
     /// An officer's: signs charters.
@@ -64,10 +66,10 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
     }
 }
 
-fn create(folder: &Path, role: Role, passphrase_file: Option<&Path>, context: &Context) -> Done {
+fn create(folder: &Path, role: Pair, passphrase_file: Option<&Path>, context: &Context) -> Done {
     let which = match role {
-        Role::Root => OfflineKeys::Root,
-        Role::Charter => OfflineKeys::Charter,
+        Pair::Root => OfflineKeys::Root,
+        Pair::Charter => OfflineKeys::Charter,
     };
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
     show(&Holder::create(folder, which, &passphrase)?, Some(folder), context)

@@ -63,6 +63,9 @@ pub(crate) enum Command {
         role: Role,
         /// The generation, as `comity key list` counts it.
         generation: u32,
+        /// A file of it is lost already, and with it the pair: say so, so that the others open again.
+        #[arg(long)]
+        lost: bool,
         /// Read the passphrase of the node's keys from this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -104,7 +107,8 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
             roll(role.into(), token.as_ref(), passphrase_file.as_deref(), context)
         }
         Command::List { passphrase_file } => listed(passphrase_file.as_deref(), context),
-        Command::Retire { role, generation, passphrase_file } => {
+        Command::Retire { role, generation, lost: true, passphrase_file: _ } => lost(role.into(), generation, context),
+        Command::Retire { role, generation, lost: false, passphrase_file } => {
             retire(role.into(), generation, passphrase_file.as_deref(), context)
         }
     }
@@ -145,12 +149,34 @@ fn retire(role: KeyRole, number: u32, passphrase_file: Option<&Path>, context: &
     let profile = own_profile(&settings, now)?;
     let keys = Keyring::open(&dir, &Passphrase::obtain(passphrase_file, Purpose::Open)?)?;
     keys.retire(&dir, &profile, role, number, now)?;
-    let name = keys.held().find(|held| held.role == role).map_or("", Held::role_name);
+    retired(role_name(role), number, context);
+    Ok(Verdict::Fine)
+}
+
+/// What was lost cannot be opened, and needs no passphrase.
+fn lost(role: KeyRole, number: u32, context: &Context) -> Done {
+    let (_, dir) = folder(context)?;
+    Keyring::forget(&dir, role, number)?;
+    retired(role_name(role), number, context);
+    Ok(Verdict::Fine)
+}
+
+fn retired(name: &str, number: u32, context: &Context) {
     let retired = json!({ "schema": "comity/key-retired/v1", "role": name, "generation": number });
     context.out.either(&retired, |_| {
         format!("generation {number} of the {name} keys is destroyed here; a running node forgets it at its next start")
     });
-    Ok(Verdict::Fine)
+}
+
+fn role_name(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Transport => "transport",
+        KeyRole::Record => "record",
+        KeyRole::Checkpoint => "checkpoint",
+        KeyRole::Directory => "directory",
+        KeyRole::Seal => "seal",
+        KeyRole::Unspecified | KeyRole::Root | KeyRole::Witness | KeyRole::Charter => "",
+    }
 }
 
 fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
@@ -228,17 +254,19 @@ fn next(role: KeyRole) -> &'static str {
     match role {
         KeyRole::Transport => {
             "Next: name this node beside the old one in a new version of the profile, sign it with the root keys and \
-             publish it. When every peer has it, start this node again; then leave the old one out of the version after."
+             publish it with `comity roster import`. When every peer has it, start this node again; then leave the old one \
+             out of the version after."
         }
         KeyRole::Seal => {
             "Next: put this key into a new version of the profile with its dates, and let the old one go on for some \
-             weeks beside it; sign it with the root keys and publish it. Start this node again before the new key's \
-             first date: what peers seal to it opens only then. Bodies sealed to the old key open as long as it is kept."
+             weeks beside it; sign it with the root keys and publish it with `comity roster import`. Start this node again \
+             before the new key's first date: what peers seal to it opens only then. Bodies sealed to the old key open as long as it is kept."
         }
         _ => {
             "Next: put both halves into a new version of the profile, with a first date some days ahead, when every peer \
              will have that version, and let the old pair go on for some weeks: what it signed must be delivered before \
-             it ends. Sign it with the root keys, publish it, and start this node again at any time before the date."
+             it ends. Sign it with the root keys, publish it with `comity roster import`, and start this node again at any time \
+             before the date."
         }
     }
 }

@@ -425,3 +425,20 @@ fn a_seal_key_is_kept_until_nothing_sealed_to_it_is_on_its_way() {
     assert_eq!(retire(&turned, day(54)), Ok(()));
     assert!(!dir.join("seal-mlkem768-x25519.pem").exists());
 }
+
+#[test]
+fn a_lost_generation_is_forgotten_and_the_others_open() {
+    let (_root, dir) = copy();
+    let whole = Keyring::forget(&dir, KeyRole::Record, 1).expect_err("its files are there");
+    assert_eq!(whole.code(), "keys.still-needed");
+    fs::remove_file(dir.join("record-ed25519.pem")).expect("lost");
+    assert_eq!(fault(&dir, &good()).code(), "keys.missing");
+    let none = Keyring::forget(&dir, KeyRole::Record, 2).expect_err("never made");
+    assert_eq!(none.code(), "keys.unknown-generation");
+    Keyring::forget(&dir, KeyRole::Record, 1).expect("taken down");
+    assert!(!dir.join("record-ml-dsa-65.pem").exists(), "half a pair is of no use");
+    assert_eq!(Keyring::roll(&dir, &good(), KeyRole::Record, None).expect("made"), 2);
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    let records: Vec<u32> = keys.held().filter(|held| held.role == KeyRole::Record).map(|held| held.number).collect();
+    assert_eq!(records, [2]);
+}
