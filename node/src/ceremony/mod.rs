@@ -3,8 +3,8 @@
 //!
 //! This room reads and writes the files that people carry from one machine to the next, and says in words what they
 //! hold. Whether a document counts is for `profile` in core; what is said here before everybody has signed is never
-//! taken for proof. It prints nothing, and opens no key but the one a person names. Start at [`Document`] for what is
-//! carried, [`Beside`] for what it is judged beside, [`Standing`] for who has signed. Serves SPEC `[C-*]` and `[P-*]`.
+//! taken for proof. It prints nothing, and opens no key but the one a person names. Start at `Document` for what is
+//! carried, `Beside` for what it is judged beside, `Standing` for who has signed. Serves SPEC `[C-*]` and `[P-*]`.
 
 mod beside;
 mod collect;
