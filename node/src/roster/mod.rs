@@ -47,7 +47,8 @@ const ASKING_MAX: usize = 16;
 const SERVING_MAX: usize = 64;
 /// One of the peers is asked this often, in case something was never told.
 const LOOK: Duration = Duration::from_secs(3600);
-/// A stranger is admitted, and a Party shut out, this long after its time at the latest.
+/// A stranger is admitted, and a Party shut out, this long after its time at the latest; a head that could not be issued
+/// is tried again after it.
 const ADMIT: Duration = Duration::from_secs(60);
 
 /// What the registrar is told.
@@ -131,6 +132,7 @@ impl Room {
             admitted: None,
             look: Instant::now() + LOOK,
             looked: None,
+            head_after: Instant::now(),
         };
         work.run(self.told, stop).await;
     }
@@ -153,6 +155,8 @@ struct Work {
     admitted: Option<Roster>,
     look: Instant,
     looked: Option<PartyCode>,
+    /// Our head is not issued before, unless something of ours is new.
+    head_after: Instant,
 }
 
 impl Work {
@@ -283,15 +287,21 @@ impl Work {
 
     fn wake(&self) -> Instant {
         let now = time::now();
-        let (trust, us) = (self.handle.view().trust(), &self.handle.view().us.party);
-        let change = trust.next_change(now).into_iter().chain(head::due(&trust, us)).min();
-        let change = change.map_or(ADMIT, |at| Duration::from_millis(at.since(now)).min(ADMIT));
-        self.look.min(Instant::now() + change.max(Duration::from_millis(10)))
+        let change = self.handle.view().trust().next_change(now).map(|at| after(now, at));
+        let due = [change, self.head_due()].into_iter().flatten();
+        due.chain([self.look, Instant::now() + ADMIT]).min().unwrap_or(self.look)
+    }
+
+    /// When our head is due; one that could not be issued is not tried again at once.
+    fn head_due(&self) -> Option<Instant> {
+        let view = self.handle.view();
+        let due = head::due(&view.trust(), &view.us.party)?;
+        Some(after(time::now(), due).max(self.head_after))
     }
 
     async fn on_due(&mut self) {
         self.admit().await;
-        if head::due(&self.handle.view().trust(), &self.handle.view().us.party).is_some_and(|at| at <= time::now()) {
+        if self.head_due().is_some_and(|at| at <= Instant::now()) {
             self.say_head().await;
         }
         if self.look <= Instant::now() {
@@ -321,7 +331,8 @@ impl Work {
     }
 
     /// Issues our head, and lets it go the way of every document.
-    async fn say_head(&self) {
+    async fn say_head(&mut self) {
+        self.head_after = Instant::now() + ADMIT;
         let view = self.handle.view();
         if let Some(envelope) = head::issue(&view.trust(), &view.us.party, &self.keys, time::now())
             && let Err(fault) = self.handle.document(envelope).await
@@ -329,6 +340,11 @@ impl Work {
             warn!(target: "roster", code = fault.code, "our head was not issued: {}", fault.detail);
         }
     }
+}
+
+/// When a time of the calendar comes, as the loop counts.
+fn after(now: Time, at: Time) -> Instant {
+    Instant::now() + Duration::from_millis(at.since(now))
 }
 
 /// What is known here that a document contradicts: of a head, what it names.

@@ -314,7 +314,8 @@ impl Book {
         }
         let document = Document::of(Kind::Head, &head.party, head.issued.0, opened.id);
         // The head itself is what contradicts what is held.
-        let named = head.names(profile, page.directory.as_deref()).map_err(|fault| {
+        let directory = page.directory.as_deref().filter(|directory| directory.is_of(profile));
+        let named = head.names(profile, directory).map_err(|fault| {
             if matches!(fault, ProfileFault::Fork(_)) { ProfileFault::Fork(Box::new(document.clone())) } else { fault }
         })?;
         Ok(Some(Judged { document, entry: Entry::Head(head, named) }))

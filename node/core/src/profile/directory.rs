@@ -110,6 +110,12 @@ impl Directory {
         self.id
     }
 
+    /// True if it belongs to this profile and not to an earlier one (SPEC `[P-9]`).
+    #[must_use]
+    pub fn is_of(&self, profile: &Profile) -> bool {
+        self.profile == profile.id()
+    }
+
     /// The contacts of an authority, in the order of their offices.
     pub fn contacts<'d>(&'d self, authority: &'d AuthorityId) -> impl Iterator<Item = &'d proto::Contact> {
         self.contacts.iter().filter(|row| row.authority == authority.as_str())

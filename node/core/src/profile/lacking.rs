@@ -76,7 +76,7 @@ impl Trust {
     #[must_use]
     pub fn own_directory(&self, party: &PartyCode) -> Option<&Directory> {
         let profile = self.declared(party)?;
-        self.directory(party).filter(|directory| directory.profile == profile.id())
+        self.directory(party).filter(|directory| directory.is_of(profile))
     }
 
     /// What suspends the newest profile of a Party.

@@ -251,7 +251,19 @@ fn what_a_party_says_every_day_only_goes_forward() {
     assert_eq!(book.accept(&stop(2), day(4)), Ok(News::Suspended(code("XA"))));
     assert_eq!(book.accept(&stop(2), day(5)), Ok(News::Known));
     assert_eq!([3, 4].map(|days| speaks(&book, days)), [true, false]);
-    book.accept(&signed(&later(&two, 3, &id_of(&two))), day(6)).expect("restored");
+    let three = later(&two, 3, &id_of(&two));
+    book.accept(&signed(&three), day(6)).expect("restored");
     assert!(speaks(&book, 6));
+    // The directory of the profile before belongs to that one: until there is another, a head names none.
+    let alone = proto::ProfileHead {
+        network: network().to_string(),
+        party: "XA".into(),
+        issued_ms: day(6).0,
+        profile_version: 3,
+        profile: id_of(&three).as_bytes().to_vec(),
+        ..proto::ProfileHead::default()
+    };
+    let alone = by_key(HEAD_TYPE, alone.encode_to_vec());
+    assert_eq!(book.accept(&alone, day(6)), Ok(News::Head(code("XA"), Held::Newest)));
     assert_eq!(code_of(book.accept(&by_key("application/x", Vec::new()), day(6))), "profile.wrong-type");
 }
