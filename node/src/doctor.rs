@@ -82,10 +82,7 @@ fn clock(view: &View, now: Time) -> Finding {
 fn charter(view: &View, now: Time) -> Finding {
     let until = view.trust().charter().expires;
     let seen = format!("until {}", rfc3339(until));
-    let soon = warnings::all(view, now)
-        .into_iter()
-        .find(|warning| warning.code.starts_with("charter.") && warning.party.is_none());
-    match soon {
+    match warnings::charter(view, now) {
         None => fine("charter", seen),
         Some(warning) => wrong("charter", warning.code, warning.detail),
     }

@@ -39,7 +39,7 @@ pub fn offices(trust: &Trust, party: &PartyCode, now: Time) -> Vec<Office> {
         let zone = zone(&authority).and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
         office(authority, contact, directory, zone, now)
     };
-    let mut offices: Vec<Office> = directory.all_contacts().iter().filter_map(read).collect();
+    let mut offices: Vec<Office> = directory.contacts().iter().filter_map(read).collect();
     offices.sort_by_key(|office| !office.on_duty);
     offices
 }

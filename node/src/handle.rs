@@ -14,7 +14,7 @@ use comity_core::{
     case::Case,
     engine::{Act, Custody, Done, Identity, NotDone},
     event::{Header, open_body},
-    ids::{AuthorityId, Digest, EventId, KeyId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
+    ids::{AuthorityId, EventId, KeyId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
     ledger::Context,
     procedure::{Delivery, DeliveryState},
@@ -22,7 +22,6 @@ use comity_core::{
     proto::{self, EventRow, RecordKind, ThreadRow},
     rules::Rules,
 };
-use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::conduct::Conduct;
@@ -310,24 +309,13 @@ impl View {
     fn marks(&self, author: &PartyCode, case: &proto::CasePart) -> Vec<&'static str> {
         let Ok(context) = Context::from_bytes(&case.context) else { return Vec::new() };
         let keys: Vec<KeyId> = case.signatures.iter().filter_map(|by| KeyId::from_slice(&by.key_id).ok()).collect();
-        let doubts = self.trust().doubts(author, &keys, context.recorded);
-        let doubts = doubts.into_iter().map(|doubt| match doubt {
+        let doubts = self.trust().doubts(author, &keys, &context.charter, context.recorded);
+        let code = |doubt| match doubt {
             Doubt::Disputed => "profile.disputed",
             Doubt::Refounded => "charter.refounded",
-        });
-        let expired = self.expiry_of(&context.charter).is_some_and(|expires| expires <= context.recorded);
-        doubts.chain(expired.then_some("charter.expired")).collect()
-    }
-
-    /// When a charter expires that was in force here.
-    fn expiry_of(&self, charter: &Digest) -> Option<Time> {
-        let trust = self.trust();
-        if trust.charter().id() == *charter {
-            return Some(trust.charter().expires);
-        }
-        let seen = self.index.seen(&EventId::new(*charter.as_bytes())).ok().flatten()?;
-        let header = self.record(LedgerIndex(seen.index)).ok()?.case?.header;
-        Some(Time(proto::Charter::decode(&header[..]).ok()?.expires_ms))
+            Doubt::Expired => "charter.expired",
+        };
+        doubts.into_iter().map(code).collect()
     }
 }
 

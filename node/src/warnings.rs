@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use comity_core::{
+    crypto::role_name,
     ids::{DAY_MS, PartyCode, Time},
     profile::{Freshness, Kind},
     proto::KeyRole,
@@ -28,16 +29,17 @@ pub struct Warning {
 /// All of them now, the network's first.
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
-    let mut found = charter(view, now);
-    found.extend(own_keys(view, now));
+    let mut found: Vec<Warning> = charter(view, now).into_iter().collect();
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
-        found.extend(of_party(view, party, now));
+        found.extend(of(view, party, now));
     }
     found
 }
 
-fn charter(view: &View, now: Time) -> Vec<Warning> {
+/// What there is of the charter in force.
+#[must_use]
+pub fn charter(view: &View, now: Time) -> Option<Warning> {
     let trust = view.trust();
     let charter = trust.charter();
     let (expires, lapses) = (charter.expires, charter.lapses);
@@ -48,9 +50,9 @@ fn charter(view: &View, now: Time) -> Vec<Warning> {
             ("charter.expired", format!("nobody new is accepted; what is under way goes on until {until}"))
         }
         now if expires.since(now) < AHEAD_MS => ("charter.expires-soon", format!("it expires {}", rfc3339(expires))),
-        _ => return Vec::new(),
+        _ => return None,
     };
-    vec![Warning { code, party: None, detail }]
+    Some(Warning { code, party: None, detail })
 }
 
 /// Of each role the key that lasts longest counts: while one is left, the others may end.
@@ -66,14 +68,16 @@ fn own_keys(view: &View, now: Time) -> Vec<Warning> {
     let warning = |(role, at): (KeyRole, Time)| Warning {
         code: "keys.expire-soon",
         party: Some(view.us.party.clone()),
-        detail: format!("the last {} of this Party ends {}", role_name(role), rfc3339(at)),
+        detail: format!("the last {} key of this Party ends {}", role_name(role), rfc3339(at)),
     };
     soon.map(warning).collect()
 }
 
-fn of_party(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
+/// What there is of one Party; of our own also its keys.
+#[must_use]
+pub fn of(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
     let trust = view.trust();
-    let mut found = Vec::new();
+    let mut found = if *party == view.us.party { own_keys(view, now) } else { Vec::new() };
     let mut warn = |code, detail| found.push(Warning { code, party: Some(party.clone()), detail });
     if let Some(named) = trust.charter().parties().get(party) {
         if let Some(at) = named.refounded() {
@@ -106,20 +110,4 @@ fn of_party(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
         }
     }
     found
-}
-
-/// The name of a role's keys as people say it.
-#[must_use]
-pub const fn role_name(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Root => "root key",
-        KeyRole::Directory => "directory key",
-        KeyRole::Transport => "transport key",
-        KeyRole::Record => "record key",
-        KeyRole::Checkpoint => "checkpoint key",
-        KeyRole::Witness => "witness key",
-        KeyRole::Seal => "seal key",
-        KeyRole::Charter => "charter key",
-        KeyRole::Unspecified => "key",
-    }
 }

@@ -119,6 +119,22 @@ pub struct PublicKey {
     pub bytes: Vec<u8>,
 }
 
+/// The name of a role in files and on paper.
+#[must_use]
+pub const fn role_name(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Root => "root",
+        KeyRole::Charter => "charter",
+        KeyRole::Directory => "directory",
+        KeyRole::Transport => "transport",
+        KeyRole::Record => "record",
+        KeyRole::Checkpoint => "checkpoint",
+        KeyRole::Witness => "witness",
+        KeyRole::Seal => "seal",
+        KeyRole::Unspecified => "unspecified",
+    }
+}
+
 impl PublicKey {
     /// SHA-256 over label, fixed-width role and algorithm codes and the key (SPEC `[K-2]`).
     #[must_use]

@@ -13,6 +13,7 @@ use crate::{
     manifest::{CUSTODY_TYPE, Statement},
     profile::{Document, Profile, Trust},
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
+    wire::{DOCUMENT_MAX, WireFault, strict},
 };
 
 /// A record ready to be appended.
@@ -289,8 +290,16 @@ pub fn custody(
 
 /// A document of charter or Parties that holds (`RosterChange`), or that proves a fork with the one held here under its
 /// number (`ForkProof`). It belongs to no request and lasts as long as the ledger: a public leaf.
-#[must_use]
-pub fn document(moment: &Moment<'_>, kind: RecordKind, document: &Document, envelope: proto::Envelope) -> Record {
+///
+/// # Errors
+/// When it is no envelope, which nothing is that was judged.
+pub fn document(
+    moment: &Moment<'_>,
+    kind: RecordKind,
+    document: &Document,
+    envelope: &[u8],
+) -> Result<Record, WireFault> {
+    let envelope: proto::Envelope = strict(envelope, DOCUMENT_MAX)?;
     let profile = document.party.as_ref().and_then(|party| moment.trust.declared(party)).map(Profile::id);
     let context = Context {
         kind,
@@ -312,7 +321,7 @@ pub fn document(moment: &Moment<'_>, kind: RecordKind, document: &Document, enve
         signatures: envelope.signatures,
         ..CasePart::default()
     };
-    assemble(moment, Parts { record_id: document.id, request: None, thread: None, context, node, case })
+    Ok(assemble(moment, Parts { record_id: document.id, request: None, thread: None, context, node, case }))
 }
 
 /// The envelope of a document as it was taken in; none if the record holds none.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use comity_core::{
-    crypto::{PublicKey, sha256},
+    crypto::{PublicKey, role_name, sha256},
     ids::{Digest, KeyId, hex, unhex},
     proto::{Algorithm, HybridKey, KeyRole},
 };
@@ -123,21 +123,6 @@ pub(crate) fn mark(pair: &[KeyId; 2]) -> String {
     let fingerprint = fingerprint(pair);
     let words: Vec<String> = words::of(&fingerprint).split(' ').take(WORDS_OF_A_MARK).map(str::to_owned).collect();
     format!("{} ({})", fingerprint.short(), words.join(" "))
-}
-
-/// The name of a role in files and on paper.
-pub(crate) fn role_name(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Root => "root",
-        KeyRole::Charter => "charter",
-        KeyRole::Directory => "directory",
-        KeyRole::Transport => "transport",
-        KeyRole::Record => "record",
-        KeyRole::Checkpoint => "checkpoint",
-        KeyRole::Witness => "witness",
-        KeyRole::Seal => "seal",
-        KeyRole::Unspecified => "unspecified",
-    }
 }
 
 /// The name of an algorithm in files and on paper.

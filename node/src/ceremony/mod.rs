@@ -36,7 +36,7 @@ pub(crate) use self::{
         profile::ProfileDraft,
     },
     fault::CeremonyFault,
-    holder::{Holder, fingerprint as holder_fingerprint, role_name},
+    holder::{Holder, fingerprint as holder_fingerprint},
     join::{Joined, Joining, join, may_join_again},
     kit::{check_kit, is_kit, kit},
     minutes::minutes,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comity_core::{
+    crypto::role_name,
     ids::{KeyId, hex},
     profile::Quorum,
     proto::{self, KeyRole},
@@ -14,7 +15,7 @@ use super::{
         plain,
         profile::{key_id, node_text},
     },
-    holder::{algorithm_name, mark, role_name},
+    holder::{algorithm_name, mark},
 };
 
 /// What it is about, and what is said of it.

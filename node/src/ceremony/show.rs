@@ -1,11 +1,12 @@
 //! A document in words that can be read aloud, and as one object for programs.
 
+use comity_core::crypto::role_name;
 use comity_core::{ids::Digest, profile::SUSPENSION_TYPE, proto::KeyRole};
 use serde_json::{Value, json};
 
 use super::{
     Beside, CharterDraft, DirectoryDraft, Document, Outcome, Paper, ProfileDraft, Standing,
-    holder::{mark, role_name},
+    holder::mark,
     rows::{changes, rows},
     standing::{Part, Seat},
 };

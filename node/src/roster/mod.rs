@@ -253,6 +253,9 @@ impl Work {
 
     /// Begins what is due, one exchange with each peer.
     fn begin(&mut self) {
+        if self.due.is_empty() {
+            return;
+        }
         let connected: BTreeSet<PartyCode> = self.connected().into_iter().collect();
         while self.asking.len() < ASKING_MAX {
             let ready = |party: &&PartyCode| !self.busy.contains(*party);

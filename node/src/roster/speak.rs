@@ -138,7 +138,7 @@ impl<H: Holdings> Speaker<H> {
     /// Answers a peer until it has asked enough; a stranger once, and shows it nothing of others.
     pub(super) async fn serve(&self, party: Option<PartyCode>, mut stream: impl Line) {
         let ended = match &party {
-            Some(_) => self.rounds(party.as_ref(), &mut stream).await,
+            Some(party) => self.rounds(party, &mut stream).await,
             None => timeout(VISIT, self.visit(&mut stream)).await.unwrap_or(Err(Ended::Slow)),
         };
         if let Err(ended) = ended {
@@ -146,12 +146,12 @@ impl<H: Holdings> Speaker<H> {
         }
     }
 
-    async fn rounds(&self, party: Option<&PartyCode>, stream: &mut impl Line) -> Result<(), Ended> {
+    async fn rounds(&self, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
         let mut passed = Passed::default();
         for _ in 0..ROUNDS_MAX {
             let Some(ask) = receive::<RosterAsk>(stream, MESSAGE_MAX).await? else { return Ok(()) };
             let theirs = self.same_network(ask.held)?;
-            self.take(party, ask.offered, &mut passed).await?;
+            self.take(Some(party), ask.offered, &mut passed).await?;
             let envelopes = self.lacked_by(&theirs, &mut passed).await;
             send(stream, &RosterAnswer { held: Some(self.held()), envelopes }).await?;
         }

@@ -15,10 +15,9 @@ use comity_core::{
     index::Index,
     ledger::Appended,
     profile::{Book, Document, Kind, ProfileFault, Trust, claimed},
-    proto::{self, RecordKind},
+    proto::RecordKind,
     record::{Moment, Record, document, document_envelope},
     rules::Rules,
-    wire::{DOCUMENT_MAX, strict},
 };
 use tracing::{info, warn};
 
@@ -140,33 +139,29 @@ fn resume(shelves: &Shelves<'_>, book: &mut Book) -> Result<(), StartFault> {
 fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) -> Result<Vec<Record>, StartFault> {
     let recorded = shelves.index.applied()?.1.max(now);
     let mut fresh = Vec::new();
-    let first = claimed(pinned).map_err(|source| fault(&shelves.data.join(CHARTER_FILE), source))?;
+    let pinned_at = |source| fault(&shelves.data.join(CHARTER_FILE), source);
+    let first = claimed(pinned).map_err(pinned_at)?;
     if shelves.index.documents(Kind::Charter, None, first.version, false)?.is_empty() {
-        fresh.push(record(book, &first, pinned, recorded)?);
+        fresh.push(record(book, &first, pinned, recorded).map_err(pinned_at)?);
     }
     for (path, named, envelope) in files(&shelves.data.join(FOLDER))? {
         if book.is_past(&named) {
             continue;
         }
-        match book.judge(&envelope, recorded).map_err(|source| fault(&path, source))? {
-            None => {}
-            Some(judged) => {
-                if named.kind != Kind::Head {
-                    fresh.push(record(book, &named, &envelope, recorded)?);
-                }
-                book.enter(judged);
-            }
+        let at = |source| fault(&path, source);
+        let Some(judged) = book.judge(&envelope, recorded).map_err(at)? else { continue };
+        if named.kind != Kind::Head {
+            fresh.push(record(book, &named, &envelope, recorded).map_err(at)?);
         }
+        book.enter(judged);
     }
     Ok(fresh)
 }
 
-fn record(book: &Book, named: &Document, envelope: &[u8], recorded: Time) -> Result<Record, StartFault> {
+fn record(book: &Book, named: &Document, envelope: &[u8], recorded: Time) -> Result<Record, ProfileFault> {
     let trust = book.trust();
     let moment = Moment { trust: &trust, recorded, salt: crate::store::random() };
-    let envelope = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)
-        .map_err(|source| fault(Path::new(FOLDER), ProfileFault::Wire(source)))?;
-    Ok(document(&moment, RecordKind::RosterChange, named, envelope))
+    Ok(document(&moment, RecordKind::RosterChange, named, envelope)?)
 }
 
 /// What cannot be recorded now, on a full or damaged disk, is in its file still and is recorded at a later start.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::{Engine, EngineFault, Job, NotDone, Output, Step, Ticket, own::not_done};
 use crate::{
     index::Pairs,
-    profile::{Book, Document, Judged, Kind, News, ProfileFault, Trust},
-    proto::{self, RecordKind},
+    profile::{Document, Judged, Kind, News, ProfileFault, Trust},
+    proto::RecordKind,
     record::document,
-    wire::{DOCUMENT_MAX, strict},
+    wire::DOCUMENT_MAX,
 };
 
 /// Documents waiting for the one before them: more than a peer hands over at once.
@@ -31,8 +31,8 @@ pub(super) struct Offered {
 pub(super) struct Entering {
     ticket: Ticket,
     envelope: Arc<[u8]>,
-    /// What it changes; none if it proves a fork and changes nothing.
-    judged: Option<Judged>,
+    /// What it changes, or what it proves against its author.
+    judged: Result<Judged, ProfileFault>,
 }
 
 /// What a document has changed.
@@ -53,12 +53,6 @@ impl Engine {
     #[must_use]
     pub fn trust(&self) -> &Arc<Trust> {
         &self.trust
-    }
-
-    /// From what it is known.
-    #[must_use]
-    pub fn book(&self) -> &Book {
-        &self.book
     }
 
     pub(super) fn on_document<P: Pairs>(
@@ -87,11 +81,8 @@ impl Engine {
                 Ok(Some(judged)) if judged.document().kind == Kind::Head => {
                     self.entered(step, ticket, judged, envelope.into());
                 }
-                Ok(Some(judged)) => {
-                    let document = judged.document().clone();
-                    self.write_document(step, ticket, RecordKind::RosterChange, &document, envelope, Some(judged));
-                }
-                Err(fault) => self.refuse_document(step, ticket, &fault, envelope)?,
+                Ok(Some(judged)) => self.write_document(step, ticket, envelope, Ok(judged)),
+                Err(fault) => self.refuse_document(step, ticket, fault, envelope)?,
             }
         }
         Ok(())
@@ -101,16 +92,17 @@ impl Engine {
         &mut self,
         step: &mut Step<'_, P>,
         ticket: Ticket,
-        fault: &ProfileFault,
+        fault: ProfileFault,
         envelope: Vec<u8>,
     ) -> Result<(), EngineFault> {
-        if let ProfileFault::Fork(document) = fault
-            && step.index.documents(document.kind, document.party.as_ref(), 0, true)?.is_empty()
-        {
-            self.write_document(step, ticket, RecordKind::ForkProof, document, envelope, None);
-            return Ok(());
+        match &fault {
+            ProfileFault::Fork(document)
+                if step.index.documents(document.kind, document.party.as_ref(), 0, true)?.is_empty() =>
+            {
+                self.write_document(step, ticket, envelope, Err(fault));
+            }
+            _ => step.out.push(Output::Documented(ticket, Err(refused(&fault)))),
         }
-        step.out.push(Output::Documented(ticket, Err(refused(fault))));
         Ok(())
     }
 
@@ -118,15 +110,22 @@ impl Engine {
         &mut self,
         step: &mut Step<'_, P>,
         ticket: Ticket,
-        kind: RecordKind,
-        named: &Document,
         envelope: Vec<u8>,
-        judged: Option<Judged>,
+        judged: Result<Judged, ProfileFault>,
     ) {
-        let Ok(read) = strict::<proto::Envelope>(&envelope, DOCUMENT_MAX) else { return };
+        let (kind, named) = match &judged {
+            Ok(judged) => (RecordKind::RosterChange, judged.document()),
+            Err(ProfileFault::Fork(named)) => (RecordKind::ForkProof, &**named),
+            Err(fault) => return step.out.push(Output::Documented(ticket, Err(refused(fault)))),
+        };
         let trust = self.trust.clone();
-        let record = document(&self.moment(&trust, step), kind, named, read);
-        self.append(step, Job::Document(Box::new(Entering { ticket, envelope: envelope.into(), judged })), record);
+        match document(&self.moment(&trust, step), kind, named, &envelope) {
+            Ok(record) => {
+                let entering = Entering { ticket, envelope: envelope.into(), judged };
+                self.append(step, Job::Document(Box::new(entering)), record);
+            }
+            Err(fault) => step.out.push(Output::Documented(ticket, Err(refused(&fault.into())))),
+        }
     }
 
     /// It is on disk: from now on it counts.
@@ -137,15 +136,12 @@ impl Engine {
     ) -> Result<(), EngineFault> {
         let Entering { ticket, envelope, judged } = entering;
         match judged {
-            Some(judged) => self.entered(step, ticket, judged, envelope),
-            None => {
-                let fork = self.book.judge(&envelope, step.now).err();
-                if let Some(ProfileFault::Fork(document)) = &fork {
-                    step.out.push(Output::Contradicted(document.clone(), envelope));
+            Ok(judged) => self.entered(step, ticket, judged, envelope),
+            Err(fault) => {
+                step.out.push(Output::Documented(ticket, Err(refused(&fault))));
+                if let ProfileFault::Fork(document) = fault {
+                    step.out.push(Output::Contradicted(document, envelope));
                 }
-                let fault =
-                    fork.map_or_else(|| not_done("profile.fork", "there are two of one number"), |f| refused(&f));
-                step.out.push(Output::Documented(ticket, Err(fault)));
             }
         }
         self.next_document(step)

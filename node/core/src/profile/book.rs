@@ -109,21 +109,8 @@ impl Book {
     }
 
     /// The newest profile of a Party.
-    #[must_use]
-    pub fn profile(&self, party: &PartyCode) -> Option<&Arc<Profile>> {
+    fn profile(&self, party: &PartyCode) -> Option<&Arc<Profile>> {
         self.pages.get(party)?.profile()
-    }
-
-    /// The newest directory of a Party.
-    #[must_use]
-    pub fn directory(&self, party: &PartyCode) -> Option<&Arc<Directory>> {
-        self.pages.get(party)?.directory.as_ref()
-    }
-
-    /// The newest head of a Party.
-    #[must_use]
-    pub fn head(&self, party: &PartyCode) -> Option<&Head> {
-        self.pages.get(party)?.head.as_ref()
     }
 
     /// True if a document, by what it says it is, is no newer than what is known: nobody need look at it.
@@ -221,6 +208,8 @@ impl Book {
     #[must_use]
     pub fn trust(&self) -> Trust {
         let mut trust = Trust::under(Arc::clone(self.charter()));
+        let chain = self.chain.iter().map(|taken| &taken.charter);
+        trust.expiries = chain.chain([&self.founded]).map(|charter| (charter.id(), charter.expires)).collect();
         for (party, page) in &self.pages {
             let Some((profile, seen)) = &page.profile else { continue };
             trust.heard.insert(party.clone(), page.head.as_ref().map_or(*seen, |head| head.issued.max(*seen)));

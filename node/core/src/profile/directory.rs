@@ -116,14 +116,9 @@ impl Directory {
         self.profile == profile.id()
     }
 
-    /// The contacts of an authority, in the order of their offices.
-    pub fn contacts<'d>(&'d self, authority: &'d AuthorityId) -> impl Iterator<Item = &'d proto::Contact> {
-        self.contacts.iter().filter(|row| row.authority == authority.as_str())
-    }
-
-    /// All contacts, by authority and office.
+    /// The contacts, by authority and office.
     #[must_use]
-    pub fn all_contacts(&self) -> &[proto::Contact] {
+    pub fn contacts(&self) -> &[proto::Contact] {
         &self.contacts
     }
 
@@ -183,12 +178,6 @@ impl Head {
         };
         let (party, named) = (profile.party.clone(), (wire.profile_version, id(&wire.profile)?));
         Ok(Self { party, issued: Time(wire.issued_ms), profile: named, directory })
-    }
-
-    /// How far what we hold of the Party may be behind at this time.
-    #[must_use]
-    pub fn freshness(&self, at: Time) -> Freshness {
-        freshness(self.issued, at)
     }
 
     /// Holds a profile and directory we have against it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Charter, Directory, Freshness, Profile, ProfileFault, Suspension, directory::freshness};
 use crate::{
     crypto::PublicKey,
-    ids::{KeyId, PartyCode, Time},
+    ids::{Digest, KeyId, PartyCode, Time},
     proto::KeyRole,
 };
 
@@ -16,6 +16,8 @@ pub enum Doubt {
     Disputed,
     /// Its Party's root keys had been changed without that Party.
     Refounded,
+    /// The charter in force had expired.
+    Expired,
 }
 
 /// Everything known about who may do what, at one moment.
@@ -29,6 +31,8 @@ pub struct Trust {
     pub(super) heard: BTreeMap<PartyCode, Time>,
     /// When the newest head of each was issued.
     pub(super) heads: BTreeMap<PartyCode, Time>,
+    /// When each charter of the chain expires.
+    pub(super) expiries: BTreeMap<Digest, Time>,
 }
 
 impl Trust {
@@ -42,6 +46,7 @@ impl Trust {
             suspensions: Vec::new(),
             heard: BTreeMap::new(),
             heads: BTreeMap::new(),
+            expiries: BTreeMap::new(),
         }
     }
 
@@ -129,17 +134,20 @@ impl Trust {
         valid.max_by_key(|dated| (dated.from, dated.key.id())).map(|dated| &dated.key)
     }
 
-    /// What people must know of an act beside that its signatures held when it was recorded: a revocation published later
-    /// does not void it and says that its key was in other hands by then; root keys its Party did not agree to let it.
+    /// What people must know of an act beside that its signatures held when it was recorded, under this charter: a revocation
+    /// published later does not void it and says that its key was in other hands by then; root keys its Party did not
+    /// agree to let it; nobody had renewed the charter.
     #[must_use]
-    pub fn doubts(&self, author: &PartyCode, keys: &[KeyId], recorded: Time) -> Vec<Doubt> {
+    pub fn doubts(&self, author: &PartyCode, keys: &[KeyId], charter: &Digest, recorded: Time) -> Vec<Doubt> {
         let profile = self.declared(author);
         let revoked =
             |key: &KeyId| profile.and_then(|profile| profile.revoked(key)).is_some_and(|from| from <= recorded);
         let named = self.charter.parties.get(author);
         let refounded = named.and_then(super::Party::refounded).is_some_and(|from| from <= recorded);
+        let expired = self.expiries.get(charter).is_some_and(|expires| *expires <= recorded);
         let disputed = keys.iter().any(revoked).then_some(Doubt::Disputed);
-        disputed.into_iter().chain(refounded.then_some(Doubt::Refounded)).collect()
+        let rest = [refounded.then_some(Doubt::Refounded), expired.then_some(Doubt::Expired)];
+        disputed.into_iter().chain(rest.into_iter().flatten()).collect()
     }
 
     /// When after this time the answer to who takes part changes by itself, if it is known that it will.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use comity_core::{
+    crypto::role_name,
     ids::{PartyCode, Time, hex},
     proto::Lane,
 };
@@ -105,7 +106,7 @@ pub(in crate::api) struct DiskView {
 #[schema(as = Expiry)]
 pub(in crate::api) struct ExpiryView {
     /// `charter`, or a key by its role, for example `seal key`.
-    what: &'static str,
+    what: String,
     /// When.
     at: String,
 }
@@ -275,11 +276,11 @@ fn next_expiry(view: &View, now: Time) -> Option<ExpiryView> {
 }
 
 /// What ends, and when: the charter, and each of our own keys.
-pub(super) fn expiries(view: &View, now: Time) -> Vec<(&'static str, Time)> {
+pub(super) fn expiries(view: &View, now: Time) -> Vec<(String, Time)> {
     let trust = view.trust();
-    let charter = ("charter", trust.charter().expires);
+    let charter = ("charter".to_owned(), trust.charter().expires);
     let keys = trust.profile(&view.us.party, now).into_iter().flat_map(|profile| profile.expiries(now));
-    keys.map(|(role, at)| (crate::warnings::role_name(role), at)).chain([charter]).collect()
+    keys.map(|(role, at)| (format!("{} key", role_name(role)), at)).chain([charter]).collect()
 }
 
 #[cfg(test)]

@@ -29,9 +29,13 @@ pub(in crate::api) struct WarningView {
 
 /// What there is to look after now.
 pub(in crate::api) fn warnings(view: &View, now: Time) -> Vec<WarningView> {
-    let row =
-        |Warning { code, party, detail }| WarningView { code, party: party.map(|party| party.to_string()), detail };
-    warnings::all(view, now).into_iter().map(row).collect()
+    warnings::all(view, now).into_iter().map(WarningView::from).collect()
+}
+
+impl From<Warning> for WarningView {
+    fn from(Warning { code, party, detail }: Warning) -> Self {
+        Self { code, party: party.map(|party| party.to_string()), detail }
+    }
 }
 
 /// A Party.
@@ -269,13 +273,11 @@ pub(in crate::api) fn party(view: &View, party: &PartyCode, now: Time) -> Result
             powers: authority.powers.iter().filter(may).map(power).collect(),
         }
     };
-    let mut found = warnings(view, now);
-    found.retain(|warning| warning.party.as_deref() == Some(party.as_str()));
     Ok(PartyInFullView {
         schema: "comity/party/v1",
         party: row,
         authorities: profile.into_iter().flat_map(|profile| profile.authorities().values()).map(authority).collect(),
         offices: duty::offices(&trust, party, now).into_iter().map(OfficeView::from).collect(),
-        warnings: found,
+        warnings: warnings::of(view, party, now).into_iter().map(WarningView::from).collect(),
     })
 }

@@ -232,6 +232,7 @@ pub(in crate::api) fn request(
     let case = case_of(&rows)?;
     let now_stands = standing_of(view, &case, now)?;
     let side = our_side(view, &thread_row);
+    let others = others(view, &thread_row, now);
     let (events, read) = events(view, &rows, &now_stands, usize::try_from(skip).unwrap_or(usize::MAX), limit)?;
     Ok(RequestView {
         schema: "comity/request/v1",
@@ -240,16 +241,15 @@ pub(in crate::api) fn request(
         standing: standing(&case, &now_stands, side, &view.rules),
         events,
         next_cursor: (read < rows.len()).then(|| cursor::after_events(read as u64)),
-        others: others(view, &rows, now),
+        others,
     })
 }
 
 /// How each other Party is reached now, and what it reads in this procedure.
-fn others(view: &View, rows: &[EventRow], now: Time) -> Vec<ReachView> {
-    let Some(first) = rows.first() else { return Vec::new() };
-    let members = first.recipients.iter().chain([&first.author]).filter_map(|code| PartyCode::parse(code).ok());
+fn others(view: &View, thread: &ThreadRow, now: Time) -> Vec<ReachView> {
+    let members = thread.members.iter().filter_map(|code| PartyCode::parse(code).ok());
     let others = members.filter(|party| *party != view.us.party);
-    others.map(|party| parties::reach(view, &party, &first.procedure, now)).collect()
+    others.map(|party| parties::reach(view, &party, &thread.procedure, now)).collect()
 }
 
 /// A page of events, and how many were read with it and before.

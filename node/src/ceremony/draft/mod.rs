@@ -11,6 +11,7 @@ pub(super) mod profile;
 use std::path::Path;
 
 use comity_core::{
+    crypto::role_name,
     ids::{Digest, Time, hex, unhex},
     proto::{HybridKey, KeyRole, Quorum},
 };
@@ -191,7 +192,7 @@ fn key_of_file(path: &Path, role: KeyRole) -> Result<HybridKey, CeremonyFault> {
     if holder.role == role {
         return Ok(holder.key);
     }
-    let why = format!("its role is {}, not {}", super::role_name(holder.role), super::role_name(role));
+    let why = format!("its role is {}, not {}", role_name(holder.role), role_name(role));
     Err(CeremonyFault::Holder { path: path.to_owned(), why })
 }
 

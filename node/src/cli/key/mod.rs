@@ -5,6 +5,7 @@ mod roll;
 
 pub(crate) use roll::Role;
 
+use comity_core::crypto::role_name;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::{Context, Done, Verdict};
 use crate::{
-    ceremony::{Holder, fingerprint_block, holder_fingerprint, public_file, role_name},
+    ceremony::{Holder, fingerprint_block, holder_fingerprint, public_file},
     keys::{OfflineKeys, Passphrase, Purpose},
     words,
 };

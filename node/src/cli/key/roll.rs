@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Subcommand, ValueEnum};
 use comity_core::{
-    crypto::PublicKey,
+    crypto::{PublicKey, role_name},
     ids::Time,
     profile::Profile,
     proto::{Algorithm, KeyRole},
@@ -166,17 +166,6 @@ fn retired(name: &str, number: u32, context: &Context) {
     context.out.either(&retired, |_| {
         format!("generation {number} of the {name} keys is destroyed here; a running node forgets it at its next start")
     });
-}
-
-fn role_name(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Transport => "transport",
-        KeyRole::Record => "record",
-        KeyRole::Checkpoint => "checkpoint",
-        KeyRole::Directory => "directory",
-        KeyRole::Seal => "seal",
-        KeyRole::Unspecified | KeyRole::Root | KeyRole::Witness | KeyRole::Charter => "",
-    }
 }
 
 fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
