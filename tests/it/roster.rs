@@ -43,8 +43,7 @@ fn declare(says: &str) -> impl FnOnce(&mut Profile) + '_ {
 /// Revokes all record keys from a day ago.
 fn revoke_record_keys(draft: &mut Profile) {
     let record = draft.keys.iter().filter(|key| key.role() == KeyRole::Record);
-    let id =
-        |key: &RoleKey| PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id();
+    let id = |key: &RoleKey| PublicKey::from(key).id();
     let revoked = record.map(|key| Revocation {
         key_id: id(key).as_bytes().to_vec(),
         from_ms: now() - 24 * 3600 * 1000,

@@ -172,8 +172,7 @@ fn publish(federation: &Federation, made: &[Value], begin: u64, end: u64) {
 
 /// Names new keys in a profile, and revokes those of their roles that are there.
 fn name_keys(draft: &mut Profile, new: Vec<PublicKey>, begin: u64, end: u64) {
-    let id =
-        |key: &RoleKey| PublicKey { role: key.role(), algorithm: key.algorithm(), bytes: key.public_key.clone() }.id();
+    let id = |key: &RoleKey| PublicKey::from(key).id();
     let old = draft.keys.iter().filter(|old| new.iter().any(|new| new.role == old.role()));
     let revoked =
         old.map(|old| Revocation { key_id: id(old).as_bytes().to_vec(), from_ms: end, reason: "turned".to_owned() });

@@ -16,7 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     ids::{Digest, KeyId},
-    proto::{Algorithm, KeyRole, Signature},
+    proto::{Algorithm, KeyRole, RoleKey, Signature},
 };
 
 type Kem = hpke::kem::XWing;
@@ -132,6 +132,13 @@ pub const fn role_name(role: KeyRole) -> &'static str {
         KeyRole::Witness => "witness",
         KeyRole::Seal => "seal",
         KeyRole::Unspecified => "unspecified",
+    }
+}
+
+/// The key as a profile names it; whether it is valid is not checked.
+impl From<&RoleKey> for PublicKey {
+    fn from(wire: &RoleKey) -> Self {
+        Self { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }
     }
 }
 

@@ -339,7 +339,7 @@ pub(crate) mod tests {
 
     /// The id of a key as a profile names it.
     pub(crate) fn key_id(wire: &proto::RoleKey) -> crate::ids::KeyId {
-        PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+        PublicKey::from(wire).id()
     }
 
     fn fingerprint(envelope: &[u8]) -> crate::ids::Digest {

@@ -9,13 +9,11 @@ use std::{
 use comity_core::{
     crypto::PublicKey,
     ids::{Digest, NetworkName, PartyCode, Time},
-    profile::{Charter, node_key},
+    profile::{Charter, claimed, node_key},
 };
 
 use super::{
-    CeremonyFault, Document, Paper, ProfileDraft,
-    beside::alone,
-    files,
+    CeremonyFault, Document, Paper, ProfileDraft, files,
     kit::{open, read_kit},
 };
 use crate::{
@@ -25,8 +23,8 @@ use crate::{
 
 /// The draft in the new folder.
 const DRAFT: &str = "profile.toml";
-/// What a folder has in which a node has run.
-const LEDGER: &str = "ledger";
+/// What a folder has in which a node has run: it has signed its ledger. One that did not start has not.
+const SIGNED: &str = "ledger/checkpoint";
 /// Where a folder goes that is made anew.
 const BEFORE: &str = ".before";
 /// Far above what a key file needs, as in `keys`.
@@ -64,7 +62,7 @@ pub(crate) struct Joined {
 
 /// True if a folder was made by [`join`] before and no node has run in it: it can be made anew with its keys.
 pub(crate) fn may_join_again(data: &Path) -> bool {
-    data.join("keys").is_dir() && data.join("comity.toml").is_file() && !data.join(LEDGER).exists()
+    data.join("keys").is_dir() && data.join("comity.toml").is_file() && !data.join(SIGNED).exists()
 }
 
 /// Makes the folder; or makes it anew from a later kit, with the keys and the draft it has.
@@ -85,8 +83,8 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     if found != joining.fingerprint {
         return Err(CeremonyFault::OtherFingerprint { path: joining.kit.to_owned(), found: found.to_string() });
     }
-    open(&kit, now)?;
-    let charter = alone(&kit[0])?;
+    let book = open(&kit, now)?;
+    let charter = book.charter();
     if again && Document::read(&data.join("charter").join("charter.dsse")).is_ok_and(|held| held.id() == found) {
         return Err(CeremonyFault::Exists(data.to_owned())); // nothing in the kit is newer
     }
@@ -95,12 +93,12 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     files::folder(&new)?;
     let keys = keys(again.then_some(data), &new.join("keys"), passphrase)?;
     write_documents(&kit, &new)?;
-    files::write(&new.join("comity.toml"), settings(joining, &charter, &kit).as_bytes())?;
+    files::write(&new.join("comity.toml"), settings(joining, charter, &kit).as_bytes())?;
     let kept = data.join(DRAFT);
     let draft = if again && kept.is_file() {
         files::read_text(&kept, DRAFT_MAX)?
     } else {
-        draft(joining.party, &charter, &kit, keys.public_keys(), now)?.to_text()
+        draft(joining.party, charter, &kit, keys.public_keys(), now)?.to_text()
     };
     files::write(&new.join(DRAFT), draft.as_bytes())?;
     if again {
@@ -128,13 +126,23 @@ fn refuse_used(data: &Path) -> Result<(), CeremonyFault> {
 /// New keys, or those of the folder that is made anew.
 fn keys(again: Option<&Path>, into: &Path, passphrase: &Passphrase) -> Result<Keyring, CeremonyFault> {
     let Some(data) = again else { return Ok(Keyring::create(into, passphrase)?) };
-    let from = data.join("keys");
-    files::folder(into)?;
-    for entry in fs::read_dir(&from).map_err(files::disk("list", &from))? {
-        let path = entry.map_err(files::disk("list", &from))?.path();
-        files::write(&into.join(path.file_name().unwrap_or_default()), &files::read(&path, KEY_FILE_MAX)?)?;
-    }
+    copy(&data.join("keys"), into)?;
     Ok(Keyring::open(into, passphrase)?)
+}
+
+/// Copies a folder of keys with the folders of later generations in it.
+fn copy(from: &Path, into: &Path) -> Result<(), CeremonyFault> {
+    files::folder(into)?;
+    for entry in fs::read_dir(from).map_err(files::disk("list", from))? {
+        let path = entry.map_err(files::disk("list", from))?.path();
+        let to = into.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy(&path, &to)?;
+        } else {
+            files::write(&to, &files::read(&path, KEY_FILE_MAX)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts the new folder in the place of the old in one step, and the old one aside.
@@ -158,24 +166,15 @@ fn put_in_place(new: &Path, data: &Path) -> Result<(), CeremonyFault> {
 fn write_documents(kit: &[Document], new: &Path) -> Result<(), CeremonyFault> {
     let charter = new.join("charter");
     files::folder(&charter.join("profiles"))?;
-    // The node opens it under its own fingerprint, where only its own signers count.
     files::write(&charter.join("charter.dsse"), &kit[0].envelope())?;
     for document in &kit[1..] {
-        let (Some(party), Some(folder)) = (document.paper.party(), folder_of(&document.paper)) else { continue };
-        files::folder(&charter.join(folder))?;
-        files::write_new(&charter.join(folder).join(format!("{party}.dsse")), &document.envelope())?;
+        let envelope = document.envelope();
+        let Some(name) = claimed(&envelope).map_err(|source| document.fault(source))?.file_name() else { continue };
+        let path = charter.join(name);
+        path.parent().map_or(Ok(()), files::folder)?;
+        files::write_new(&path, &envelope)?;
     }
     Ok(())
-}
-
-fn folder_of(paper: &Paper) -> Option<&'static str> {
-    match paper {
-        Paper::Charter(_) => None,
-        Paper::Profile(_) => Some("profiles"),
-        Paper::Directory(_) => Some("directories"),
-        Paper::Suspension(_) => Some("suspensions"),
-        Paper::Head(_) => Some("heads"),
-    }
 }
 
 /// The commented file, with what is asked for and what directories say in their places.

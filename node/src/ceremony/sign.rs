@@ -50,13 +50,13 @@ pub(super) enum Keys {
     Node,
 }
 
-/// Which keys a folder holds, told by the names of its files.
+/// Which keys a folder holds, told by the names of files that are there whatever is in a token or was turned.
 pub(super) fn keys_in(folder: &Path) -> Result<Keys, CeremonyFault> {
     let has = |name: &str| folder.join(name).is_file();
     match () {
-        () if has("root-ed25519.pem") => Ok(Keys::Offline(OfflineKeys::Root)),
-        () if has("charter-ed25519.pem") => Ok(Keys::Offline(OfflineKeys::Charter)),
-        () if has("directory-ed25519.pem") => Ok(Keys::Node),
+        () if has("root-ml-dsa-65.pem") => Ok(Keys::Offline(OfflineKeys::Root)),
+        () if has("charter-ml-dsa-65.pem") => Ok(Keys::Offline(OfflineKeys::Charter)),
+        () if has("data-ledger.pem") => Ok(Keys::Node),
         () => Err(CeremonyFault::NoKeys(folder.to_owned())),
     }
 }

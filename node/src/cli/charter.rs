@@ -6,7 +6,7 @@ use clap::Subcommand;
 use comity_core::ids::{NetworkName, PartyCode};
 use serde_json::{Value, json};
 
-use super::{Context, Done, Verdict, fault::CliFault, paper, rehearse, roster};
+use super::{Context, Done, Verdict, fault::CliFault, paper, rehearse};
 use crate::{
     ceremony::{self, CharterDraft, Document, Files, NewNetwork, Paper},
     time, words,
@@ -29,8 +29,6 @@ pub(crate) enum Command {
     Minutes(paper::Minutes),
     /// Put the newest documents of the network into one file for its Parties.
     Kit(Kit),
-    /// Hand it to this Party's running node, which records it and tells all peers.
-    Publish(roster::Files),
     /// Run through a founding with keys that are thrown away.
     Rehearse(rehearse::Args),
 }
@@ -106,7 +104,6 @@ pub(crate) fn charter(command: &Command, context: &Context) -> Done {
         Command::Show(args) => paper::show(args, context),
         Command::Sign(args) => paper::sign(args, context),
         Command::Collect(args) => paper::collect(args, context),
-        Command::Publish(args) => roster::publish(args, context),
         Command::Minutes(args) => paper::minutes(args, context),
         Command::Kit(args) => kit(args, context),
         Command::Rehearse(args) => rehearse::rehearse(args, context),

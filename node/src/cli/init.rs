@@ -164,7 +164,9 @@ fn next_of(joined: &Joined, party: &PartyCode, data: &Path) -> String {
             format!(
                 "The secretariat: name {party} in the next charter, and send the next kit, and its fingerprint by another way."
             ),
-            format!("You: put it in the place of {charter}, and its fingerprint into {data}/comity.toml."),
+            format!(
+                "You: run the same comity init --join again with that kit and its fingerprint; {data} keeps its keys and draft."
+            ),
             format!(
                 "You: edit {draft}, and run: comity profile propose {draft} --charter {charter} --out profile-{party}.dsse"
             ),

@@ -11,7 +11,6 @@ use super::{
     fault::CliFault,
     key::Role,
     paper::{self, BesideArgs},
-    roster,
 };
 use crate::{
     ceremony::{self, Beside, CeremonyFault, DirectoryDraft, Files, Paper, ProfileDraft},
@@ -33,8 +32,6 @@ pub(crate) enum Command {
     Collect(paper::Collect),
     /// Make a suspension: when signed by any one root key, nobody speaks for the Party any more.
     Suspend(Suspend),
-    /// Hand it to this Party's running node, which records it and tells all peers.
-    Publish(roster::Files),
     /// Write the minutes of a signing, to be printed and filled in by hand.
     Minutes(paper::Minutes),
 }
@@ -114,7 +111,6 @@ pub(crate) fn profile(command: &Command, context: &Context) -> Done {
         Command::Sign(args) => paper::sign(args, context),
         Command::Collect(args) => paper::collect(args, context),
         Command::Suspend(args) => suspend(args, context),
-        Command::Publish(args) => roster::publish(args, context),
         Command::Minutes(args) => paper::minutes(args, context),
     }
 }

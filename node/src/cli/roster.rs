@@ -23,7 +23,11 @@ const BUNDLE_BYTES_MAX: u64 = 512 << 20;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Hand signed documents to the node: it judges and records each, and tells it to its peers.
-    Import(Files),
+    Import {
+        /// Files: a charter, profile, directory, suspension or head, or a bundle of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Write all that is newest into one file, for a site without a line or a Party that joins.
     Export {
         /// The file to write; it must not exist.
@@ -31,19 +35,11 @@ pub(crate) enum Command {
     },
 }
 
-/// What is handed over.
-#[derive(clap::Args)]
-pub(crate) struct Files {
-    /// Files: a charter, profile, directory, suspension or head, or a bundle of them.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-}
-
 /// The command.
 pub(crate) async fn roster(command: Command, context: &Context) -> Done {
     let client = context.client()?;
     match command {
-        Command::Import(Files { files }) => import(&files, &client, context).await,
+        Command::Import { files } => import(&files, &client, context).await,
         Command::Export { file } => {
             let bundle = client.bytes("/v1/documents").await?;
             write_new(&file, &bundle).map_err(disk("write", &file))?;
@@ -52,11 +48,6 @@ pub(crate) async fn roster(command: Command, context: &Context) -> Done {
             Ok(Verdict::Fine)
         }
     }
-}
-
-/// Publishes what a ceremony has made: the same as `roster import`.
-pub(super) fn publish(files: &Files, context: &Context) -> Done {
-    super::wait_for(async { import(&files.files, &context.client()?, context).await })
 }
 
 async fn import(files: &[PathBuf], client: &Client, context: &Context) -> Done {

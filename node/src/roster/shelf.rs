@@ -60,14 +60,7 @@ pub(super) fn fetch(view: &View, lacked: &[Lacked], max: usize) -> (Vec<Vec<u8>>
 /// Writes a document into the folder where documents lie as files, in place of the one before it: for offline tools and
 /// people. The ledger is what counts; a disk that takes nothing now costs a copy.
 pub(super) fn copy_out(data: &Path, document: &Document, envelope: &[u8]) {
-    let party = document.party.as_ref().map_or("", PartyCode::as_str);
-    let name = match document.kind {
-        Kind::Charter => format!("charters/{:06}.dsse", document.version),
-        Kind::Profile => format!("profiles/{party}.dsse"),
-        Kind::Directory => format!("directories/{party}.dsse"),
-        Kind::Suspension => format!("suspensions/{party}-{}.dsse", document.id.short()),
-        Kind::Head => return,
-    };
+    let Some(name) = document.file_name() else { return };
     let path = data.join("charter").join(name);
     if let Err(cause) = replace(&path, envelope) {
         warn!(target: "roster", path = %path.display(), %cause, "a document was not copied out");

@@ -150,9 +150,7 @@ fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) 
         }
         let at = |source| fault(&path, source);
         let Some(judged) = book.judge(&envelope, recorded).map_err(at)? else { continue };
-        if named.kind != Kind::Head {
-            fresh.push(record(book, &named, &envelope, recorded).map_err(at)?);
-        }
+        fresh.push(record(book, &named, &envelope, recorded).map_err(at)?);
         book.enter(judged);
     }
     Ok(fresh)
@@ -217,7 +215,10 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Document, Vec<u8>)>, TrustFault>
             } else if path.extension().is_some_and(|extension| extension == "dsse") {
                 let envelope = read(&path)?;
                 let named = claimed(&envelope).map_err(|source| fault(&path, source))?;
-                found.push((path, named, envelope));
+                // A head is out of date tomorrow: the peers have a newer one.
+                if named.kind != Kind::Head {
+                    found.push((path, named, envelope));
+                }
             }
         }
     }

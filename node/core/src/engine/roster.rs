@@ -95,14 +95,13 @@ impl Engine {
         fault: ProfileFault,
         envelope: Vec<u8>,
     ) -> Result<(), EngineFault> {
-        match &fault {
-            ProfileFault::Fork(document)
-                if step.index.documents(document.kind, document.party.as_ref(), 0, true)?.is_empty() =>
-            {
-                self.write_document(step, ticket, envelope, Err(fault));
-            }
-            _ => step.out.push(Output::Documented(ticket, Err(refused(&fault)))),
+        if let ProfileFault::Fork(document) = &fault
+            && step.index.documents(document.kind, document.party.as_ref(), 0, true)?.is_empty()
+        {
+            self.write_document(step, ticket, envelope, Err(fault));
+            return Ok(());
         }
+        step.out.push(Output::Documented(ticket, Err(refused(&fault))));
         Ok(())
     }
 

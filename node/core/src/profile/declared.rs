@@ -243,7 +243,7 @@ fn read_keys(
     let mut last = None;
     let mut used = BTreeSet::new();
     for wire in keys {
-        let key = PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() };
+        let key = PublicKey::from(wire);
         check_key(wire, &key)?;
         if !used.insert(&wire.public_key) {
             return Err(ProfileFault::Content("a key must serve one role only"));

@@ -59,6 +59,20 @@ pub struct Document {
 }
 
 impl Document {
+    /// Where it lies as a file among others of its network, one of a kind and Party in place of the one before; none
+    /// for a head, which is out of date tomorrow.
+    #[must_use]
+    pub fn file_name(&self) -> Option<String> {
+        let party = self.party.as_ref().map_or("", PartyCode::as_str);
+        match self.kind {
+            Kind::Charter => Some(format!("charters/{:06}.dsse", self.version)),
+            Kind::Profile => Some(format!("profiles/{party}.dsse")),
+            Kind::Directory => Some(format!("directories/{party}.dsse")),
+            Kind::Suspension => Some(format!("suspensions/{party}-{}.dsse", self.id.short())),
+            Kind::Head => None,
+        }
+    }
+
     pub(super) fn of(kind: Kind, party: &PartyCode, version: u64, id: Digest) -> Self {
         Self { kind, party: Some(party.clone()), version, id }
     }

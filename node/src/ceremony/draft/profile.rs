@@ -331,7 +331,7 @@ impl ProfileDraft {
 
 /// The id of a key as a profile names it.
 pub(in crate::ceremony) fn key_id(wire: &proto::RoleKey) -> KeyId {
-    PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
+    PublicKey::from(wire).id()
 }
 
 /// The keys of a node as a profile wants them: the transport key apart, for it names the node.

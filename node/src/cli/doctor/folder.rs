@@ -1,18 +1,18 @@
 //! What a data folder still lacks whose node does not run: for whoever joins, and for whoever wonders why it does not start.
 //! It reads files anybody may read who may read the folder; no key is opened.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use comity_core::{
     ids::{PartyCode, Time},
-    profile::Charter,
+    profile::{Charter, Trust},
 };
 use serde_json::{Value, json};
 
 use super::super::{Context, fault::CliFault};
 use crate::{
     config::Settings,
-    runtime::{CHARTER_FILE, PROFILES_FOLDER, load_trust},
+    runtime::{PROFILES_FOLDER, load_trust},
     time,
 };
 
@@ -33,25 +33,17 @@ fn steps(settings: &Settings, now: Time) -> Vec<Value> {
         true => step("keys", "", "there; not opened"),
         false => step("keys", "keys.missing", "no keys folder: comity init makes one"),
     });
-    let charter = match charter(settings) {
-        Ok(charter) => charter,
-        Err((code, seen)) => {
-            steps.push(step("charter", code, seen));
-            return steps;
+    match load_trust(&settings.data, settings.charter, now) {
+        Ok(trust) => {
+            let charter = trust.charter();
+            steps.push(step("charter", "", format!("version {} of {}", charter.version, charter.network)));
+            steps.push(membership(charter, party, now));
+            steps.push(profile(settings, &trust));
         }
-    };
-    steps.push(step("charter", "", format!("version {} of {}", charter.version, charter.network)));
-    steps.push(membership(&charter, party, now));
-    steps.push(profile(settings, now));
+        Err(fault) => steps.push(step("charter", fault.code(), fault.to_string())),
+    }
     steps.push(step("node", "cli.no-node", format!("not running: comity run --data {}", data.display())));
     steps
-}
-
-fn charter(settings: &Settings) -> Result<Charter, (&'static str, String)> {
-    let path = settings.data.join(CHARTER_FILE);
-    let unreadable = |cause: std::io::Error| ("trust.unreadable", format!("{}: {cause}", path.display()));
-    let envelope = fs::read(&path).map_err(unreadable)?;
-    Charter::open(&envelope, settings.charter).map_err(|fault| (fault.code(), path.display().to_string()))
 }
 
 fn membership(charter: &Charter, party: &PartyCode, now: Time) -> Value {
@@ -69,11 +61,7 @@ fn membership(charter: &Charter, party: &PartyCode, now: Time) -> Value {
     }
 }
 
-fn profile(settings: &Settings, now: Time) -> Value {
-    let trust = match load_trust(&settings.data, settings.charter, now) {
-        Ok(trust) => trust,
-        Err(fault) => return step("own profile", fault.code(), fault.to_string()),
-    };
+fn profile(settings: &Settings, trust: &Trust) -> Value {
     if let Some(own) = trust.declared(&settings.party) {
         return step("own profile", "", format!("version {}", own.version));
     }

@@ -180,7 +180,7 @@ fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
 /// The profile the node would start with.
 fn own_profile(settings: &Settings, now: Time) -> Result<Profile, CliFault> {
     let trust = load_trust(&settings.data, settings.charter, now).map_err(StartFault::from)?;
-    let own = trust.profile(&settings.party, now).cloned();
+    let own = trust.declared(&settings.party).cloned();
     Ok(own.ok_or_else(|| StartFault::from(TrustFault::NoOwnProfile(settings.party.clone())))?)
 }
 

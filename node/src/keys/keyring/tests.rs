@@ -44,9 +44,7 @@ fn profile(rows: &[(&Held, u64, u64)]) -> Profile {
         }
     }
     draft.nodes.sort();
-    draft.keys.sort_by_key(|wire| {
-        PublicKey { role: wire.role(), algorithm: wire.algorithm(), bytes: wire.public_key.clone() }.id()
-    });
+    draft.keys.sort_by_key(|wire| PublicKey::from(wire).id());
     let signed = founding::sign_profile(&draft, &[&root]).expect("signed");
     Profile::open(&signed, &charter, START).expect("a profile")
 }

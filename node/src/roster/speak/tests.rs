@@ -150,8 +150,8 @@ impl Library {
     }
 
     fn profiles(&self) -> usize {
-        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        PARTIES.iter().filter(|party| book.profile(&code(party)).is_some()).count()
+        let trust = self.book.lock().unwrap_or_else(PoisonError::into_inner).trust();
+        PARTIES.iter().filter(|party| trust.profile(&code(party), START).is_some()).count()
     }
 }
 
