@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use comity::keys::{OfflineKeys, OfflineSigner, Passphrase, Purpose};
 use comity_core::{
-    crypto::pae,
     profile::{CHARTER_TYPE, PROFILE_TYPE, SUSPENSION_TYPE, document, document_id},
     proto::{Charter, Envelope, Profile, Signature, Suspension},
 };
@@ -86,8 +85,8 @@ impl Officials {
     }
 
     fn signed(&self, payload_type: &str, payload: Vec<u8>, signers: &[&OfflineSigner]) -> Vec<u8> {
-        let message = pae(payload_type, &payload);
-        let pairs = signers.iter().map(|signer| signer.sign(&message).expect("signed"));
+        let id = document_id(payload_type, &payload);
+        let pairs = signers.iter().map(|signer| signer.sign(&id).expect("signed"));
         let mut signatures: Vec<Signature> = pairs.flatten().collect();
         signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
         document(payload_type, payload, signatures)

@@ -7,9 +7,9 @@
 use prost::Message as _;
 
 use crate::{
-    crypto::{CryptoFault, HybridSigner, PublicKey, Seed, pae},
+    crypto::{CryptoFault, HybridSigner, PublicKey, Seed},
     ids::{NetworkName, Origin, PartyCode, Time},
-    profile::{CHARTER_TYPE, PROFILE_TYPE, document, peer_id},
+    profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id, peer_id, signing_message},
     proto::{self, Algorithm, KeyRole, Side},
 };
 
@@ -229,7 +229,7 @@ pub fn sign_profile(profile: &proto::Profile, roots: &[&HybridSigner]) -> Result
 /// # Errors
 /// When signing fails, which no input causes.
 pub fn sign(payload_type: &str, payload: Vec<u8>, signers: &[&HybridSigner]) -> Result<Vec<u8>, CryptoFault> {
-    let message = pae(payload_type, &payload);
+    let message = signing_message(&document_id(payload_type, &payload));
     let pairs = signers.iter().map(|signer| signer.sign_pair(&message)).collect::<Result<Vec<_>, _>>()?;
     let mut signatures = pairs.concat();
     signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use comity_core::{
-    crypto::pae,
     ids::Digest,
     profile::{
         CHARTER_TYPE, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, ProfileFault, SUSPENSION_TYPE, document, document_id,
@@ -134,11 +133,6 @@ impl Document {
     /// The document id: signatures apart, so that all copies have one. Of a charter, the fingerprint.
     pub(crate) fn id(&self) -> Digest {
         document_id(self.paper.payload_type(), &self.payload)
-    }
-
-    /// What signatures are over.
-    pub(crate) fn message(&self) -> Vec<u8> {
-        pae(self.paper.payload_type(), &self.payload)
     }
 
     /// As it is kept and handed over.

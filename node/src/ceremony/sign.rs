@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_core::{crypto::PublicKey, ids::KeyId, profile::ProfileFault, proto::Signature};
+use comity_core::{
+    crypto::PublicKey,
+    ids::KeyId,
+    profile::{ProfileFault, signing_message},
+    proto::Signature,
+};
 
 use super::{
     Beside, CeremonyFault, Document, Holder, Paper, Standing,
@@ -24,20 +29,20 @@ pub(crate) fn sign(
     passphrase: &Passphrase,
 ) -> Result<(Document, String), CeremonyFault> {
     let standing = Standing::of(document, beside)?;
-    let message = document.message();
+    let id = document.id();
     let (pair, signatures) = match keys_in(folder)? {
         Keys::Offline(which) => {
             let signer = OfflineSigner::open(folder, which, passphrase)?;
             let pair = Holder::of(signer.public()).ids();
             check(document, beside, &standing, &pair)?;
-            (pair, signer.sign(&message)?)
+            (pair, signer.sign(&id)?)
         }
         Keys::Node => {
             let keys = Keyring::open(folder, passphrase)?;
             let signer = keys.directory_signer(beside.profile("directory")?, beside.now)?;
             let pair = signer.public().map(PublicKey::id);
             check_directory(document, &pair)?;
-            (pair, signer.sign_pair(&message).map_err(|_| KeyFault::CannotSign)?)
+            (pair, signer.sign_pair(&signing_message(&id)).map_err(|_| KeyFault::CannotSign)?)
         }
     };
     let signed = document.clone().with(&signatures).at(out);

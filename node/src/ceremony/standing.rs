@@ -74,7 +74,7 @@ impl Standing {
             // Signed by one pair of keys that need not have been declared together: opening tells.
             Paper::Directory(_) | Paper::Head(_) => None,
             Paper::Charter(_) | Paper::Profile(_) | Paper::Suspension(_) => {
-                let signers = Signers::of(&readable.message(), &readable.signatures, &known);
+                let signers = Signers::of(&readable.id(), &readable.signatures, &known);
                 Some(signers.map_err(|fault| wrong(document, fault))?)
             }
         };

@@ -6,6 +6,7 @@ use comity_core::{
     crypto::{HybridSigner, PublicKey, Seed, sha256},
     founding::RoleKeys,
     ids::{NetworkName, Time},
+    profile::signing_message,
     proto::{self, Algorithm, KeyRole},
 };
 
@@ -136,7 +137,7 @@ fn unsigned(paper: Paper) -> Document {
 }
 
 fn signed(document: &Document, signers: &[HybridSigner]) -> Document {
-    let pairs = signers.iter().flat_map(|signer| signer.sign_pair(&document.message()).expect("signed"));
+    let pairs = signers.iter().flat_map(|signer| signer.sign_pair(&signing_message(&document.id())).expect("signed"));
     document.clone().with(&pairs.collect::<Vec<_>>())
 }
 

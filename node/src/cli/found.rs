@@ -13,7 +13,7 @@ use std::{
 };
 
 use comity_core::{
-    crypto::{PublicKey, pae},
+    crypto::PublicKey,
     founding::{self, Founder, Office, PublicRoleKeys},
     ids::{Digest, NetworkName, PartyCode, Time},
     profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id},
@@ -132,7 +132,7 @@ fn profile(network: &Network, made: &Made<'_>, now: Time) -> Result<Vec<u8>, Cli
 }
 
 fn signed(payload_type: &str, payload: Vec<u8>, signer: &OfflineSigner) -> Result<Vec<u8>, CliFault> {
-    let signatures = signer.sign(&pae(payload_type, &payload))?;
+    let signatures = signer.sign(&document_id(payload_type, &payload))?;
     Ok(document(payload_type, payload, signatures))
 }
 

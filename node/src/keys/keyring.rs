@@ -9,7 +9,7 @@ use comity_core::{
     crypto::{CryptoFault, DataKey, PublicKey, Seed, Signer, hpke_open},
     event::{BodySecret, EventFault, unwrap_body_with},
     ids::{Digest, KeyId, Time},
-    profile::{FROZEN_MS, Profile},
+    profile::{FROZEN_MS, Profile, signing_message},
     proto::{KeyRole, Signature},
 };
 use zeroize::Zeroizing;
@@ -204,12 +204,12 @@ impl Keyring {
         signer.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
     }
 
-    /// Signs the part of the profile that changes weekly.
+    /// Signs a directory or head, by its document id.
     ///
     /// # Errors
     /// As [`Self::sign_event`].
-    pub fn sign_directory(&self, pae: &[u8], profile: &Profile, at: Time) -> Result<Vec<Signature>, KeyFault> {
-        self.directory_signer(profile, at)?.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+    pub fn sign_directory(&self, document: &Digest, profile: &Profile, at: Time) -> Result<Vec<Signature>, KeyFault> {
+        self.directory_signer(profile, at)?.sign_pair(&signing_message(document)).map_err(|_| KeyFault::CannotSign)
     }
 
     /// The pair that signs what changes weekly now.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use comity_core::{
     crypto::{PublicKey, Signer},
+    ids::Digest,
+    profile::signing_message,
     proto::Signature,
 };
 use zeroize::Zeroizing;
@@ -84,12 +86,12 @@ impl OfflineSigner {
         Self::from_plaintexts(dir, which, folder::open(dir, passphrase, &slots)?.into_iter())
     }
 
-    /// Signs a charter or profile, as its pre-authentication encoding.
+    /// Signs a charter, profile or suspension, by its document id.
     ///
     /// # Errors
     /// [`KeyFault::CannotSign`] when whoever holds the keys refuses.
-    pub fn sign(&self, pae: &[u8]) -> Result<Vec<Signature>, KeyFault> {
-        self.0.sign_pair(pae).map_err(|_| KeyFault::CannotSign)
+    pub fn sign(&self, document: &Digest) -> Result<Vec<Signature>, KeyFault> {
+        self.0.sign_pair(&signing_message(document)).map_err(|_| KeyFault::CannotSign)
     }
 
     /// Both public halves: Ed25519 first.

@@ -1,9 +1,8 @@
 //! Our own head: once a day, and whenever profile or directory of ours are new, it says what is newest of us.
 
 use comity_core::{
-    crypto::pae,
     ids::{DAY_MS, PartyCode, Time},
-    profile::{HEAD_TYPE, Trust, document},
+    profile::{HEAD_TYPE, Trust, document, document_id},
     proto::{self, KeyRole},
 };
 use prost::Message as _;
@@ -38,7 +37,7 @@ pub(super) fn issue(trust: &Trust, us: &PartyCode, keys: &Keyring, now: Time) ->
         directory: directory.map(|directory| directory.id().as_bytes().to_vec()).unwrap_or_default(),
     };
     let payload = head.encode_to_vec();
-    match keys.sign_directory(&pae(HEAD_TYPE, &payload), profile, now) {
+    match keys.sign_directory(&document_id(HEAD_TYPE, &payload), profile, now) {
         Ok(signatures) => Some(document(HEAD_TYPE, payload, signatures)),
         Err(fault) => {
             warn!(target: "roster", code = fault.code(), "our head is not signed");

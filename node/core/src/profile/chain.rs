@@ -51,9 +51,9 @@ impl Charter {
     }
 
     pub(super) fn judge(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Succession, ProfileFault> {
-        let Opened { wire, id, message, signatures } = opened;
+        let Opened { wire, id, signatures } = opened;
         let next = self.follows(wire, id)?;
-        let signed = Signers::of(&message, &signatures, self.may_sign(&next, seen));
+        let signed = Signers::of(&id, &signatures, self.may_sign(&next, seen));
         self.succeeded(next, signed.map_err(|_| ProfileFault::Threshold)?, seen)
     }
 
@@ -143,7 +143,7 @@ impl Charter {
             return Ok(None);
         }
         let next = held.charter.agreed();
-        let signed = Signers::of(&opened.message, &opened.signatures, self.may_sign(&next, held.seen));
+        let signed = Signers::of(&opened.id, &opened.signatures, self.may_sign(&next, held.seen));
         let mut again = self.succeeded(next, signed.map_err(|_| ProfileFault::Threshold)?, held.seen)?;
         let mut agreed = false;
         for (code, party) in &mut Arc::make_mut(&mut again.charter).parties {

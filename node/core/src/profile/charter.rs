@@ -97,7 +97,7 @@ impl Charter {
     /// # Errors
     /// When anything about it is not as a charter must be.
     pub fn open(envelope: &[u8], fingerprint: Digest) -> Result<Self, ProfileFault> {
-        let Opened { wire, id, message, signatures } = read(envelope, CHARTER_TYPE, "charter")?;
+        let Opened { wire, id, signatures } = read(envelope, CHARTER_TYPE, "charter")?;
         if id != fingerprint {
             return Err(ProfileFault::Fingerprint);
         }
@@ -106,7 +106,7 @@ impl Charter {
         if wire.version > 1 {
             signatures.retain(|signature| signers.knows(&signature.key_id));
         }
-        if !signers.signed(&message, &signatures) {
+        if !signers.signed(&id, &signatures) {
             return Err(ProfileFault::Threshold);
         }
         Self::from_wire(wire, id, signers, None)

@@ -65,9 +65,9 @@ impl Profile {
     }
 
     pub(super) fn judge(opened: Opened<proto::Profile>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
-        let Opened { wire, id, message, signatures } = opened;
+        let Opened { wire, id, signatures } = opened;
         let party = Self::party_of(&wire, charter)?;
-        if !party.root_at(at).signed(&message, &signatures) {
+        if !party.root_at(at).signed(&id, &signatures) {
             return Err(ProfileFault::Threshold);
         }
         Self::from_wire(wire, id, charter)

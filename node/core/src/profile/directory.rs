@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{AHEAD_MS_MAX, Document, Hours, Kind, Opened, Profile, ProfileFault, newer, node_key, read};
+use super::{
+    AHEAD_MS_MAX, Document, Hours, Kind, Opened, Profile, ProfileFault, newer, node_key, read, signing_message,
+};
 use crate::{
     crypto::verify_pair,
     ids::{AuthorityId, DAY_MS, Digest, PartyCode, Time},
@@ -232,7 +234,7 @@ fn belongs(network: &str, party: &str, profile: &Profile) -> Result<(), ProfileF
 
 fn signed_by_directory<M>(opened: &Opened<M>, profile: &Profile, at: Time) -> Result<(), ProfileFault> {
     let keys = profile.keys(KeyRole::Directory, at);
-    let signed = verify_pair(keys, Algorithm::MlDsa65, &opened.message, &opened.signatures);
+    let signed = verify_pair(keys, Algorithm::MlDsa65, &signing_message(&opened.id), &opened.signatures);
     signed.map(|_| ()).map_err(|_| ProfileFault::NotDirectoryKey)
 }
 

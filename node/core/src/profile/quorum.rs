@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ProfileFault;
+use super::{ProfileFault, signing_message};
 use crate::{
     crypto::PublicKey,
-    ids::KeyId,
+    ids::{Digest, KeyId},
     proto::{self, Algorithm, KeyRole},
     wire::ascending,
 };
@@ -59,10 +59,10 @@ impl Quorum {
             && self.holders.iter().zip(&wire.keys).all(same)
     }
 
-    /// True if enough distinct holders signed `message` with both halves and nobody else signed.
+    /// True if enough distinct holders signed the document of this id with both halves and nobody else signed.
     #[must_use]
-    pub fn signed(&self, message: &[u8], signatures: &[proto::Signature]) -> bool {
-        Signers::of(message, signatures, [self]).is_ok_and(|signers| self.met_by(&signers))
+    pub fn signed(&self, document: &Digest, signatures: &[proto::Signature]) -> bool {
+        Signers::of(document, signatures, [self]).is_ok_and(|signers| self.met_by(&signers))
     }
 
     /// True if a key id is of one of its halves.
@@ -132,15 +132,16 @@ impl Signers {
         known == self.0
     }
 
-    /// Verifies every signature of a document whose signers may be of these quorums.
+    /// Verifies every signature of the document of this id, whose signers may be of these quorums (SPEC `[S-4]`).
     ///
     /// # Errors
     /// When one is wrong, comes twice, is a stranger's, or lacks its other half.
     pub fn of<'q>(
-        message: &[u8],
+        document: &Digest,
         signatures: &[proto::Signature],
         quorums: impl IntoIterator<Item = &'q Quorum>,
     ) -> Result<Self, SignerFault> {
+        let message = signing_message(document);
         if !ascending(signatures.iter().map(|signature| &signature.key_id)) {
             return Err(SignerFault::Order);
         }
@@ -157,7 +158,7 @@ impl Signers {
                 known.extend(ids.iter().copied());
                 let signature = |half: usize| named.get(&ids[half].as_bytes()[..]);
                 let (Some(one), Some(other)) = (signature(0), signature(1)) else { continue };
-                let verifies = pair[0].verify(message, one).is_ok() && pair[1].verify(message, other).is_ok();
+                let verifies = pair[0].verify(&message, one).is_ok() && pair[1].verify(&message, other).is_ok();
                 if !verifies {
                     return Err(SignerFault::Wrong(*ids));
                 }
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{crypto::HybridSigner, founding::tests::root};
 
-    const MESSAGE: &[u8] = b"what is signed";
+    const DOCUMENT: Digest = Digest::new([7; 32]);
 
     fn quorum(holders: &[&HybridSigner], threshold: u32) -> Quorum {
         let key = |holder: &&HybridSigner| {
@@ -199,12 +200,13 @@ mod tests {
         let quorum = quorum(&[&one, &two], 2);
         let ids = |holder: &HybridSigner| holder.public().map(PublicKey::id);
         let signed = |holders: &[&HybridSigner]| {
-            let pairs = holders.iter().flat_map(|holder| holder.sign_pair(MESSAGE).expect("signed"));
+            let pairs =
+                holders.iter().flat_map(|holder| holder.sign_pair(&signing_message(&DOCUMENT)).expect("signed"));
             let mut all: Vec<proto::Signature> = pairs.collect();
             all.sort_by(|a, b| a.key_id.cmp(&b.key_id));
             all
         };
-        let of = |signatures: &[proto::Signature]| Signers::of(MESSAGE, signatures, [&quorum]);
+        let of = |signatures: &[proto::Signature]| Signers::of(&DOCUMENT, signatures, [&quorum]);
 
         assert!(of(&[]).expect("nobody").is_empty());
         let first = of(&signed(&[&one])).expect("one");

@@ -36,7 +36,7 @@ impl Suspension {
 
     pub(super) fn judge(opened: Opened<proto::Suspension>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
         let (code, party) = Self::party_of(&opened.wire, charter)?;
-        let signers = Signers::of(&opened.message, &opened.signatures, [party.root_at(at)]);
+        let signers = Signers::of(&opened.id, &opened.signatures, [party.root_at(at)]);
         if signers.map_or(true, |signers| signers.is_empty()) {
             return Err(ProfileFault::Threshold);
         }

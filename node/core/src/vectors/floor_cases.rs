@@ -21,7 +21,7 @@ pub(super) fn files(m: &Material) -> Vec<File> {
         file(
             "signatures",
             "Pre-authentication encoding, Ed25519 and ML-DSA verification, hybrid pairs.",
-            [pae(), single(m), pairs(m)].concat(),
+            [pae(m), single(m), pairs(m)].concat(),
         ),
     ]
 }
@@ -105,17 +105,20 @@ fn keys(m: &Material) -> Vec<Case> {
     ]
 }
 
-fn pae() -> Vec<Case> {
+fn pae(m: &Material) -> Vec<Case> {
     let pae = |name: &str, payload_type: &str, payload: &[u8], pae: &[u8]| {
         let input = Input::Pae { payload_type: payload_type.into(), payload: raw(payload) };
         ok(name, &["S-1"], input, [("pae", hex(pae))])
     };
+    let fingerprint = m.of("charter-fingerprint");
+    let of_charter = [b"DSSEv1 37 application/vnd.comity.document-id.v1 32 ", fingerprint].concat();
     vec![
         pae("the published example", "http://example.com/HelloWorld", b"hello world", {
             b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
         }),
         pae("nothing of no type", "", b"", b"DSSEv1 0  0 "),
         pae("lengths count bytes, not letters", "\u{e9}", b" 1 ", b"DSSEv1 2 \xc3\xa9 3  1 "),
+        pae("what is signed of the charter", "application/vnd.comity.document-id.v1", fingerprint, &of_charter),
     ]
 }
 

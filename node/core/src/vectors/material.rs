@@ -155,6 +155,17 @@ fn documents(pile: &mut Pile) {
         put(pile, &format!("profile-{}", party.to_lowercase()), profile_bytes(party, party));
     }
     put(pile, "profile-xa-signed-by-xb", profile_bytes("XA", "XB"));
+    for (of, role, signer) in [("charter", KeyRole::Charter, "secretariat"), ("profile-xa", KeyRole::Root, "XA")] {
+        let whole = signed_whole(&pile[of], &root(signer, role));
+        put(pile, &format!("{of}-signed-whole"), whole);
+    }
+}
+
+/// The same document, its signatures over its bytes and not over its id.
+fn signed_whole(envelope: &[u8], signer: &HybridSigner) -> Vec<u8> {
+    let mut envelope = proto::Envelope::decode(envelope).expect("an envelope");
+    envelope.signatures = signer.sign_pair(&pae(&envelope.payload_type, &envelope.header)).expect("signed");
+    envelope.encode_to_vec()
 }
 
 /// Versions after the charter: one that changes nothing, the one after that, and two that give XB other root keys.
@@ -270,6 +281,7 @@ fn changing(pile: &mut Pile) {
         sign(DIRECTORY_TYPE, directory.encode_to_vec(), &[&own_root]).expect("signed"),
     );
     let forked = proto::ProfileHead { profile: vec![7; 32], ..head.clone() };
+    put(pile, "directory-signed-whole", signed_whole(&pile["directory"], &directory_key));
     put(pile, "head-of-a-fork", by_directory(HEAD_TYPE, forked.encode_to_vec()));
     let newer = proto::ProfileHead { profile_version: 2, profile: vec![8; 32], ..head.clone() };
     put(pile, "head-of-a-newer-profile", by_directory(HEAD_TYPE, newer.encode_to_vec()));

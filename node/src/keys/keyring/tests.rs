@@ -132,8 +132,9 @@ fn opened_keys_sign_and_open() {
     let profile = all_of(&keys);
     let signatures = keys.sign_event(b"act", &profile, START).expect("signed");
     verify_pair(public.iter(), Algorithm::MlDsa65, b"act", &signatures).expect("verifies");
-    let signatures = keys.sign_directory(b"hours", &profile, START).expect("signed");
-    verify_pair(public.iter(), Algorithm::MlDsa65, b"hours", &signatures).expect("verifies");
+    let directory = Digest::new([5; 32]);
+    let signatures = keys.sign_directory(&directory, &profile, START).expect("signed");
+    verify_pair(public.iter(), Algorithm::MlDsa65, &signing_message(&directory), &signatures).expect("verifies");
     let (_, signer) = keys.checkpoint_signer(&profile, START).expect("one signs");
     let signatures = signer.sign_pair(b"size").expect("signed");
     verify_pair(public.iter(), Algorithm::MlDsa44, b"size", &signatures).expect("verifies");
@@ -237,8 +238,10 @@ fn creation_never_overwrites_and_survives_its_own_crash() {
     let opened = OfflineSigner::open(&fresh, OfflineKeys::Root, &good()).expect("opens");
     assert_eq!(made.public(), opened.public());
     assert!(opened.public().iter().all(|key| key.role == KeyRole::Root));
-    let signatures = opened.sign(b"profile").expect("signed");
-    verify_pair(made.public().into_iter(), Algorithm::MlDsa65, b"profile", &signatures).expect("verifies");
+    let document = Digest::new([7; 32]);
+    let signatures = opened.sign(&document).expect("signed");
+    verify_pair(made.public().into_iter(), Algorithm::MlDsa65, &signing_message(&document), &signatures)
+        .expect("verifies");
     let other = OfflineSigner::open(&fresh, OfflineKeys::Charter, &good()).err().expect("refused");
     assert_eq!(other.code(), "keys.missing");
 }

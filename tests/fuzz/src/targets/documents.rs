@@ -4,7 +4,7 @@ use comity_core::{
     ids::{Origin, Time},
     profile::{
         CHARTER_TYPE, Charter, DIRECTORY_TYPE, Directory, HEAD_TYPE, Head, Held, Mandate, PROFILE_TYPE, Profile,
-        ProfileFault, REFOUNDING_MS, SUSPENSION_TYPE, Suspension, Trust, document_id,
+        ProfileFault, REFOUNDING_MS, SUSPENSION_TYPE, Suspension, Trust, document_id, signing_message,
     },
     proto::{self, KeyRole},
     wire::{DOCUMENT_MAX, strict},
@@ -70,7 +70,7 @@ fn stopped(bytes: &[u8]) {
 }
 
 pub(super) fn signed(payload_type: &str, name: &str, role: KeyRole, payload: &[u8]) -> Vec<u8> {
-    let message = comity_core::crypto::pae(payload_type, payload);
+    let message = signing_message(&document_id(payload_type, payload));
     let signatures = known::sign(name, &known::root(name, role), &message);
     comity_core::profile::document(payload_type, payload.to_vec(), signatures)
 }
