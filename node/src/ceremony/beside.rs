@@ -27,6 +27,8 @@ pub(crate) struct Files {
 /// The same, read and opened.
 pub(crate) struct Beside {
     pub(crate) before: Option<Document>,
+    /// The version before is signed with root keys that do not count any more: who signed it cannot be told.
+    pub(super) before_unproved: bool,
     charter_before: Option<Charter>,
     charter: Option<Charter>,
     profile: Option<Profile>,
@@ -43,7 +45,8 @@ impl Beside {
             document.profile()?;
             Profile::open(&document.envelope(), charter, now).map_err(|source| document.fault(source))
         });
-        let mut beside = Self { before: None, charter_before: None, profile: profile.transpose()?, charter, now };
+        let profile = profile.transpose()?;
+        let mut beside = Self { before: None, before_unproved: false, charter_before: None, profile, charter, now };
         if let Some(before) = read(&files.after)? {
             beside.take_before(before)?;
         }
@@ -57,7 +60,10 @@ impl Beside {
                 let charter = self.charter("profile")?;
                 match Profile::open(&before.envelope(), charter, self.now) {
                     // Signed with root keys that a later charter has changed: what was accepted stays.
-                    Err(ProfileFault::Threshold) if charter.version > 1 && !before.signatures.is_empty() => {}
+                    Err(ProfileFault::Threshold) if charter.version > 1 && !before.signatures.is_empty() => {
+                        Profile::check(before.profile()?, charter).map_err(|source| before.fault(source))?;
+                        self.before_unproved = true;
+                    }
                     opened => drop(opened.map_err(|source| before.fault(source))?),
                 }
             }

@@ -108,6 +108,14 @@ pub(super) fn told_changes(document: &Document, beside: &Beside) -> Option<Strin
     for change in changes {
         text += &format!("  {change}\n");
     }
+    if beside.before_unproved {
+        text += &format!(
+            "NOTE: who signed the version before cannot be checked here: its Party's root keys have changed since, or a\n\
+             stranger wrote it. Its id is {}: compare it with what a node of this network holds\n\
+             (comity party show PARTY).\n",
+            before.id()
+        );
+    }
     Some(text)
 }
 

@@ -309,6 +309,8 @@ fn a_profile_goes_on_under_new_root_keys() {
     let next = unsigned(Paper::Profile(Box::new(next)));
     let judged = beside(dir.path(), Some(&held), Some(&later(2)));
     assert_eq!(code(collect(&next, &[signed(&next, &[root("XA anew")])], &judged, "out".into())), "complete");
+    let said = shown(&next, &judged, &Standing::of(&next, &judged).expect("holds so far"));
+    assert!(said.contains("NOTE: who signed the version before cannot be checked here"), "{said}");
     let paths = ["after", "charter"].map(|name| dir.path().join(name));
     std::fs::write(&paths[1], later(1).envelope()).expect("written");
     let files = Files { after: Some(paths[0].clone()), charter: Some(paths[1].clone()), profile: None };

@@ -65,7 +65,7 @@ fn shown(shown: &Value) -> String {
         ("Party", format!("{} {}", text(party, "/party"), text(party, "/name"))),
         ("Acts", if party["acts"] == true { "yes" } else { "no" }.to_owned()),
         ("Joined", local(text(party, "/joined"))),
-        ("Profile", version(party, "profile")),
+        ("Profile", format!("{} {}", version(party, "profile"), text(party, "/profile_id"))),
         ("Heard of", format!("{} ({})", or_dash(&local(text(party, "/heard"))), text(party, "/freshness"))),
     ];
     for warning in list(shown, "/warnings") {

@@ -101,12 +101,22 @@ pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) ->
 
 /// What the files alone say: for commands beside a node that is stopped. A running node keeps the newest of each there.
 ///
+/// A profile that holds under an earlier charter stays when a later one changes its Party's root keys, as it does in the
+/// node that took it ([P-8]). Only for this folder, which is the node's own: from anybody else it would be a way to
+/// pass on what stolen keys signed after they were replaced.
+///
 /// # Errors
 /// When a file cannot be read or a document does not hold.
 pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustFault> {
     let path = data.join(CHARTER_FILE);
     let mut book = Book::found(&read(&path)?, fingerprint).map_err(|source| fault(&path, source))?;
-    for (path, named, envelope) in files(&data.join(FOLDER))? {
+    let (charters, mut others): (Vec<_>, Vec<_>) =
+        files(&data.join(FOLDER))?.into_iter().partition(|(_, named, _)| named.kind == Kind::Charter);
+    for (path, _, envelope) in charters {
+        others.retain(|(_, named, envelope)| named.kind != Kind::Profile || book.accept(envelope, now).is_err());
+        book.accept(&envelope, now).map_err(|source| fault(&path, source))?;
+    }
+    for (path, named, envelope) in others {
         match book.accept(&envelope, now) {
             // What was in force once lies there until its next version comes: a profile has ended it.
             Err(ProfileFault::Older) if named.kind == Kind::Suspension => {}
@@ -224,4 +234,69 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Document, Vec<u8>)>, TrustFault>
     }
     found.sort_by(|a, b| (a.1.kind, &a.1.party, a.1.version, &a.0).cmp(&(b.1.kind, &b.1.party, b.1.version, &b.0)));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_core::{
+        crypto::{HybridSigner, Seed, sha256},
+        founding::{self, Founder},
+        ids::NetworkName,
+        profile::{CHARTER_TYPE, document_id},
+        proto::{Algorithm, KeyRole},
+    };
+    use prost::Message as _;
+
+    use super::*;
+
+    const START: Time = Time(1_760_000_000_000);
+
+    fn signer(name: &str, role: KeyRole) -> HybridSigner {
+        let seed = |half| Seed::new(*sha256(&[name.as_bytes(), half]).as_bytes());
+        HybridSigner::new(role, &seed(b"a"), Algorithm::MlDsa65, &seed(b"b")).expect("keys")
+    }
+
+    /// A folder with two charters, of which the second changes Arvia's root keys, and a profile somebody signed.
+    fn folder(profile_by: &HybridSigner) -> (tempfile::TempDir, Digest) {
+        let (network, code) = (NetworkName::parse("test.comity.test"), PartyCode::parse("XA"));
+        let (network, code) = (network.expect("a name"), code.expect("a code"));
+        let (officer, old) = (signer("officer", KeyRole::Charter), signer("old", KeyRole::Root));
+        let charter = |root: &HybridSigner| {
+            let founder = Founder { code: code.clone(), name: "Arvia".into(), root: root.public().map(Clone::clone) };
+            founding::charter(&network, true, officer.public(), &[founder], &["BC"], START)
+        };
+        let keys = founding::PublicRoleKeys { keys: Vec::new(), transport: Vec::new() };
+        let mut profile = founding::profile(&network, &code, &[], &["en"], &keys, START);
+        profile.nodes.clear();
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let put = |name: &str, bytes: Vec<u8>| {
+            let path = folder.path().join("charter").join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, bytes).expect("written");
+        };
+        let (one, mut two) = (charter(&old), charter(&signer("new", KeyRole::Root)));
+        let first = document_id(CHARTER_TYPE, &one.encode_to_vec());
+        (two.version, two.previous) = (2, first.as_bytes().to_vec());
+        put("charter.dsse", founding::sign_charter(&one, &[&officer]).expect("signed"));
+        put("charters/000002.dsse", founding::sign_charter(&two, &[&officer, &old]).expect("signed"));
+        put("profiles/XA.dsse", founding::sign_profile(&profile, &[profile_by]).expect("signed"));
+        (folder, first)
+    }
+
+    /// [P-8]: what was accepted stays when a Party's root keys change, also for who only has the files.
+    #[test]
+    fn a_profile_that_held_stays_when_its_root_keys_have_changed() {
+        let profile_of = |by: &str| {
+            let (folder, fingerprint) = folder(&signer(by, KeyRole::Root));
+            let trust = load(folder.path(), fingerprint, START)?;
+            let party = PartyCode::parse("XA").expect("a code");
+            Ok((trust.charter().version, trust.declared(&party).map(|profile| profile.version)))
+        };
+        for by in ["old", "new"] {
+            assert_eq!(profile_of(by).map_err(|fault: TrustFault| fault.code()), Ok((2, Some(1))), "signed by {by}");
+        }
+        let refused = profile_of("stranger").expect_err("of nobody");
+        assert_eq!(refused.code(), "profile.threshold-not-met");
+    }
 }

@@ -56,6 +56,8 @@ pub(in crate::api) struct PartyView {
     withdrawn: Option<String>,
     /// The version of its newest profile.
     profile: Option<u64>,
+    /// The document id of that profile: to be compared with a file or by voice.
+    profile_id: Option<String>,
     /// The version of its newest directory.
     directory: Option<u64>,
     /// When it was heard of last.
@@ -238,6 +240,7 @@ fn row(view: &View, party: &PartyCode, now: Time) -> Option<PartyView> {
         suspended: suspended.map(rfc3339),
         withdrawn: withdrawn.map(rfc3339),
         profile: trust.declared(party).map(|profile| profile.version),
+        profile_id: trust.declared(party).map(|profile| profile.id().to_string()),
         directory: trust.directory(party).map(|directory| directory.version),
         heard: trust.heard(party).map(rfc3339),
         freshness: match trust.freshness(party, now) {
