@@ -9,8 +9,8 @@ use prost::Message as _;
 use crate::{
     engine::Arrival,
     event::{
-        BodySecret, EVENT_TYPE, Event, EventFault, PeerAnswer, Verified, check_delivery, check_receipt, check_refusal,
-        event_id, open_body, unproved_answer,
+        BodySecret, Delivery, EVENT_TYPE, Event, EventFault, PeerAnswer, Verified, check_delivery, check_receipt,
+        check_refusal, event_id, open_body, unproved_answer,
     },
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, Time},
     ledger::{RecordProof, Salt},
@@ -100,8 +100,8 @@ fn answer(event: &[u8], outcome: Outcome) -> Option<Vec<u8>> {
 /// be a token's work.
 ///
 /// # Errors
-/// When the delivery is not authentic; a body that does not open is part of the arrival instead,
-/// because that is answered with a refusal.
+/// When the delivery is not authentic; a body that does not open, or a key that has ended, is part of the arrival
+/// instead, because that is answered with a refusal.
 pub fn read_delivery(
     bytes: &[u8],
     peer: &PartyCode,
@@ -111,9 +111,10 @@ pub fn read_delivery(
     unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
 ) -> Result<Arrival, EventFault> {
     let delivery = check_delivery(bytes, peer, us, trust, now)?;
-    let event = &delivery.get().event;
+    let Delivery { event, key_ended, .. } = delivery.get();
     let binding = event.header.binding();
-    let opened = one_wrap_each(event).and_then(|()| unwrap(&event.body, &binding)).and_then(|secret| {
+    let usable = if *key_ended { Err(EventFault::KeyEnded) } else { one_wrap_each(event) };
+    let opened = usable.and_then(|()| unwrap(&event.body, &binding)).and_then(|secret| {
         let body = open_body(&event.body, &binding, &secret)?;
         Ok((secret, body))
     });

@@ -70,6 +70,11 @@ pub enum EventFault {
     /// The signatures are not what policy demands.
     #[error("event.bad-signature: nothing was accepted; {0}")]
     Signature(CryptoFault),
+    /// Signed by a record key of the author that was revoked since, or has expired.
+    #[error(
+        "event.key-ended: the event was refused; a record key that signed it is valid no longer; its author makes a new act"
+    )]
+    KeyEnded,
     /// The author's clock is too far ahead.
     #[error("event.time-ahead: not accepted yet; the author's time is over 5 minutes ahead; check both clocks")]
     TimeAhead,
@@ -105,6 +110,7 @@ impl EventFault {
             Self::NotThePeer => "event.not-the-peer",
             Self::UnknownAuthor => "event.unknown-author",
             Self::Signature(_) => "event.bad-signature",
+            Self::KeyEnded => "event.key-ended",
             Self::TimeAhead => "event.time-ahead",
             Self::BodyMismatch => "event.body-mismatch",
             Self::NotForUs => "event.not-for-us",
@@ -344,6 +350,12 @@ impl Event {
     /// # Errors
     /// When any of them does not hold.
     pub fn verify(self, trust: &Trust, now: Time) -> Result<Verified<Self>, EventFault> {
+        self.check(trust, now)?;
+        Ok(Verified { value: self, at: now })
+    }
+
+    /// [`EventFault::KeyEnded`] comes last: all else holds, and the signatures do.
+    fn check(&self, trust: &Trust, now: Time) -> Result<(), EventFault> {
         let header = &self.header;
         if header.network != trust.charter().network || header.exercise != trust.charter().exercise {
             return Err(EventFault::WrongNetwork);
@@ -355,13 +367,21 @@ impl Event {
         if profile.ledgers().last() != Some(&header.origin) {
             return Err(EventFault::Header("the origin is not the author's current ledger"));
         }
-        let keys = profile.keys(KeyRole::Record, now);
-        verify_pair(keys, Algorithm::MlDsa65, &pae(EVENT_TYPE, &self.bytes), &self.signatures)
-            .map_err(EventFault::Signature)?;
+        let message = pae(EVENT_TYPE, &self.bytes);
+        let signed =
+            match verify_pair(profile.keys(KeyRole::Record, now), Algorithm::MlDsa65, &message, &self.signatures) {
+                // No key of those that are valid: perhaps of those that were.
+                Err(CryptoFault::BadKey) => {
+                    verify_pair(profile.begun(KeyRole::Record, now), Algorithm::MlDsa65, &message, &self.signatures)
+                        .map_err(EventFault::Signature)?;
+                    Err(EventFault::KeyEnded)
+                }
+                other => other.map(drop).map_err(EventFault::Signature),
+            };
         if header.time > now.plus_ms(AHEAD_MS_MAX) {
             return Err(EventFault::TimeAhead);
         }
-        Ok(Verified { value: self, at: now })
+        signed
     }
 }
 
@@ -396,6 +416,9 @@ pub struct Delivery {
     pub slip: Slip,
     /// Where it stands in its author's ledger.
     pub proven: ProvenRecord,
+    /// True if a key that signed the event is valid no longer. Its author's ledger proves it the author's, so that it can be
+    /// refused on record; it is never admitted.
+    pub key_ended: bool,
 }
 
 /// Checks all of a delivery that needs no thread, in the order cheap before dear, identity before
@@ -418,7 +441,10 @@ pub fn check_delivery(
     if !event.header.recipients.contains(us) {
         return Err(EventFault::NotForUs);
     }
-    let event = event.verify(trust, now)?.into_inner();
+    let key_ended = match event.check(trust, now) {
+        Err(EventFault::KeyEnded) => true,
+        other => other.map(|()| false)?,
+    };
     let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
     let record = Digest::new(*event.id.as_bytes());
     let proven = check_proof(&delivery.proof, &record, RecordKind::EventSent, profile, now)?;
@@ -426,7 +452,7 @@ pub fn check_delivery(
         return Err(EventFault::OtherSignatures);
     }
     let slip = check_slip(&delivery.slip, &event.header, us, &proven)?;
-    Ok(Verified { value: Delivery { event, slip, proven }, at: now })
+    Ok(Verified { value: Delivery { event, slip, proven, key_ended }, at: now })
 }
 
 /// The slip must name this origin and Party, and be the one bound at the recipient's place in the
@@ -531,9 +557,11 @@ pub fn check_refusal(
         return Err(EventFault::Header("the answer's code is not well formed"));
     }
     let message = pae(REFUSAL_TYPE, &envelope.header);
-    verify_pair(profile.keys(KeyRole::Record, now), Algorithm::MlDsa65, &message, &envelope.signatures)
-        .map_err(EventFault::Signature)?;
     let proven = check_proof(&answer.proof, &sha256(&[&message]), RecordKind::RefusalGiven, profile, now)?;
+    // The peer's ledger and connection say that it is the peer's still, whichever of its keys signed it then.
+    let signed = proven.recorded().min(now);
+    verify_pair(profile.keys(KeyRole::Record, signed), Algorithm::MlDsa65, &message, &envelope.signatures)
+        .map_err(EventFault::Signature)?;
     if proven.context().signatures != signatures_digest(&envelope.signatures) {
         return Err(EventFault::OtherSignatures);
     }

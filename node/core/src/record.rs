@@ -172,7 +172,7 @@ pub fn event_sent(
 /// A peer's event, before it is receipted.
 #[must_use]
 pub fn event_received(moment: &Moment<'_>, delivery: Delivery, facts: Vec<Fact>, secret: BodySecret) -> Record {
-    let Delivery { event, slip, proven } = delivery;
+    let Delivery { event, slip, proven, .. } = delivery;
     let author = event.header.author.clone();
     let signatures = signatures_digest(&event.signatures);
     let context = moment.context(RecordKind::EventReceived, &author, signatures, Vec::new());

@@ -9,12 +9,14 @@ use std::{ops::Range, sync::LazyLock};
 
 use super::*;
 use crate::{
+    carry,
     founding::{
-        RoleKeys,
-        tests::{START, code, keys, network, trust},
+        RoleKeys, sign_profile,
+        tests::{CODES, START, code, key_id, keys, network, payload, profile_bytes, root, trust},
     },
     ids::LedgerIndex,
     ledger::{Checkpoint, Salt, Tree, leaf_entry, leaf_hash},
+    profile::{PROFILE_TYPE, document_id},
     proto::{Answer, Body, Field, RefusalAnswer, Retry, Text, Value, answer::Outcome, value::Kind},
     record::{self, About, Moment, Record, SignedRefusal, Slips},
 };
@@ -253,7 +255,8 @@ fn keys_and_suites_count_only_in_their_time() {
     let at = |now| check_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &TRUST, now).map(|_| ());
     assert_eq!(at(NOW), Ok(()));
     let day = 86_400_000;
-    assert_eq!(at(NOW.plus_ms(800 * day)), Err(EventFault::Signature(CryptoFault::BadKey)), "in the charter's grace");
+    let keys_over = at(NOW.plus_ms(800 * day));
+    assert_eq!(keys_over, Err(EventFault::NotInLedger(LedgerFault::NoEd25519)), "in the charter's grace");
     assert_eq!(at(NOW.plus_ms(3 * 365 * day)), Err(EventFault::UnknownAuthor), "[C-7]: the charter has lapsed");
     assert_eq!(at(Time(START.0 - 1)).map_err(|fault| fault.code()), Err("event.bad-header"), "before the suite");
 }
@@ -378,6 +381,65 @@ pub(crate) fn received(event: &Event, secret: &BodySecret) -> Record {
 
 fn profile(party: &str) -> &'static Profile {
     TRUST.profile(&code(party), NOW).expect("profile")
+}
+
+/// What is known once this Party has revoked its record keys from this time on.
+fn revoking(party: &str, from: Time) -> Trust {
+    let first = payload(&profile_bytes(party, party));
+    let mut draft = proto::Profile::decode(&first[..]).expect("a profile");
+    (draft.version, draft.previous) = (2, document_id(PROFILE_TYPE, &first).as_bytes().to_vec());
+    let record = draft.keys.iter().filter(|key| key.role() == KeyRole::Record);
+    let revoke =
+        |key| proto::Revocation { key_id: key_id(key).as_bytes().to_vec(), from_ms: from.0, reason: "stolen".into() };
+    draft.revocations = record.map(revoke).collect();
+    let signed = sign_profile(&draft, &[&root(party, KeyRole::Root)]).expect("signed");
+    let charter = TRUST.charter();
+    let profiles = CODES.map(|other| if other == party { signed.clone() } else { profile_bytes(other, other) });
+    let open = |bytes: &Vec<u8>| Profile::open(bytes, charter, from).expect("a profile");
+    Trust::new(charter.clone(), profiles.iter().map(open).collect()).expect("trust")
+}
+
+/// [E-5]: an act that comes after its keys were revoked is its author's still, and goes on to be refused; nothing opens its
+/// body. Keys that are not its author's, or a signature that is wrong, prove nothing as before.
+#[test]
+fn an_act_whose_keys_have_ended_is_authentic_and_not_admitted() {
+    let from = NOW.plus_ms(3_600_000);
+    let trust = revoking("XA", from);
+    let (event, secret, delivery) = good();
+    let read = |delivery: &proto::Delivery, at| {
+        let never = |_: &[u8], _: &Digest| Ok(secret.clone());
+        carry::read_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &trust, at, never)
+    };
+    let admitted = read(&delivery, Time(from.0 - 1)).expect("authentic");
+    assert!(admitted.opened.is_ok() && !admitted.delivery.get().key_ended);
+    let ended = read(&delivery, from).expect("authentic");
+    assert!(ended.delivery.get().key_ended);
+    assert_eq!(ended.opened.map(|_| ()).map_err(|fault| fault.code()), Err("event.key-ended"));
+    assert_eq!(event.clone().verify(&trust, from).map(|_| ()).map_err(|fault| fault.code()), Err("event.key-ended"));
+    let code_of = |event: &Event| {
+        let delivery = proto::Delivery { envelope: event.to_envelope(), ..delivery.clone() };
+        read(&delivery, from).map(|_| ()).map_err(|fault| fault.code())
+    };
+    let mut wrong = event.clone();
+    wrong.signatures[0].signature[3] ^= 1;
+    assert_eq!(code_of(&wrong), Err("event.bad-signature"));
+    assert_eq!(code_of(&signed(event.header, event.body, &keys("XC"))), Err("event.bad-signature"));
+}
+
+/// [D-6]: a refusal is the peer's word while its ledger proves it, also when the key that signed it was revoked since;
+/// not one that it says it gave afterwards.
+#[test]
+fn a_refusal_outlives_the_keys_that_signed_it() {
+    let (event, _, _) = good();
+    let judge = |revoked: Time, at: Time| {
+        let trust = revoking("XB", revoked);
+        let (by, refusal) = (trust.profile(&code("XB"), at).expect("profile"), refused(&event, |_| {}));
+        check_refusal(&refusal, &event.id, &code("XA"), by, &trust, at).map(|_| ()).map_err(|fault| fault.code())
+    };
+    let after = NOW.plus_ms(3_600_000);
+    assert_eq!(judge(after.plus_ms(1), after), Ok(()));
+    assert_eq!(judge(after, after), Ok(()), "given before");
+    assert_eq!(judge(NOW, after), Err("event.bad-signature"), "given when they were revoked");
 }
 
 /// [D-5].

@@ -187,6 +187,11 @@ impl Profile {
         self.dated(role, at).map(|dated| &dated.key)
     }
 
+    /// The keys of a role that may be used at this time or might be earlier, whatever has ended them since.
+    pub fn begun(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &PublicKey> + Clone {
+        self.keys.values().filter(move |dated| dated.key.role == role && dated.from <= at).map(|dated| &dated.key)
+    }
+
     /// Checks a checkpoint of the Party's current ledger under the keys that may sign one at this time.
     ///
     /// # Errors

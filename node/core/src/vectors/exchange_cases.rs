@@ -132,7 +132,7 @@ fn envelopes(m: &Material) -> Vec<Case> {
         computed(m, "an event", &["E-3", "E-5"], now("envelope")),
         computed(m, "five minutes before its author's time", &["E-5"], at("envelope", NOW.0 - 300_000)),
         refused("six minutes before its author's time", at("envelope", NOW.0 - SIX_MINUTES), "event.time-ahead"),
-        signed("after the key's time, in the charter's grace", at("envelope", NOW.0 + KEYS_OVER), "crypto.bad-key"),
+        refused("after the key's time, in the charter's grace", at("envelope", NOW.0 + KEYS_OVER), "event.key-ended"),
         refused("after the charter's grace", at("envelope", NOW.0 + THREE_YEARS), "event.unknown-author"),
         bad("before the suite is in force", &["E-5"], at("envelope", 1), "event.bad-header", ""),
         bad("another payload type", &["E-3"], typed("application/vnd.comity.event.v2"), "event.bad-header", ""),
@@ -344,8 +344,8 @@ fn answers(m: &Material) -> Vec<Case> {
             "a byte of a refusal's code changed",
             "D-6",
             changed(b"form.incomplete", 5),
-            "event.bad-signature",
-            "crypto.bad-signature",
+            "event.not-in-ledger",
+            "proof.other-record",
         ),
         wrong(
             "a byte of a refusal's signature changed",
@@ -387,9 +387,9 @@ fn revoked(m: &Material) -> Vec<Case> {
     };
     let before = Time(REVOKED.0 - 1);
     let dated_before = "dated before its keys were revoked and delivered after";
-    let (signature, proof) = ("event.bad-signature", "event.not-in-ledger");
+    let proof = "event.not-in-ledger";
     vec![
-        bad(dated_before, &["P-4", "D-3"], delivery(REVOKED), signature, "crypto.bad-key"),
+        bad(dated_before, &["P-4", "E-5", "D-4"], delivery(REVOKED), "event.key-ended", ""),
         computed(m, "received before its keys were revoked", &["P-4", "D-3"], delivery(before)),
         bad("a receipt that comes after its keys were revoked", &["P-4", "D-5"], receipt(REVOKED), proof, {
             "checkpoint.no-ed25519"

@@ -386,6 +386,9 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
 
 fn delivered(checked: Verified<Delivery>) -> Verdict {
     let checked = checked.get();
+    if checked.key_ended {
+        return Err(Codes(EventFault::KeyEnded.code(), None));
+    }
     out([
         ("event_id", checked.event.id.to_string()),
         ("lane", (checked.slip.lane as i32).to_string()),
