@@ -1,8 +1,8 @@
-//! How many connections from one place may be without a name at once.
+//! How many connections from one place may be nobody's at once.
 //!
-//! Before its handshake a connection is only an address. All of them share few places, so that strangers cost
-//! little; of these one address may take a part, so that mute lines from one machine never keep the
-//! others out. Start with [`Crowd::enter`].
+//! Before its handshake a connection is only an address, and after it a stranger is one as well. All of them share few
+//! places, so that strangers cost little; of these one address may take a part, so that lines from one machine never
+//! keep the others out. Start with [`Crowd::enter`].
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,12 @@ use std::{
 
 use libp2p::{Multiaddr, multiaddr::Protocol, swarm::ConnectionId};
 
-/// Connections of one address that have not yet shown who they are: a quarter of all such places. An office
-/// behind one address with more nodes than this waits a moment, since an honest handshake takes milliseconds.
-pub(super) const FROM_ONE_MAX: usize = 16;
-
-/// Connections on their way through the handshake, each with where it comes from.
-#[derive(Debug, Default)]
-pub(super) struct Crowd(BTreeMap<ConnectionId, IpAddr>);
+/// Connections, each with where it comes from.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    of_one_max: usize,
+    from: BTreeMap<ConnectionId, IpAddr>,
+}
 
 /// Why a connection was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +24,24 @@ pub(super) struct Crowd(BTreeMap<ConnectionId, IpAddr>);
 pub(super) struct Crowded;
 
 impl Crowd {
+    /// Nobody yet, and so many of one address at most.
+    pub(super) fn new(of_one_max: usize) -> Self {
+        Self { of_one_max, from: BTreeMap::new() }
+    }
+
     /// Takes a place for a connection from this address. One without a place in the network is not counted.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: &Multiaddr) -> Result<(), Crowded> {
         let Some(from) = place(from) else { return Ok(()) };
-        if self.0.values().filter(|other| **other == from).count() >= FROM_ONE_MAX {
+        if self.from.values().filter(|other| **other == from).count() >= self.of_one_max {
             return Err(Crowded);
         }
-        self.0.insert(connection, from);
+        self.from.insert(connection, from);
         Ok(())
     }
 
     /// Gives the place back: the connection has a name now, or has ended.
     pub(super) fn leave(&mut self, connection: ConnectionId) {
-        self.0.remove(&connection);
+        self.from.remove(&connection);
     }
 }
 
@@ -59,6 +63,8 @@ fn site(address: Ipv6Addr) -> Ipv6Addr {
 mod tests {
     use super::*;
 
+    const FEW: usize = 16;
+
     fn id(n: usize) -> ConnectionId {
         ConnectionId::new_unchecked(n)
     }
@@ -69,9 +75,9 @@ mod tests {
 
     #[test]
     fn one_address_takes_its_part_and_no_more() {
-        let mut crowd = Crowd::default();
+        let mut crowd = Crowd::new(FEW);
         let (loud, other) = (from("/ip4/192.0.2.7/tcp/5"), from("/ip4/192.0.2.8/tcp/5"));
-        (0..FROM_ONE_MAX).for_each(|n| crowd.enter(id(n), &loud).expect("a place"));
+        (0..FEW).for_each(|n| crowd.enter(id(n), &loud).expect("a place"));
         assert!(crowd.enter(id(90), &loud).is_err() && crowd.enter(id(90), &from("/ip4/192.0.2.7/tcp/6")).is_err());
         crowd.enter(id(91), &other).expect("others have theirs");
         crowd.leave(id(90)); // was never in

@@ -106,8 +106,14 @@ pub(super) struct Barred;
 /// the end of a connection may wait for a peer that no longer reads.
 const PER_PARTY_MAX: usize = 16;
 
+/// Connections of one address whose handshake is under way: a quarter of all such places. An office behind one
+/// address with more nodes than this waits a moment, since an honest handshake takes milliseconds.
+pub(super) const UNNAMED_OF_ONE_MAX: usize = 16;
+
 /// Strangers at once: each has ten seconds and one stream. A Party whose keys all rolled comes in at the next try.
 const LOBBY_MAX: usize = 8;
+/// Of one address: a quarter, so that one machine never keeps a Party out that has to show its new keys.
+const LOBBY_OF_ONE_MAX: usize = 2;
 /// What a stranger may speak.
 const LOBBY: [Protocol; 1] = [Protocol::Roster];
 
@@ -122,8 +128,9 @@ pub(super) struct Gate {
     crowd: Crowd,
     /// Whose each connection is, until the library says that it is closed.
     held: BTreeMap<ConnectionId, PartyCode>,
-    /// Connections of strangers.
+    /// Connections of strangers, and where they come from.
     lobby: Lobby,
+    visitors: Crowd,
     /// Whom we expect at the other end of a dial; one row per dial in progress.
     expected: BTreeMap<ConnectionId, PartyCode>,
     /// Requests to open a stream; at most one deliver stream per connection, and [`EVIDENCE_MAX`]
@@ -136,9 +143,18 @@ pub(super) struct Gate {
 impl Gate {
     /// A gate nobody passes until it has a roster.
     pub(super) fn new(offer: &'static [Protocol], lobby: Lobby) -> Self {
-        let (roster, crowd) = (Roster::default(), Crowd::default());
-        let (held, expected, cut_off) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { offer, roster, cut_off, crowd, held, lobby, expected, asked: VecDeque::new(), passed: VecDeque::new() }
+        Self {
+            offer,
+            roster: Roster::default(),
+            cut_off: BTreeSet::new(),
+            crowd: Crowd::new(UNNAMED_OF_ONE_MAX),
+            held: BTreeMap::new(),
+            lobby,
+            visitors: Crowd::new(LOBBY_OF_ONE_MAX),
+            expected: BTreeMap::new(),
+            asked: VecDeque::new(),
+            passed: VecDeque::new(),
+        }
     }
 
     /// From now on admits by this roster. Closing what it no longer names is for the loop.
@@ -176,12 +192,12 @@ impl Gate {
         self.asked.push_back((peer, connection, ask));
     }
 
-    fn admit(&mut self, connection: ConnectionId, peer: &PeerId) -> Result<Door, ConnectionDenied> {
+    fn admit(&mut self, connection: ConnectionId, peer: &PeerId, from: &Multiaddr) -> Result<Door, ConnectionDenied> {
         let expected = self.expected.remove(&connection);
         let called = expected.is_none();
         let party = self.roster.party(peer).filter(|party| expected.is_none_or(|expected| expected == **party));
         let Some(party) = party else {
-            if called && self.offer.contains(&Protocol::Roster) && self.lobby.enter(connection, LOBBY_MAX) {
+            if called && self.offer.contains(&Protocol::Roster) && self.welcome(connection, from) {
                 return Ok(Door::new(&LOBBY));
             }
             return Err(ConnectionDenied::new(Unadmitted));
@@ -196,10 +212,20 @@ impl Gate {
         Ok(Door::new(self.offer))
     }
 
+    /// Gives a stranger a place in the lobby, if there is one and its address has not had its part.
+    fn welcome(&mut self, connection: ConnectionId, from: &Multiaddr) -> bool {
+        let welcome = self.visitors.enter(connection, from).is_ok() && self.lobby.enter(connection, LOBBY_MAX);
+        if !welcome {
+            self.visitors.leave(connection);
+        }
+        welcome
+    }
+
     /// The connection ended, or another part of the network would not have it.
     fn ended(&mut self, connection: ConnectionId) {
         self.held.remove(&connection);
         self.lobby.leave(connection);
+        self.visitors.leave(connection);
         self.expected.remove(&connection);
         self.crowd.leave(connection);
     }
@@ -223,21 +249,21 @@ impl NetworkBehaviour for Gate {
         connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        from: &Multiaddr,
     ) -> Result<Door, ConnectionDenied> {
         self.crowd.leave(connection);
-        self.admit(connection, &peer)
+        self.admit(connection, &peer, from)
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        at: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<Door, ConnectionDenied> {
-        self.admit(connection, &peer)
+        self.admit(connection, &peer, at)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -463,6 +489,39 @@ mod tests {
         super::super::roster::identity(&Seed::new([n; 32])).public().to_peer_id()
     }
 
+    fn closed(gate: &mut Gate, n: u8) {
+        let address = Multiaddr::empty();
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        gate.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+            peer_id: peer(n),
+            connection_id: ConnectionId::new_unchecked(n.into()),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+    }
+
+    /// [P-9]: the lobby is for many addresses, and one takes its part of it and no more.
+    #[test]
+    fn one_address_never_fills_the_lobby() {
+        let mut gate = Gate::new(&[Protocol::Deliver, Protocol::Roster], Lobby::default());
+        let call = |gate: &mut Gate, n: u8, host: u8| {
+            let from: Multiaddr = format!("/ip4/192.0.2.{host}/tcp/4001").parse().expect("address");
+            let id = ConnectionId::new_unchecked(n.into());
+            let admitted = gate.handle_established_inbound_connection(id, peer(n), &Multiaddr::empty(), &from);
+            admitted.is_ok() && gate.is_stranger(id)
+        };
+        let loud = (1..=20).filter(|n| call(&mut gate, *n, 1)).count();
+        assert_eq!(loud, LOBBY_OF_ONE_MAX);
+        let others = (21..=40).filter(|n| call(&mut gate, *n, n / 2)).count();
+        assert_eq!(loud + others, LOBBY_MAX);
+        closed(&mut gate, 1);
+        assert!(call(&mut gate, 41, 1) && !call(&mut gate, 42, 1) && !call(&mut gate, 43, 99), "one place was free");
+        closed(&mut gate, 42);
+        closed(&mut gate, 21);
+        assert!(call(&mut gate, 44, 99), "who was turned away had no place to give back");
+    }
+
     /// A Party with many PeerIds has no more connections than one with a single one.
     #[test]
     fn connections_are_counted_for_the_party() {
@@ -481,14 +540,7 @@ mod tests {
         assert_eq!(admitted, PER_PARTY_MAX);
         assert_eq!(call(&mut gate, 40), Some(true), "turned away for their number, not as strangers");
         assert_eq!(call(&mut gate, 90), None, "another Party has its own places");
-        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
-        gate.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
-            peer_id: peer(3),
-            connection_id: id(3),
-            endpoint: &endpoint,
-            cause: None,
-            remaining_established: 0,
-        }));
+        closed(&mut gate, 3);
         assert_eq!(call(&mut gate, 40), None, "a place is free once the old connection is gone");
         assert_eq!(call(&mut gate, 39), Some(true));
     }

@@ -26,7 +26,7 @@ mod hostile;
 mod lobby;
 
 use super::{
-    crowd::FROM_ONE_MAX,
+    gate::UNNAMED_OF_ONE_MAX,
     gate::{Ask, Passage, What},
     ground::{Ground, GroundEvent},
     *,
@@ -208,20 +208,20 @@ async fn mute_lines_from_one_address_keep_nobody_out() {
     let address: Multiaddr = arvia.address().parse().expect("address");
     let port = address.iter().find_map(|part| if let Part::Tcp(port) = part { Some(port) } else { None });
     let mut mute = tokio::task::JoinSet::new();
-    for _ in 0..4 * FROM_ONE_MAX {
+    for _ in 0..4 * UNNAMED_OF_ONE_MAX {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.bind(([127, 0, 0, 9], 0).into()).expect("another loopback address");
         let mut line = socket.connect(([127, 0, 0, 1], port.expect("TCP")).into()).await.expect("connected");
         // Whatever Arvia says first, the line ends only when Arvia closes it.
         mute.spawn(async move { while !matches!(line.read(&mut [0; 64]).await, Ok(0) | Err(_)) {} });
     }
-    while mute.len() > FROM_ONE_MAX {
+    while mute.len() > UNNAMED_OF_ONE_MAX {
         soon("the crowd to be turned away", mute.join_next()).await;
     }
     let mut belmar = Node::of(BELMAR, roster(&[(ARVIA, &[arvia.address()])])).await;
     arvia.up(BELMAR).await;
     belmar.up(ARVIA).await;
-    assert_eq!(mute.len(), FROM_ONE_MAX);
+    assert_eq!(mute.len(), UNNAMED_OF_ONE_MAX);
     assert!(mute.try_join_next().is_none(), "the mute lines still have their places");
 }
 
