@@ -18,7 +18,7 @@ use comity_core::{
 };
 
 use crate::{
-    rig::{Federation, private},
+    rig::{Federation, private, run},
     rotation::{key, republish, roll},
     skip,
     story::{Case, one_story},
@@ -184,4 +184,58 @@ fn a_node_signs_events_and_checkpoints_with_a_token() {
     assert!(!federation.nodes[1].answers_or_ended());
     let log = federation.nodes[1].log();
     assert!(log.contains("keys.wrong-pin: ") && !log.contains("314159"), "{log}");
+}
+
+/// An officer and the holder of a Party's root key have their halves in a token; what they sign holds like any other.
+#[test]
+fn a_ceremony_signs_with_pairs_in_a_token() {
+    let Some(folder) = inside("a_ceremony_signs_with_pairs_in_a_token") else { return };
+    let at = |name: &str| folder.join(name).to_str().expect("text").to_owned();
+    let fine = |arguments: &str| {
+        let arguments: Vec<String> = arguments.split(' ').map(|word| word.replace('@', &at(""))).collect();
+        let (code, out, err) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    };
+    let module = module().expect("looked for before").display().to_string();
+    for (keys, role, label) in [("officer", "charter", "other"), ("root-XA", "root", "other")] {
+        let made = fine(&format!(
+            "key create @{keys} --role {role} --token {module} --token-label {label} --pin-file @pin \
+             --passphrase-file @passphrase"
+        ));
+        assert!(made.contains("It signs only with") && folder.join(keys).join("token.toml").exists(), "{made}");
+    }
+    fine(
+        "charter draft --network token.comity.test --exercise --threshold 1 --instrument BC --party XA:Arvia \
+         --signer @officer.pub --out @charter.toml",
+    );
+    fine("charter propose @charter.toml --out @proposal.dsse");
+    fine("charter sign @proposal.dsse --keys @officer --out @signed.dsse --passphrase-file @passphrase");
+    let done = fine("charter collect @proposal.dsse @signed.dsse --out @charter.dsse");
+    assert!(done.contains("This charter is complete"), "{done}");
+    fine("profile draft --party XA --charter @charter.dsse --out @profile.toml");
+    fine("profile propose @profile.toml --charter @charter.dsse --out @unsigned.dsse");
+    fine(
+        "profile sign @unsigned.dsse --charter @charter.dsse --keys @root-XA --out @one.dsse --passphrase-file @passphrase",
+    );
+    let done = fine("profile collect @unsigned.dsse @one.dsse --charter @charter.dsse --out @profile.dsse");
+    assert!(done.contains("This profile is complete"), "{done}");
+
+    // Without its PIN the token signs nothing, and no copy is left.
+    private(&folder.join("pin"), b"314159\n");
+    let (code, _, said) = run(&[
+        "profile",
+        "sign",
+        &at("unsigned.dsse"),
+        "--charter",
+        &at("charter.dsse"),
+        "--keys",
+        &at("root-XA"),
+        "--out",
+        &at("two.dsse"),
+        "--passphrase-file",
+        &at("passphrase"),
+    ]);
+    assert!(code != 0 && said.contains("keys.wrong-pin: ") && !said.contains("314159"), "{code} {said}");
+    assert!(!folder.join("two.dsse").exists());
 }

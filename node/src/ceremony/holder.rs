@@ -14,7 +14,7 @@ use super::{
     sign::{Keys, keys_in},
 };
 use crate::{
-    keys::{OfflineKeys, OfflineSigner, Passphrase},
+    keys::{OfflineKeys, OfflineSigner, Passphrase, Token},
     words,
 };
 
@@ -49,10 +49,19 @@ impl Holder {
     }
 
     /// Makes a new pair in the folder and writes its public half beside it.
-    pub(crate) fn create(folder: &Path, which: OfflineKeys, passphrase: &Passphrase) -> Result<Self, CeremonyFault> {
+    pub(crate) fn create(
+        folder: &Path,
+        which: OfflineKeys,
+        passphrase: &Passphrase,
+        token: Option<&Token>,
+    ) -> Result<Self, CeremonyFault> {
         let path = files::beside(folder, ".pub");
         files::refuse_existing(&path)?;
-        let holder = Self::of(OfflineSigner::create(folder, which, passphrase)?.public());
+        let made = match token {
+            Some(token) => OfflineSigner::create_in_token(folder, which, passphrase, token)?,
+            None => OfflineSigner::create(folder, which, passphrase)?,
+        };
+        let holder = Self::of(made.public());
         files::write_new(&path, holder.to_text().as_bytes())?;
         Ok(holder)
     }

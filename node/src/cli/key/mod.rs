@@ -8,13 +8,13 @@ pub(crate) use roll::Role;
 use comity_core::crypto::role_name;
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::{Context, Done, Verdict};
 use crate::{
     ceremony::{Holder, fingerprint_block, holder_fingerprint, public_file},
-    keys::{OfflineKeys, Passphrase, Purpose},
+    keys::{OfflineKeys, Passphrase, Purpose, Token},
     words,
 };
 
@@ -28,6 +28,8 @@ pub(crate) enum Command {
         /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters.
         #[arg(long)]
         role: Pair,
+        #[command(flatten)]
+        token: InToken,
         /// Read the passphrase from this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -45,6 +47,28 @@ pub(crate) enum Command {
     Node(roll::Command),
 }
 
+/// The token that is to hold the classical half of a pair, if one is.
+#[derive(Args)]
+pub(crate) struct InToken {
+    /// Have the classical half made and kept by a PKCS#11 token: the library that speaks to it.
+    #[arg(long, value_name = "MODULE.so", requires = "token_label")]
+    token: Option<PathBuf>,
+    /// The label of that token.
+    #[arg(long, value_name = "LABEL", requires = "token")]
+    token_label: Option<String>,
+    /// Where its PIN is read from, now and each time these keys are opened. Otherwise: the systemd credential
+    /// `comity-token-pin`, or a prompt.
+    #[arg(long, value_name = "FILE", requires = "token")]
+    pin_file: Option<PathBuf>,
+}
+
+impl InToken {
+    fn named(self) -> Option<Token> {
+        let Self { token, token_label, pin_file } = self;
+        token.zip(token_label).map(|(module, label)| Token { module, label, pin_file })
+    }
+}
+
 /// Which pair.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Pair {
@@ -57,26 +81,29 @@ pub(crate) enum Pair {
 /// The command.
 pub(crate) fn key(command: Command, context: &Context) -> Done {
     match command {
-        Command::Create { folder, role, passphrase_file } => create(&folder, role, passphrase_file.as_deref(), context),
+        Command::Create { folder, role, token, passphrase_file } => {
+            create(&folder, role, token.named().as_ref(), passphrase_file.as_deref(), context)
+        }
         Command::Show { path, passphrase_file } if path.is_dir() && !public_file(&path).exists() => {
             let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
-            show(&Holder::restore(&path, &passphrase)?, Some(&path), context)
+            show(&Holder::restore(&path, &passphrase)?, Some(&path), false, context)
         }
-        Command::Show { path, .. } => show(&Holder::read(&path)?, None, context),
+        Command::Show { path, .. } => show(&Holder::read(&path)?, None, false, context),
         Command::Node(command) => roll::key(command, context),
     }
 }
 
-fn create(folder: &Path, role: Pair, passphrase_file: Option<&Path>, context: &Context) -> Done {
+fn create(folder: &Path, role: Pair, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
     let which = match role {
         Pair::Root => OfflineKeys::Root,
         Pair::Charter => OfflineKeys::Charter,
     };
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
-    show(&Holder::create(folder, which, &passphrase)?, Some(folder), context)
+    let holder = Holder::create(folder, which, &passphrase, token)?;
+    show(&holder, Some(folder), token.is_some(), context)
 }
 
-fn show(holder: &Holder, made: Option<&Path>, context: &Context) -> Done {
+fn show(holder: &Holder, made: Option<&Path>, in_token: bool, context: &Context) -> Done {
     let fingerprint = holder_fingerprint(&holder.ids());
     if context.out.json {
         context.out.object(&json!({
@@ -91,16 +118,21 @@ fn show(holder: &Holder, made: Option<&Path>, context: &Context) -> Done {
     context.out.line(&format!("Role: {}\nKey ids: {ed25519}\n         {ml_dsa}", role_name(holder.role)));
     context.out.line(&fingerprint_block("Fingerprint", &fingerprint));
     if let Some(folder) = made {
-        context.out.line(&next(folder));
+        context.out.line(&next(folder, in_token));
     }
     Ok(Verdict::Fine)
 }
 
-fn next(folder: &Path) -> String {
+fn next(folder: &Path, in_token: bool) -> String {
     let (folder, public) = (folder.display(), public_file(folder));
     let public = public.display();
+    let token = if in_token {
+        " It signs only with\n     the token, of which there is no copy: lost is lost, and the threshold is what helps then."
+    } else {
+        ""
+    };
     format!(
-        "Next:\n  1. You: keep {folder} on this machine, and one copy in a safe; nobody else needs it.\n  \
+        "Next:\n  1. You: keep {folder} on this machine, and one copy in a safe; nobody else needs it.{token}\n  \
          2. You: write the fingerprint down by hand.\n  \
          3. You: hand {public} to the secretariat, and compare the fingerprint with it by another way.\n  \
          4. The secretariat: name {public} in the draft of the charter."

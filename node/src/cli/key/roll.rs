@@ -15,10 +15,13 @@ use comity_core::{
 };
 use serde_json::{Value, json};
 
-use super::super::{
-    Context, Done, Verdict,
-    fault::CliFault,
-    show::{list, local, number, or_dash, short, table, text},
+use super::{
+    super::{
+        Context, Done, Verdict,
+        fault::CliFault,
+        show::{list, local, number, or_dash, short, table, text},
+    },
+    InToken,
 };
 use crate::{
     config::Settings,
@@ -35,16 +38,8 @@ pub(crate) enum Command {
     Roll {
         /// Which keys.
         role: Role,
-        /// Have the classical half made and kept by a PKCS#11 token: the library that speaks to it.
-        #[arg(long, value_name = "MODULE.so", requires = "token_label")]
-        token: Option<PathBuf>,
-        /// The label of that token.
-        #[arg(long, value_name = "LABEL", requires = "token")]
-        token_label: Option<String>,
-        /// Where its PIN is read from, now and at each start of the node. Otherwise: the systemd credential
-        /// `comity-token-pin`, or a prompt.
-        #[arg(long, value_name = "FILE", requires = "token")]
-        pin_file: Option<PathBuf>,
+        #[command(flatten)]
+        token: InToken,
         /// Read the passphrase of the node's keys from this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -102,9 +97,8 @@ impl From<Role> for KeyRole {
 /// The command.
 pub(crate) fn key(command: Command, context: &Context) -> Done {
     match command {
-        Command::Roll { role, token, token_label, pin_file, passphrase_file } => {
-            let token = token.zip(token_label).map(|(module, label)| Token { module, label, pin_file });
-            roll(role.into(), token.as_ref(), passphrase_file.as_deref(), context)
+        Command::Roll { role, token, passphrase_file } => {
+            roll(role.into(), token.named().as_ref(), passphrase_file.as_deref(), context)
         }
         Command::List { passphrase_file } => listed(passphrase_file.as_deref(), context),
         Command::Retire { role, generation, lost: true, passphrase_file: _ } => lost(role.into(), generation, context),
