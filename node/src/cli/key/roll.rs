@@ -27,7 +27,7 @@ use crate::{
     config::Settings,
     keys::{Held, Keyring, Passphrase, Purpose, Token, in_use},
     net::peer_id_of,
-    runtime::{StartFault, TrustFault, load_trust},
+    runtime::{CHARTER_FILE, StartFault, TrustFault, load_trust},
     time::{self, rfc3339},
 };
 
@@ -109,14 +109,14 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
 }
 
 fn roll(role: KeyRole, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
-    let (_, dir) = folder(context)?;
+    let (settings, dir) = folder(context)?;
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Open)?;
     let number = Keyring::roll(&dir, &passphrase, role, token)?;
     let keys = Keyring::open(&dir, &passphrase)?;
     let made = keys.held().filter(|held| (held.role, held.number) == (role, number));
     let rows: Vec<Value> = made.flat_map(halves).collect();
     let made = json!({ "schema": "comity/key-generation/v1", "generation": number, "keys": rows });
-    context.out.either(&made, |made| made_text(made, role));
+    context.out.either(&made, |made| format!("{}\n\n{}", made_text(made), next(role, &settings)));
     Ok(Verdict::Fine)
 }
 
@@ -219,39 +219,46 @@ fn dated<'k>(
     })
 }
 
-fn made_text(made: &Value, role: KeyRole) -> String {
+fn made_text(made: &Value) -> String {
     let mut lines =
         vec![format!("Generation {} is made. It goes into the next profile as:", number(made, "/generation"))];
     for half in list(made, "/keys") {
         let of = |key: &str| text(half, key).to_owned();
-        lines.push(format!("\n{} {}\n  key id      {}", of("/role"), of("/algorithm"), of("/key_id")));
-        lines.push(format!("  public key  {}", of("/public_key")));
-        lines.extend(half.get("peer_id").and_then(Value::as_str).map(|id| format!("  node        {id}")));
+        lines.push(format!("\n{} {}\n  key id  {}", of("/role"), of("/algorithm"), of("/key_id")));
+        lines.extend(half.get("peer_id").and_then(Value::as_str).map(|id| format!("  node    {id}")));
     }
-    lines.push(format!("\n{}", next(role)));
     lines.join("\n")
 }
 
-/// What comes after a new generation was made.
-fn next(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Transport => {
-            "Next: name this node beside the old one in a new version of the profile, sign it with the root keys and \
-             publish it with `comity roster import`. When every peer has it, start this node again; then leave the old one \
-             out of the version after."
-        }
-        KeyRole::Seal => {
-            "Next: put this key into a new version of the profile with its dates, and let the old one go on for some \
-             weeks beside it; sign it with the root keys and publish it with `comity roster import`. Start this node again \
-             before the new key's first date: what peers seal to it opens only then. Bodies sealed to the old key open as long as it is kept."
-        }
-        _ => {
-            "Next: put both halves into a new version of the profile, with a first date some days ahead, when every peer \
-             will have that version, and let the old pair go on for some weeks: what it signed must be delivered before \
-             it ends. Sign it with the root keys, publish it with `comity roster import`, and start this node again at any time \
-             before the date."
-        }
-    }
+/// What comes after a new generation was made, and for whom.
+fn next(role: KeyRole, settings: &Settings) -> String {
+    let (data, party) = (settings.data.display(), &settings.party);
+    let (dates, start) = match role {
+        KeyRole::Transport => (
+            "the new node stands beside the old one until every peer has this version; the version after leaves the old one out",
+            "when every peer has it, start this node again",
+        ),
+        KeyRole::Seal => (
+            "give the new key its dates, and let the old one go on for some weeks beside it",
+            "start this node again before the new key's first date: what peers seal to it opens only then. Bodies sealed\n     \
+             to the old key open as long as it is kept",
+        ),
+        _ => (
+            "give the new pair a first date some days ahead, and let the old pair go on for some weeks: what it signed\n     \
+             must be delivered before it ends",
+            "start this node again at any time before the new pair's first date",
+        ),
+    };
+    format!(
+        "Next:\n  1. You: comity profile draft --after {data}/charter/profiles/{party}.dsse --charter CHARTER --keys {data}/keys\n     \
+         --out profile.toml, and edit it: {dates}.\n     \
+         CHARTER is the newest file below {data}/charter/charters, or {data}/{CHARTER_FILE}.\n  \
+         2. The holders of root keys: sign it, as comity profile propose says.\n  \
+         3. You: comity --data {data} roster import FINAL.dsse, which publishes it.\n  \
+         4. You: {start}.\n  \
+         Stolen or lost? Then add --revoke {role} to step 1, which ends the old one at once: see the runbooks.",
+        role = role_name(role),
+    )
 }
 
 fn list_text(listed: &Value) -> String {
