@@ -383,11 +383,15 @@ pub struct Suspension {
     pub party: ::prost::alloc::string::String,
     #[prost(uint64, tag = "3")]
     pub issued_ms: u64,
+    /// of the profile it stops
     #[prost(uint64, tag = "4")]
     pub profile_version: u64,
     /// code
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// the document id of that profile
+    #[prost(bytes = "vec", tag = "6")]
+    pub profile: ::prost::alloc::vec::Vec<u8>,
 }
 /// Daily proof that nothing newer is withheld. Payload type application/vnd.comity.profile-head.v1.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

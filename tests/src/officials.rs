@@ -71,6 +71,7 @@ impl Officials {
             issued_ms: now(),
             profile_version: self.profiles[code].version,
             reason: "key.stolen".to_owned(),
+            profile: document_id(PROFILE_TYPE, &self.profiles[code].encode_to_vec()).as_bytes().to_vec(),
         };
         self.signed(SUSPENSION_TYPE, stop.encode_to_vec(), &[&self.root(code)])
     }

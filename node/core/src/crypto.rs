@@ -212,6 +212,12 @@ impl PublicKey {
     }
 }
 
+/// True if these bytes are a public key of Ed25519: the canonical encoding of a point that is not of small order.
+#[must_use]
+pub fn is_ed25519_key(bytes: &[u8; 32]) -> bool {
+    reduced(bytes) && ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak())
+}
+
 /// Signs with a seed. ML-DSA signing is hedged: the library adds entropy of its own, so two
 /// signatures over one message differ and both verify.
 ///

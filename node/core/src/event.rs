@@ -558,9 +558,8 @@ pub fn check_refusal(
     }
     let message = pae(REFUSAL_TYPE, &envelope.header);
     let proven = check_proof(&answer.proof, &sha256(&[&message]), RecordKind::RefusalGiven, profile, now)?;
-    // The peer's ledger and connection say that it is the peer's still, whichever of its keys signed it then.
-    let signed = proven.recorded().min(now);
-    verify_pair(profile.keys(KeyRole::Record, signed), Algorithm::MlDsa65, &message, &envelope.signatures)
+    // The peer's ledger and connection say that it is the peer's, though the keys that signed it may have ended since.
+    verify_pair(profile.begun(KeyRole::Record, now), Algorithm::MlDsa65, &message, &envelope.signatures)
         .map_err(EventFault::Signature)?;
     if proven.context().signatures != signatures_digest(&envelope.signatures) {
         return Err(EventFault::OtherSignatures);

@@ -328,7 +328,8 @@ impl<P: Pairs> Index<P> {
                 Kind::Charter => standing.extend(rows.iter().map(|(_, index)| *index)),
                 Kind::Profile => standing.extend(rows.last().map(|(_, index)| *index)),
                 Kind::Directory => {
-                    let Some((_, directory)) = rows.last() else { continue };
+                    // Numbered anew under each profile: the newest is the one recorded last.
+                    let Some(directory) = rows.iter().map(|(_, index)| index).max() else { continue };
                     let before = others(Kind::Profile).iter().rfind(|(_, index)| index < directory);
                     standing.extend(before.map(|(_, index)| *index).into_iter().chain([*directory]));
                 }

@@ -53,6 +53,25 @@ pub fn ascending<T: PartialOrd>(items: impl IntoIterator<Item = T>) -> bool {
     })
 }
 
+/// The longest text a document may hold in one place: a sentence or two.
+pub const TEXT_MAX: usize = 1_000;
+
+/// True if people can be shown all of these as they are, and none is longer than [`TEXT_MAX`].
+pub fn showable<'t>(texts: impl IntoIterator<Item = &'t String>) -> bool {
+    texts.into_iter().all(|text| text.len() <= TEXT_MAX && text.chars().all(is_showable))
+}
+
+/// True unless it is a control character, or turns the direction of what follows, or breaks the line (Unicode category Cc,
+/// the bidirectional controls, U+2028, U+2029).
+#[must_use]
+pub fn is_showable(letter: char) -> bool {
+    let turns = matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !turns && !letter.is_control()
+}
+
 /// An envelope with header, signatures and body: request papers above this travel as attachments.
 pub const ENVELOPE_MAX: usize = 1 << 20;
 /// A header is names, ids and digests; the largest honest one is under 8 KiB.
@@ -93,6 +112,26 @@ mod tests {
         check(&[0x20, 0x00], Err(WireFault::NotCanonical)); // explicit default
         check(&good[..good.len() - 1], Err(WireFault::Undecodable));
         check(&[0; 65], Err(WireFault::TooLarge));
+    }
+
+    #[test]
+    fn what_would_deceive_the_eye_is_not_shown() {
+        let check = |text: &str, shown| assert_eq!(showable([&text.to_owned()]), shown, "{text:?}");
+        for text in ["", "Ministère de la Justice", "法務省", "وزارة العدل", &"x".repeat(TEXT_MAX)] {
+            check(text, true);
+        }
+        for text in [
+            "a\u{1b}[2K",
+            "a\nb",
+            "a\u{7f}",
+            "a\u{9b}31m",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "\u{2028}",
+            &"x".repeat(TEXT_MAX + 1),
+        ] {
+            check(text, false);
+        }
     }
 
     #[test]

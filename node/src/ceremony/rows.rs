@@ -37,10 +37,11 @@ pub(super) fn rows(paper: &Paper) -> Vec<Row> {
             row(
                 "Effect",
                 format!(
-                    "nobody speaks for {} from then on, until its root keys sign a profile above version {}",
+                    "nobody speaks for {} from then on by its profile, version {}; the next one its root keys sign ends that",
                     wire.party, wire.profile_version
                 ),
             ),
+            row("Profile", hex(&wire.profile)),
             row("Reason", &wire.reason),
         ],
         Paper::Head(wire) => vec![

@@ -1,7 +1,11 @@
 //! A document in words that can be read aloud, and as one object for programs.
 
 use comity_core::crypto::role_name;
-use comity_core::{ids::Digest, profile::SUSPENSION_TYPE, proto::KeyRole};
+use comity_core::{
+    ids::{Digest, hex},
+    profile::SUSPENSION_TYPE,
+    proto::KeyRole,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -283,7 +287,7 @@ fn content(document: &Document) -> Value {
         Paper::Directory(wire) => serde_json::to_value(DirectoryDraft::of(wire)),
         Paper::Suspension(wire) => Ok(json!({
             "schema": SUSPENSION_TYPE, "network": wire.network, "party": wire.party,
-            "profile_version": wire.profile_version, "reason": wire.reason, "issued_ms": wire.issued_ms,
+            "profile_version": wire.profile_version, "profile": hex(&wire.profile), "reason": wire.reason, "issued_ms": wire.issued_ms,
         })),
         Paper::Head(_) => Ok(json!(rows(&document.paper))),
     };

@@ -288,6 +288,7 @@ fn a_profile_needs_its_roots_and_a_suspension_any_one_of_them() {
         issued_ms: NOW.0,
         profile_version: 1,
         reason: "key-lost".into(),
+        profile: vec![7; 32],
     };
     check(Paper::Suspension(suspension.clone()), &[], "incomplete");
     check(Paper::Suspension(suspension.clone()), &[root("XA too")], "complete");

@@ -91,9 +91,12 @@ pub(crate) struct Suspend {
     /// Its newest profile: only a later one ends the suspension. Else profiles/CODE.dsse beside the charter.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// The version of its newest profile, where the file is not at hand.
-    #[arg(long, value_name = "N", conflicts_with = "profile")]
+    /// The version of its newest profile, where the file is not at hand; with its id, as `comity party show` says both.
+    #[arg(long, value_name = "N", conflicts_with = "profile", requires = "profile_id")]
     profile_version: Option<u64>,
+    /// The id of that profile, in digits or words.
+    #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24, requires = "profile_version")]
+    profile_id: Vec<String>,
     /// Where the proposal goes; nothing may be there.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -176,15 +179,15 @@ fn suspend(args: &Suspend, context: &Context) -> Done {
     let beside = Beside::read(&files, ceremony::now_in_seconds())?;
     let charter = beside.charter("suspension")?;
     let (code, _) = party(charter, &args.party)?;
-    let version = match args.profile_version {
-        Some(version) => version,
+    let (version, id) = match args.profile_version {
+        Some(version) => (version, ceremony::read_fingerprint(&args.profile_id.join(" "))?),
         None => {
             let profile = beside.profile("suspension")?;
             if profile.party != code {
                 let why = format!("that profile is of {}", profile.party);
                 return Err(CliFault::BadArgument { what: "--profile".to_owned(), why });
             }
-            profile.version
+            (profile.version, profile.id())
         }
     };
     let wire = proto::Suspension {
@@ -193,6 +196,7 @@ fn suspend(args: &Suspend, context: &Context) -> Done {
         issued_ms: beside.now.0,
         profile_version: version,
         reason: args.reason.clone(),
+        profile: id.as_bytes().to_vec(),
     };
     let files = Files { profile: None, ..files };
     paper::propose(Paper::Suspension(wire), &args.out, &files, &args.out, context)

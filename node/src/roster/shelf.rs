@@ -92,5 +92,10 @@ fn envelopes(view: &View, lacked: &Lacked) -> Vec<Vec<u8>> {
     let rows = view.index.documents(lacked.kind, lacked.party.as_ref(), lacked.version, false).unwrap_or_default();
     let of_this_number = rows.into_iter().take_while(|(version, _)| *version == lacked.version);
     let read = |index| view.ledger.read(LedgerIndex(index)).ok()?.case.as_ref().and_then(document_envelope);
-    of_this_number.filter_map(|(_, row)| read(row.index)).collect()
+    let mut indexes: Vec<u64> = of_this_number.map(|(_, row)| row.index).collect();
+    // Directories are numbered anew under each profile. Of a charter each copy may bear signatures the others lack.
+    if lacked.kind == Kind::Directory {
+        indexes = indexes.into_iter().max().into_iter().collect();
+    }
+    indexes.into_iter().filter_map(read).collect()
 }

@@ -20,6 +20,10 @@ use crate::{
     wire::{DOCUMENT_MAX, strict},
 };
 
+/// How far the number of a profile may be above the one held: more than any node sleeps through, and so little that stolen
+/// keys, once they are replaced, have not used up the numbers.
+const JUMP_MAX: u64 = 1 << 20;
+
 /// What is known of charters and Parties.
 #[derive(Debug, Clone)]
 pub struct Book {
@@ -36,7 +40,8 @@ struct Page {
     profile: Option<(Arc<Profile>, Time)>,
     directory: Option<Arc<Directory>>,
     head: Option<Head>,
-    suspensions: Vec<Suspension>,
+    /// What stops the newest profile, or stopped one before it.
+    suspension: Option<Suspension>,
 }
 
 impl Page {
@@ -121,7 +126,7 @@ impl Book {
         let held = match named.kind {
             Kind::Charter => Some(self.charter().version),
             Kind::Profile => profile.map(|held| held.version),
-            Kind::Directory => page.and_then(|page| page.directory.as_ref()).map(|held| held.version),
+            Kind::Directory => None, // whether it is of the newest profile its number does not say
             Kind::Suspension => profile.map(|held| held.version.saturating_sub(1)),
             Kind::Head => page.and_then(|page| page.head.as_ref()).map(|held| held.issued.0),
         };
@@ -170,7 +175,7 @@ impl Book {
             }
             Entry::Suspension(suspension) => {
                 let party = suspension.party.clone();
-                self.page(&party).suspensions.push(suspension);
+                self.page(&party).suspension = Some(suspension);
                 News::Suspended(party)
             }
         }
@@ -212,11 +217,11 @@ impl Book {
         trust.expiries = chain.chain([&self.founded]).map(|charter| (charter.id(), charter.expires)).collect();
         for (party, page) in &self.pages {
             let Some((profile, seen)) = &page.profile else { continue };
-            trust.heard.insert(party.clone(), page.head.as_ref().map_or(*seen, |head| head.issued.max(*seen)));
+            trust.heard.insert(party.clone(), page.head.as_ref().map_or(*seen, |head| head.issued));
             trust.heads.extend(page.head.as_ref().map(|head| (party.clone(), head.issued)));
             trust.profiles.insert(party.clone(), Arc::clone(profile));
             trust.directories.extend(page.directory.iter().map(|held| (party.clone(), Arc::clone(held))));
-            trust.suspensions.extend(page.suspensions.iter().cloned());
+            trust.suspensions.extend(page.suspension.iter().cloned());
         }
         trust
     }
@@ -259,6 +264,9 @@ impl Book {
             if !newer((held.version, held.id()), &document)? {
                 return Ok(None);
             }
+            if profile.version > held.version.saturating_add(JUMP_MAX) {
+                return Err(ProfileFault::Content("its number is more than a million above the one before it"));
+            }
             if profile.version == held.version + 1 && profile.previous != Some(held.id()) {
                 return Err(ProfileFault::Fork(Box::new(document)));
             }
@@ -267,7 +275,7 @@ impl Book {
         let named =
             |node| others.clone().filter_map(|(_, page)| page.profile()).any(|held| held.nodes().contains(node));
         if profile.nodes().iter().any(named) {
-            return Err(ProfileFault::Content("a node of it is named by another Party already"));
+            return Err(ProfileFault::NodeTaken);
         }
         if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
             return Err(ProfileFault::Expired);
@@ -285,7 +293,8 @@ impl Book {
         let (page, profile) = self.newest(&opened.wire.party)?;
         let directory = Directory::judge(opened, profile, seen)?;
         let document = Document::of(Kind::Directory, &directory.party, directory.version, directory.id());
-        if let Some(held) = &page.directory
+        // Numbered anew under each profile: whoever had a directory key for a night spends no numbers of the next.
+        if let Some(held) = page.directory.as_ref().filter(|held| held.is_of(profile))
             && !newer((held.version, held.id()), &document)?
         {
             return Ok(None);
@@ -312,13 +321,16 @@ impl Book {
 
     fn judge_suspension(&self, opened: Opened<proto::Suspension>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let suspension = Suspension::judge(opened, self.charter(), seen)?;
-        if let Some(page) = self.pages.get(&suspension.party) {
-            if page.suspensions.iter().any(|held| held.id == suspension.id) {
-                return Ok(None);
-            }
-            if page.profile().is_some_and(|profile| profile.version > suspension.profile_version) {
-                return Err(ProfileFault::Older);
-            }
+        let (page, profile) = self.newest(suspension.party.as_str())?;
+        if profile.version > suspension.profile_version {
+            return Err(ProfileFault::Older);
+        }
+        if (profile.version, profile.id()) != (suspension.profile_version, suspension.profile) {
+            return Err(ProfileFault::OtherProfile);
+        }
+        // One is enough: each holder could sign any number of them.
+        if page.suspension.as_ref().is_some_and(|held| held.profile == suspension.profile) {
+            return Ok(None);
         }
         let Suspension { party, profile_version, id, .. } = &suspension;
         let document = Document::of(Kind::Suspension, party, *profile_version, *id);

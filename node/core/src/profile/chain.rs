@@ -181,20 +181,21 @@ impl Charter {
         Ok(Mandate::Parties)
     }
 
-    /// Lets each Party's root keys go on, change with its consent, or wait; gives those that wait anew.
+    /// Lets each Party's root keys go on, change with its consent, or wait; gives those that wait anew. What counts is what
+    /// counts when it was seen: no date in a document ends a wait. That keys were changed without their Party stays known when
+    /// they count, whatever they sign then.
     fn hand_on(&self, next: &mut Self, signed: &Signers, seen: Time) -> BTreeSet<PartyCode> {
-        let now = next.issued.max(seen);
         let mut refounded = BTreeSet::new();
         for (code, before) in &self.parties {
             let Some(party) = next.parties.get_mut(code) else { continue };
-            let in_force = before.counting(now);
-            if party.root == *in_force || in_force.met_by(signed) {
-                continue;
-            }
-            if before.root == party.root {
+            let in_force = before.counting(seen);
+            let over = *in_force == before.root;
+            if in_force.met_by(signed) || party.root == *in_force {
+                party.waiting = before.waiting.clone().filter(|_| over);
+            } else if before.root == party.root {
                 party.waiting.clone_from(&before.waiting);
             } else {
-                party.waiting = Some((Arc::clone(in_force), now.plus_ms(REFOUNDING_MS)));
+                party.waiting = Some((Arc::clone(in_force), next.issued.max(seen).plus_ms(REFOUNDING_MS)));
                 refounded.insert(code.clone());
             }
         }

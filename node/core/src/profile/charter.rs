@@ -8,7 +8,7 @@ use super::{CHARTER_TYPE, Opened, ProfileFault, Quorum, WITNESSES_MAX, document_
 use crate::{
     ids::{DAY_MS, Digest, NetworkName, PartyCode, Time},
     proto::{self, KeyRole},
-    wire::ascending,
+    wire::{ascending, showable},
 };
 
 /// One Party as the charter names it.
@@ -243,6 +243,14 @@ fn check_rows(wire: &proto::Charter, parties: &BTreeMap<PartyCode, Party>) -> Re
         let reachable = faulty < witnesses && (witnesses + faulty) / 2 < witnesses;
         named && ascending(&row.witnesses) && witnesses <= WITNESSES_MAX && reachable
     };
+    let names = wire.parties.iter().map(|row| &row.name);
+    let codes = wire
+        .instruments
+        .iter()
+        .flat_map(|row| [&row.instrument].into_iter().chain(&row.reservations).chain(&row.declarations));
+    if !showable(names.chain(codes).chain(wire.exceptions.iter().map(|row| &row.instrument))) {
+        return Err(ProfileFault::UNSHOWABLE);
+    }
     if !wire.instruments.iter().all(status) {
         return Err(ProfileFault::Content("an instrument's status is of a Party and lists codes that rise"));
     }

@@ -14,7 +14,7 @@ use crate::{
     ledger::{LatelyVerified, LedgerFault, VerifiedCheckpoint},
     proto::{self, KeyRole},
     rules::Side,
-    wire::ascending,
+    wire::{ascending, showable},
 };
 
 /// A key with the dates it may be used between.
@@ -51,6 +51,8 @@ pub struct Profile {
     nodes: Vec<[u8; 32]>,
     ledgers: Vec<Origin>,
     keys: BTreeMap<KeyId, DatedKey>,
+    /// From when on, also of keys that are listed no longer.
+    revoked: BTreeMap<KeyId, Time>,
     checkpoints: LatelyVerified,
 }
 
@@ -101,6 +103,9 @@ impl Profile {
         if !rising {
             return Err(ProfileFault::Content("the lists of a profile must rise and not repeat"));
         }
+        if !showable(texts(&wire)) {
+            return Err(ProfileFault::UNSHOWABLE);
+        }
         if !wire.authorities.iter().all(powers_in_order) {
             return Err(ProfileFault::Content("the powers of an authority must rise by procedure and side"));
         }
@@ -114,8 +119,10 @@ impl Profile {
             .into_iter()
             .map(|authority| Ok((AuthorityId::parse(&authority.id)?, authority)))
             .collect::<Result<BTreeMap<_, _>, ProfileFault>>()?;
+        let revoked = read_revocations(&wire.revocations)?;
         Ok(Self {
-            keys: read_keys(&wire.keys, &wire.revocations)?,
+            keys: read_keys(&wire.keys, &revoked)?,
+            revoked,
             checkpoints: LatelyVerified::default(),
             nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
             languages: wire.languages,
@@ -216,7 +223,7 @@ impl Profile {
     /// From when on a key is revoked, if it is.
     #[must_use]
     pub fn revoked(&self, key: &KeyId) -> Option<Time> {
-        self.keys.get(key).and_then(|dated| dated.revoked)
+        self.revoked.get(key).copied()
     }
 
     /// When each key that may be used at this time ends, and its role.
@@ -240,9 +247,22 @@ impl Profile {
     }
 }
 
+/// Every text of a profile that is no id by another rule.
+fn texts(wire: &proto::Profile) -> impl Iterator<Item = &String> {
+    let authorities = wire.authorities.iter().flat_map(|row| [&row.name, &row.time_zone]);
+    let languages = wire.languages.iter().flat_map(|row| [&row.procedure].into_iter().chain(&row.languages));
+    let declarations = wire.declarations.iter().flat_map(|row| [&row.code, &row.value]);
+    authorities.chain(languages).chain(declarations).chain(wire.revocations.iter().map(|row| &row.reason))
+}
+
+fn read_revocations(wire: &[proto::Revocation]) -> Result<BTreeMap<KeyId, Time>, ProfileFault> {
+    let read = wire.iter().map(|row| Ok((KeyId::from_slice(&row.key_id)?, Time(row.from_ms))));
+    read.collect()
+}
+
 fn read_keys(
     keys: &[proto::RoleKey],
-    revocations: &[proto::Revocation],
+    revocations: &BTreeMap<KeyId, Time>,
 ) -> Result<BTreeMap<KeyId, DatedKey>, ProfileFault> {
     let mut read = BTreeMap::new();
     let mut last = None;
@@ -258,10 +278,7 @@ fn read_keys(
             return Err(ProfileFault::Content("the keys of a profile must rise by key id and not repeat"));
         }
         last = Some(id);
-        let revoked = revocations
-            .iter()
-            .find(|revocation| revocation.key_id == id.as_bytes())
-            .map(|revocation| Time(revocation.from_ms));
+        let revoked = revocations.get(&id).copied();
         read.insert(id, DatedKey { key, from: Time(wire.not_before_ms), until: Time(wire.not_after_ms), revoked });
     }
     Ok(read)

@@ -11,7 +11,7 @@ use crate::{
     ids::{AuthorityId, DAY_MS, Digest, PartyCode, Time},
     proto::{self, Algorithm, KeyRole},
     rules::is_date,
-    wire::ascending,
+    wire::{ascending, showable},
 };
 
 /// Payload type of a directory.
@@ -85,6 +85,13 @@ impl Directory {
             || !ascending(&wire.holidays)
         {
             return Err(ProfileFault::Content("the lists of a directory must rise and not repeat"));
+        }
+        let contacts = wire
+            .contacts
+            .iter()
+            .flat_map(|row| [&row.office, &row.email, &row.phone, &row.hours].into_iter().chain(&row.languages));
+        if !showable(contacts.chain(wire.addresses.iter().flat_map(|row| &row.multiaddrs))) {
+            return Err(ProfileFault::UNSHOWABLE);
         }
         let known = |row: &proto::Contact| {
             AuthorityId::parse(&row.authority).is_ok_and(|id| profile.authorities().contains_key(&id))

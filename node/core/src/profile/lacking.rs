@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Directory, Kind, Profile, Suspension, Trust};
-use crate::{
-    ids::{Digest, PartyCode},
-    proto,
-};
+use crate::{ids::PartyCode, proto};
 
 /// A document another node lacks, by what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +12,7 @@ pub struct Lacked {
     pub kind: Kind,
     /// Whose; none if it is a charter.
     pub party: Option<PartyCode>,
-    /// Its number; of suspensions all those of this profile.
+    /// Its number; of a suspension that of the profile it stops.
     pub version: u64,
 }
 
@@ -63,8 +60,7 @@ impl Trust {
         if profile.version >= theirs.profile {
             let directory = self.own_directory(party).filter(|held| newer || held.version > theirs.directory);
             lacking.extend(directory.map(|held| lacked(Kind::Directory, held.version)));
-            let known = |id: &Digest| theirs.suspensions.iter().any(|theirs| theirs == id.as_bytes());
-            let unknown = self.suspensions_of(party).filter(|held| newer || !known(&held.id));
+            let unknown = self.suspension_of(party).filter(|_| newer || theirs.suspensions.is_empty());
             lacking.extend(unknown.map(|held| lacked(Kind::Suspension, held.profile_version)));
         }
         let head = self.head(party).filter(|issued| issued.0 > theirs.head_ms);
@@ -79,16 +75,14 @@ impl Trust {
         self.directory(party).filter(|directory| directory.is_of(profile))
     }
 
-    /// What suspends the newest profile of a Party.
-    fn suspensions_of<'t>(&'t self, party: &'t PartyCode) -> impl Iterator<Item = &'t Suspension> {
-        let version = self.declared(party).map_or(0, |profile| profile.version);
-        self.suspensions.iter().filter(move |held| held.party == *party && held.profile_version >= version)
+    /// What stops the newest profile of a Party.
+    fn suspension_of(&self, party: &PartyCode) -> Option<&Suspension> {
+        let profile = self.declared(party)?.id();
+        self.suspensions.iter().find(|held| held.profile == profile)
     }
 
     fn suspension_ids(&self, party: &PartyCode) -> Vec<Vec<u8>> {
-        let mut ids: Vec<Vec<u8>> = self.suspensions_of(party).map(|held| held.id.as_bytes().to_vec()).collect();
-        ids.sort();
-        ids
+        self.suspension_of(party).iter().map(|held| held.id.as_bytes().to_vec()).collect()
     }
 }
 

@@ -22,7 +22,7 @@ use std::cmp::Ordering;
 use prost::Message as _;
 
 use crate::{
-    crypto::{pae, sha256},
+    crypto::{is_ed25519_key, pae, sha256},
     ids::{Digest, Malformed},
     proto,
     wire::{DOCUMENT_MAX, WireFault, strict},
@@ -83,6 +83,11 @@ pub enum ProfileFault {
     /// A profile of a Party the charter does not name, or of another network.
     #[error("profile.not-chartered: the profile is not accepted; the charter does not name this Party")]
     NotChartered,
+    /// It names a node that another Party's newest profile names: which came first depends on who has seen what.
+    #[error(
+        "profile.node-taken: the profile is not accepted; another Party's newest profile names a node of it; ask both Parties which of them it is"
+    )]
+    NodeTaken,
     /// A directory or head of another Party or profile than the one held.
     #[error(
         "profile.other-profile: the document is not accepted; it belongs to another profile than the one held; fetch the profile it names"
@@ -142,6 +147,10 @@ pub enum ProfileFault {
 }
 
 impl ProfileFault {
+    /// People are shown what a document says before they sign it, and at every node: it must be what it looks like.
+    pub(crate) const UNSHOWABLE: Self =
+        Self::Content("a text in it is too long, or has characters that cannot be shown as they are");
+
     /// The stable code, as in `comity explain CODE`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -153,6 +162,7 @@ impl ProfileFault {
             Self::Threshold => "profile.threshold-not-met",
             Self::Fingerprint => "profile.wrong-fingerprint",
             Self::NotChartered => "profile.not-chartered",
+            Self::NodeTaken => "profile.node-taken",
             Self::OtherProfile => "profile.other-profile",
             Self::NotDirectoryKey => "profile.not-directory-key",
             Self::Ahead => "profile.ahead",
@@ -235,6 +245,7 @@ pub fn node_key(peer_id: &[u8]) -> Result<[u8; 32], ProfileFault> {
     peer_id
         .strip_prefix(&PEER_ID_PREFIX)
         .and_then(|key| key.try_into().ok())
+        .filter(is_ed25519_key)
         .ok_or(ProfileFault::Content("a node must be the PeerId of an Ed25519 key"))
 }
 

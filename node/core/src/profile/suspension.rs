@@ -1,7 +1,7 @@
 //! A Party's emergency brake: any one holder of its root keys suspends it, its threshold lets it go on. Serves SPEC
 //! `[P-7]`.
 
-use super::{Charter, Opened, Party, Profile, ProfileFault, Signers, read};
+use super::{AHEAD_MS_MAX, Charter, Opened, Party, Profile, ProfileFault, Signers, read};
 use crate::{
     ids::{Digest, PartyCode, Time},
     proto,
@@ -10,13 +10,15 @@ use crate::{
 /// Payload type of a suspension.
 pub const SUSPENSION_TYPE: &str = "application/vnd.comity.suspension.v1";
 
-/// Nobody speaks for a Party from a time on, until its root threshold has signed a later profile.
+/// Nobody speaks for a Party by one profile from a time on; a later one, which its root threshold signs, ends that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspension {
     /// Whose.
     pub party: PartyCode,
-    /// It ends with the first profile above this version.
+    /// The version of the profile it stops.
     pub profile_version: u64,
+    /// The id of that profile: no other is stopped, so that one holder never stops what the threshold signs later.
+    pub profile: Digest,
     /// It counts from then: not before it was seen, so that no date in the past undoes what was done.
     pub from: Time,
     /// Why, as a code.
@@ -36,12 +38,16 @@ impl Suspension {
 
     pub(super) fn judge(opened: Opened<proto::Suspension>, charter: &Charter, at: Time) -> Result<Self, ProfileFault> {
         let (code, party) = Self::party_of(&opened.wire, charter)?;
+        if opened.wire.issued_ms > at.plus_ms(AHEAD_MS_MAX).0 {
+            return Err(ProfileFault::Ahead);
+        }
         let signers = Signers::of(&opened.id, &opened.signatures, [party.root_at(at)]);
         if signers.map_or(true, |signers| signers.is_empty()) {
             return Err(ProfileFault::Threshold);
         }
+        let profile = Digest::from_slice(&opened.wire.profile)?;
         let proto::Suspension { profile_version, issued_ms, reason, .. } = opened.wire;
-        Ok(Self { party: code, profile_version, from: Time(issued_ms).max(at), reason, id: opened.id })
+        Ok(Self { party: code, profile_version, profile, from: Time(issued_ms).max(at), reason, id: opened.id })
     }
 
     /// Checks what can be checked of a suspension before anybody has signed it.
@@ -58,12 +64,21 @@ impl Suspension {
         if wire.network != charter.network.as_str() {
             return Err(ProfileFault::NotChartered);
         }
+        if wire.profile.len() != 32 || !is_reason(&wire.reason) {
+            return Err(ProfileFault::Content("a suspension names a profile by its id, and its reason is a code"));
+        }
         Ok((code, party))
     }
 
     /// True if nobody speaks for the Party by this profile at this time.
     #[must_use]
     pub fn stops(&self, profile: &Profile, at: Time) -> bool {
-        self.party == profile.party && profile.version <= self.profile_version && self.from <= at
+        self.profile == profile.id() && self.from <= at
     }
+}
+
+/// A code such as `key-stolen`: it is shown at every node.
+fn is_reason(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(known)
 }

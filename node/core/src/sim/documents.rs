@@ -95,6 +95,7 @@ fn a_suspended_party_is_heard_again_by_its_next_profile() {
         issued_ms: sim.now.0 - DAY_MS,
         profile_version: 1,
         reason: "key.stolen".into(),
+        profile: id_of(&profile_bytes("XB", "XB")).as_bytes().to_vec(),
     };
     let stop = sign(SUSPENSION_TYPE, stop.encode_to_vec(), &[&root("XB", KeyRole::Root)]).expect("signed");
     assert_eq!(hand_over(&mut sim, &stop), Ok(News::Suspended(code("XB"))));

@@ -8,7 +8,7 @@ use super::{
     evidence_cases,
     material::Material,
     rest,
-    shapes::{Bytes, Expect, Input, Key, Sig},
+    shapes::{Bytes, Expect, Input, Key, Seen, Sig},
     thread,
 };
 use crate::{
@@ -22,7 +22,9 @@ use crate::{
         Context, LedgerFault, RecordProof, Salt, Tree, VerifiedCheckpoint, leaf_entry, leaf_hash, signatures_digest,
         slip_digest, slip_nonce, verify_consistency, verify_inclusion,
     },
-    profile::{CHARTER_TYPE, Charter, Directory, Head, Party, Profile, ProfileFault, Suspension, document_id},
+    profile::{
+        Book, CHARTER_TYPE, Charter, Directory, Freshness, Head, Party, Profile, ProfileFault, Suspension, document_id,
+    },
     proto::{self, Algorithm, Answer, Envelope, KeyRole, Lane, RecordKind, RefusalAnswer, Signature},
     wire::{DOCUMENT_MAX, WireFault, strict},
 };
@@ -104,6 +106,7 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::OpenDirectory { .. }
         | Input::OpenHead { .. }
         | Input::OpenSuspension { .. } => trust(m, input),
+        Input::Walk { documents, party, at_ms } => walk(m, documents, &code(party), Time(*at_ms)),
         Input::ThreadId { .. }
         | Input::ReadHeader { .. }
         | Input::VerifyEvent { .. }
@@ -291,6 +294,7 @@ fn trust(m: &Material, input: &Input) -> Verdict {
             out([
                 ("party", stopped.party.to_string()),
                 ("profile_version", stopped.profile_version.to_string()),
+                ("profile", stopped.profile.to_string()),
                 ("from_ms", stopped.from.0.to_string()),
                 ("reason", stopped.reason),
                 ("id", stopped.id.to_string()),
@@ -382,6 +386,29 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
         }
         _ => unreachable!("sorted by judge"),
     }
+}
+
+/// Documents one after another, held against all that came before: what is known then of one Party.
+fn walk(m: &Material, documents: &[Seen], party: &PartyCode, at: Time) -> Verdict {
+    let mut book = Book::found(m.of("charter"), Digest::from_slice(m.of("charter-fingerprint")).expect("a digest"))?;
+    for Seen { envelope, seen_ms } in documents {
+        book.accept(&m.bytes(envelope), Time(*seen_ms))?;
+    }
+    let trust = book.trust();
+    let freshness = match trust.freshness(party, at) {
+        Freshness::Fresh => "fresh",
+        Freshness::Stale => "stale",
+        Freshness::Frozen => "frozen",
+    };
+    let refounded = trust.charter().parties().get(party).and_then(Party::refounded);
+    out([
+        ("charter", trust.charter().version.to_string()),
+        ("profile", trust.declared(party).map_or(0, |profile| profile.version).to_string()),
+        ("directory", trust.own_directory(party).map_or(0, |directory| directory.version).to_string()),
+        ("acts", trust.profile(party, at).is_some().to_string()),
+        ("freshness", freshness.to_owned()),
+        ("refounded_ms", refounded.map_or(0, |from| from.0).to_string()),
+    ])
 }
 
 fn delivered(checked: Verified<Delivery>) -> Verdict {

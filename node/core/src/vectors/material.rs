@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{Bytes, Change, Named};
 use crate::{
-    crypto::{HybridSigner, pae},
+    crypto::{HybridSigner, is_ed25519_key, pae},
     event::{
         EVENT_TYPE, Event, Header,
         tests::{
@@ -193,7 +193,13 @@ fn charter_chain(pile: &mut Pile) {
         signed(&own, &[&officer, &root("XA", KeyRole::Root), &old])
     });
     put(pile, "charter-2-by-a-stranger", signed(&two, &[&root("XA", KeyRole::Charter)]));
+    put(pile, "charter-2-signed-twice", signed(&two, &[&secretariat, &secretariat]));
     put(pile, "charter-2", signed(&two, &[&secretariat]));
+    let mut ahead = after(&changed);
+    ahead.issued_ms = NOW.0 + 40 * DAY_MS;
+    put(pile, "charter-3-dated-after-the-wait", signed(&ahead, &[&secretariat]));
+    let own = proto::Profile::decode(&payload(&pile["profile-xb"])[..]).expect("a profile");
+    put(pile, "profile-xb-by-new-root", sign(PROFILE_TYPE, own.encode_to_vec(), &[&new]).expect("signed"));
 }
 
 /// When [`revoking`] profiles end a key: an hour after what it signed.
@@ -268,6 +274,7 @@ fn changing(pile: &mut Pile) {
         issued_ms: START.0,
         profile_version: 1,
         reason: "key-stolen".into(),
+        profile: document_id(PROFILE_TYPE, &payload(&pile["profile-xa"])).as_bytes().to_vec(),
     };
     let by_directory = |kind: &str, bytes: Vec<u8>| sign(kind, bytes, &[&directory_key]).expect("signed");
     put(pile, "directory", by_directory(DIRECTORY_TYPE, directory.encode_to_vec()));
@@ -287,6 +294,8 @@ fn changing(pile: &mut Pile) {
     put(pile, "head-of-a-newer-profile", by_directory(HEAD_TYPE, newer.encode_to_vec()));
     put(pile, "head", by_directory(HEAD_TYPE, head.encode_to_vec()));
     let by = |signer: &HybridSigner| sign(SUSPENSION_TYPE, suspension.encode_to_vec(), &[signer]).expect("signed");
+    let all = proto::Suspension { profile_version: u64::MAX, ..suspension.clone() };
+    put(pile, "suspension-of-all", sign(SUSPENSION_TYPE, all.encode_to_vec(), &[&own_root]).expect("signed"));
     put(pile, "suspension", by(&own_root));
     put(pile, "suspension-by-xb", by(&root("XB", KeyRole::Root)));
 }
@@ -361,6 +370,13 @@ fn bad_profiles(pile: &mut Pile) {
     one("profile-with-second-ledger-only", &|p| p.ledgers = vec!["xa.test.comity.test/ledger/2".into()]);
     one("profile-nodes-fall", &|p| p.nodes = [2, 1].map(|n| crate::profile::peer_id(&[n; 32])).to_vec());
     one("profile-node-of-another-kind", &|p| p.nodes = vec![vec![0x12, 0x20, 1]]);
+    let no_point = (1..=u8::MAX).map(|n| [n; 32]).find(|bytes| !is_ed25519_key(bytes)).expect("half of them");
+    one("profile-node-no-point", &|p| p.nodes = vec![crate::profile::peer_id(&no_point)]);
+    one("profile-text-that-hides", &|p| {
+        let name = "Central Authority\u{1b}[2K\rall is well".into();
+        p.authorities = vec![proto::Authority { id: "central".into(), name, ..proto::Authority::default() }];
+    });
+    one("profile-xa-far-ahead", &|p| (p.version, p.previous) = ((1 << 20) + 2, vec![7; 32]));
     one("profile-key-of-unknown-role", &|p| {
         p.keys = vec![proto::RoleKey { role: 99, ..role(KeyRole::Record, 1, 32, 1) }]
     });

@@ -95,6 +95,14 @@ pub(super) struct Known {
     pub(super) void: bool,
 }
 
+/// A document and when it is seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    pub(super) envelope: Bytes,
+    pub(super) seen_ms: u64,
+}
+
 /// What is done with which inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -112,6 +120,7 @@ pub(super) enum Input {
     OpenDirectory { profile: Bytes, envelope: Bytes, now_ms: u64 },
     OpenHead { profile: Bytes, envelope: Bytes, now_ms: u64 },
     OpenSuspension { envelope: Bytes, now_ms: u64 },
+    Walk { documents: Vec<Seen>, party: String, at_ms: u64 },
     ThreadId { network: String, request: Bytes, members: Vec<String> },
     ReadHeader { header: Bytes },
     VerifyEvent { envelope: Bytes, now_ms: u64 },

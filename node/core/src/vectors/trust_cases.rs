@@ -3,11 +3,12 @@
 use super::{
     bad, computed, file,
     material::{Material, named, raw},
-    shapes::{Bytes, Case, File, Input},
+    shapes::{Bytes, Case, File, Input, Seen},
 };
 use crate::{
     crypto::{pae, sha256},
     event::tests::NOW,
+    ids::DAY_MS,
     proto,
 };
 use prost::Message as _;
@@ -18,6 +19,7 @@ pub(super) fn files(m: &Material) -> Vec<File> {
         file("chain", "The charter that follows another one.", chain(m)),
         file("profile", "Opening a profile under the charter of material.json.", profiles(m)),
         file("directory", "What a Party's directory key and a root key sign alone.", changing(m)),
+        file("walk", "Documents seen one after another, and the attacks on that.", walks(m)),
     ]
 }
 
@@ -113,6 +115,14 @@ fn profiles(m: &Material) -> Vec<Case> {
         content("ledgers not numbered from 1", "profile-with-second-ledger-only"),
         content("nodes that fall", "profile-nodes-fall"),
         content("a node that is no Ed25519 PeerId", "profile-node-of-another-kind"),
+        content("a node whose key is no point", "profile-node-no-point"),
+        bad(
+            "a text that hides what stands before it",
+            &["C-8"],
+            open("profile-text-that-hides"),
+            { "profile.bad-content" },
+            "",
+        ),
         content("a key of an unknown role", "profile-key-of-unknown-role"),
         content("a root key", "profile-key-of-root-role"),
         content("a seal key that is an Ed25519 key", "profile-key-of-wrong-algorithm"),
@@ -144,6 +154,7 @@ fn chain(m: &Material) -> Vec<Case> {
         refused("after another version 2", "C-4", "charter-2-refounds-xb", "charter-3", "charter.other-chain"),
         refused("in earnest after an exercise", "C-4", "charter", "charter-bare", "charter.other-network"),
         refused("a Party missing", "C-4", "charter", "charter-2-without-xc", "profile.bad-content"),
+        refused("one officer's signatures twice", "C-5", "charter", "charter-2-signed-twice", short),
         refused("signed by a stranger", "C-5", "charter", "charter-2-by-a-stranger", short),
         bad("a signature forged", &["C-5"], next("charter", forged), short, ""),
         refused(
@@ -154,6 +165,63 @@ fn chain(m: &Material) -> Vec<Case> {
             "charter.not-expired",
         ),
         refused("a profile", "C-4", "charter", "profile-xa", "profile.wrong-type"),
+    ]
+}
+
+/// What one document says only beside those before it. A case is refused for its last document.
+fn walks(m: &Material) -> Vec<Case> {
+    let days = |n: u64| NOW.0 + n * DAY_MS;
+    let walk = |party: &str, at_ms, documents: &[(&str, u64)]| Input::Walk {
+        documents: documents.iter().map(|(of, seen_ms)| Seen { envelope: named(of), seen_ms: *seen_ms }).collect(),
+        party: party.into(),
+        at_ms,
+    };
+    let xa = |documents: &[&str]| {
+        let documents: Vec<_> = documents.iter().map(|of| (*of, NOW.0)).collect();
+        walk("XA", NOW.0, &documents)
+    };
+    let xb = |documents: &[(&str, u64)]| walk("XB", days(100), documents);
+    let (with_key, refounds) = ("profile-xa-with-directory-key", "charter-2-refounds-xb");
+    let refused = |name: &str, clause: &str, input, code: &str| bad(name, &[clause], input, code, "");
+    let heard = |at_ms| walk("XA", at_ms, &[(with_key, NOW.0), ("head", NOW.0)]);
+    let (by_new, ahead) = ("profile-xb-by-new-root", "charter-3-dated-after-the-wait");
+    let threshold = "profile.threshold-not-met";
+    vec![
+        computed(m, "a profile, a directory, a head", &["P-8"], xa(&[with_key, "directory", "head"])),
+        computed(m, "the next profile", &["P-8"], xa(&["profile-xa", "profile-xa-revokes-record-keys"])),
+        refused("roll-back", "P-8", xa(&["profile-xa-revokes-record-keys", "profile-xa"]), "profile.roll-back"),
+        refused("fork", "P-8", xa(&["profile-xa", with_key]), "profile.fork"),
+        refused("mix-and-match", "P-5", xa(&["profile-xa", "directory"]), "profile.other-profile"),
+        refused("fast-forward", "P-8", xa(&["profile-xa", "profile-xa-far-ahead"]), "profile.bad-content"),
+        computed(m, "freeze: two days after the last head", &["P-6"], heard(days(2))),
+        computed(m, "freeze: fourteen days after it", &["P-6"], heard(days(14))),
+        computed(m, "suspended", &["P-7"], xa(&["profile-xa", "suspension"])),
+        computed(m, "suspended, and its next profile", &["P-7"], {
+            xa(&["profile-xa", "suspension", "profile-xa-revokes-record-keys"])
+        }),
+        refused("one holder stops all profiles to come", "P-7", xa(&["profile-xa", "suspension-of-all"]), {
+            "profile.other-profile"
+        }),
+        refused("a stop of the profile before", "P-7", xa(&["profile-xa-revokes-record-keys", "suspension"]), {
+            "profile.roll-back"
+        }),
+        computed(m, "re-founded", &["C-6"], xb(&[(refounds, days(0))])),
+        refused(
+            "re-founded, before the wait is over",
+            "C-6",
+            xb(&[(refounds, days(0)), (by_new, days(29))]),
+            threshold,
+        ),
+        computed(m, "re-founded, when it is over", &["C-6"], xb(&[(refounds, days(0)), (by_new, days(30))])),
+        refused(
+            "a wait cut short by a date ahead",
+            "C-6",
+            xb(&[(refounds, days(0)), (ahead, days(0)), (by_new, days(1))]),
+            threshold,
+        ),
+        computed(m, "a version after the wait", &["C-6"], {
+            xb(&[(refounds, days(0)), (ahead, days(40)), (by_new, days(41))])
+        }),
     ]
 }
 

@@ -236,20 +236,27 @@ fn what_a_party_says_every_day_only_goes_forward() {
     assert_eq!(code_of(book.accept(&head(1, 3), day(3))), "profile.roll-back");
     assert_eq!(code_of(book.accept(&head(3, 2), day(3))), "profile.roll-back", "it names less than is here");
 
-    let stop = |version| {
+    let stop = |version, profile: &Digest, issued_ms| {
         let wire = proto::Suspension {
             network: network().to_string(),
             party: "XA".into(),
-            issued_ms: START.0,
+            issued_ms,
             profile_version: version,
             reason: "key-lost".into(),
+            profile: profile.as_bytes().to_vec(),
         };
         sign(SUSPENSION_TYPE, wire.encode_to_vec(), &[&root("XA", KeyRole::Root)]).expect("signed")
     };
     let speaks = |book: &Book, days| book.trust().profile(&code("XA"), day(days)).is_some();
-    assert_eq!(code_of(book.accept(&stop(1), day(4))), "profile.roll-back", "the threshold has signed a later profile");
-    assert_eq!(book.accept(&stop(2), day(4)), Ok(News::Suspended(code("XA"))));
-    assert_eq!(book.accept(&stop(2), day(5)), Ok(News::Known));
+    let (old, own) = (stop(1, &id_of(&draft_of("XA")), START.0), stop(2, &id_of(&two), START.0));
+    assert_eq!(code_of(book.accept(&old, day(4))), "profile.roll-back", "the threshold has signed a later profile");
+    let all = stop(u64::MAX, &id_of(&two), START.0);
+    assert_eq!(code_of(book.accept(&all, day(4))), "profile.other-profile", "one holder stops no profile to come");
+    let forked = stop(2, &id_of(&draft_of("XA")), START.0);
+    assert_eq!(code_of(book.accept(&forked, day(4))), "profile.other-profile");
+    assert_eq!(book.accept(&own, day(4)), Ok(News::Suspended(code("XA"))));
+    assert_eq!(book.accept(&own, day(5)), Ok(News::Known));
+    assert_eq!(book.accept(&stop(2, &id_of(&two), START.0 + 1), day(5)), Ok(News::Known), "one is enough");
     assert_eq!([3, 4].map(|days| speaks(&book, days)), [true, false]);
     let three = later(&two, 3, &id_of(&two));
     book.accept(&signed(&three), day(6)).expect("restored");

@@ -187,6 +187,34 @@ fn nobody_but_a_party_changes_its_root_keys() {
     assert!(!newer.refounded.is_empty() && root_of(&newer.charter, 50) == before);
 }
 
+/// [C-6]: a later version that is dated after the wait does not end it; and what was changed without a Party stays known
+/// when it counts, also through versions its new keys agree to.
+#[test]
+fn a_date_ahead_ends_no_wait_and_a_mark_stays() {
+    let (one, draft) = founded();
+    let (secretariat, old, new, newer) =
+        (secretariat(), party_root("XB"), party_root("XB new"), party_root("XB newer"));
+    let root_of = |charter: &Charter, days| charter.parties()[&code("XB")].root_at(day(days)).clone();
+    let refounded = |charter: &Charter| charter.parties()[&code("XB")].refounded();
+    let before = root_of(&one, 10);
+    let second = with_root(&after(&draft, 10), "XB", &[&new], 1);
+    let two = next(&one, &second, &[&secretariat], 12).expect("follows").charter;
+    let mut third = after(&second, 13);
+    (third.issued_ms, third.expires_ms) = (day(44).0, day(900).0);
+    let three = next(&two, &third, &[&secretariat], 13).expect("follows").charter;
+    assert_eq!((root_of(&three, 41), refounded(&three)), (before, Some(day(42))));
+
+    let mut fourth = after(&third, 50);
+    fourth.issued_ms = day(50).0;
+    let four = next(&three, &fourth, &[&secretariat], 50).expect("follows").charter;
+    assert_eq!(refounded(&four), Some(day(42)), "the wait is over, and why is still known");
+    let turned = with_root(&after(&fourth, 60), "XB", &[&newer], 1);
+    let five = next(&four, &turned, &[&secretariat, &new], 60).expect("follows");
+    assert!(five.refounded.is_empty() && five.charter.parties()[&code("XB")].refounded() == Some(day(42)));
+    assert_eq!(root_of(&five.charter, 60), Quorum::from_wire(&quorum(&[&newer], 1), KeyRole::Root).expect("quorum"));
+    assert!(next(&four, &turned, &[&secretariat, &old], 60).is_err(), "the keys from before are strangers now");
+}
+
 /// [C-6]: signatures are no part of a charter's id, so that whoever hands it on can leave some out.
 #[test]
 fn consent_that_comes_later_ends_the_wait() {

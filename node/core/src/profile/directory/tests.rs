@@ -190,6 +190,7 @@ fn any_root_key_stops_a_party_and_its_threshold_lets_it_go_on() {
         issued_ms: START.0,
         profile_version: 3,
         reason: "key-stolen".into(),
+        profile: profile(3).id().as_bytes().to_vec(),
     };
     let open = |wire: &proto::Suspension, signers: &[&HybridSigner]| {
         Suspension::open(&signed(SUSPENSION_TYPE, wire, signers), &charter, START).map_err(|fault| fault.code())
@@ -202,6 +203,17 @@ fn any_root_key_stops_a_party_and_its_threshold_lets_it_go_on() {
     assert!(trust.profile(&code("XA"), START).is_some());
     trust.suspend(stopped);
     assert!(trust.profile(&code("XA"), START).is_none() && trust.seal_key(&code("XA"), START).is_none());
+    let changed = |change: fn(&mut proto::Suspension)| {
+        let mut wire = wire.clone();
+        change(&mut wire);
+        open(&wire, &[&own]).map(|_| ())
+    };
+    assert_eq!(changed(|wire| wire.issued_ms = START.0 + 300_001), Err("profile.ahead"));
+    assert_eq!(changed(|wire| wire.profile.truncate(31)), Err("profile.bad-content"));
+    for reason in ["", "two words", "\u{1b}[2K", &"x".repeat(65)] {
+        let wire = proto::Suspension { reason: reason.to_owned(), ..wire.clone() };
+        assert_eq!(open(&wire, &[&own]).map(|_| ()), Err("profile.bad-content"), "{reason}");
+    }
     let back_dated = proto::Suspension { issued_ms: 1, ..wire.clone() };
     assert_eq!(open(&back_dated, &[&own]).expect("a suspension").from, START, "what was done before it was seen stays");
     let short = Err("profile.threshold-not-met");
