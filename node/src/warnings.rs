@@ -29,7 +29,7 @@ pub struct Warning {
 /// All of them now, the network's first.
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
-    let mut found: Vec<Warning> = charter(view, now).into_iter().collect();
+    let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).collect();
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
         found.extend(of(view, party, now));
@@ -53,6 +53,14 @@ pub fn charter(view: &View, now: Time) -> Option<Warning> {
         _ => return None,
     };
     Some(Warning { code, party: None, detail })
+}
+
+/// Two charters of one number.
+fn forked(view: &View) -> Option<Warning> {
+    let forks = view.index.documents(Kind::Charter, None, 0, true).unwrap_or_default();
+    let (number, _) = forks.first()?;
+    let detail = format!("two of number {number} were signed; compare fingerprints with the others");
+    Some(Warning { code: "charter.fork", party: None, detail })
 }
 
 /// Of each role the key that lasts longest counts: while one is left, the others may end.

@@ -390,6 +390,11 @@ fn weekly_and_emergency(
     let other = at("belmar");
     let join = ["init", "--join", &kit, "--party", "XB", "--data", &other, "--fingerprint", print];
     fine(&[&join[..], &locked].concat());
+    // A Party whose node is made anew finds its profile in the kit; the next one does not go over it.
+    let rebuilt = at("rebuilt");
+    let join = ["init", "--join", &kit, "--party", "XA", "--data", &rebuilt, "--fingerprint", print];
+    let said = fine(&[&join[..], &locked].concat());
+    assert!(said.contains("charter/profiles/XA-next.dsse") && !said.contains("profiles/XA.dsse"), "{said}");
     let settings = fs::read_to_string(format!("{other}/comity.toml")).expect("reads");
     assert!(settings.contains("peers.XA.addresses = [\"/dns/node.xa.test/tcp/4810\"]"), "{settings}");
     assert!(Path::new(&other).join("charter/directories/XA.dsse").is_file());

@@ -128,7 +128,7 @@ fn what_is_wrong_with_a_token_is_named() {
     refused(create(&token(&folder, LABEL, "wrong-pin")), "keys.wrong-pin");
     refused(create(&token(&folder, "absent", "pin")), "keys.no-token");
     refused(create(&token(&folder, "twin", "pin")), "keys.no-token");
-    refused(create(&token(&folder, LABEL, "no-such-file")), "keys.missing");
+    refused(create(&token(&folder, LABEL, "no-such-file")), "keys.no-passphrase-file");
     let nothing = Token { module: folder.join("pin"), ..token(&folder, LABEL, "pin") };
     refused(create(&nothing), "keys.token");
     assert!(!folder.join("root").exists(), "nothing is left of what was not made");

@@ -95,6 +95,12 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     write_documents(&kit, &new)?;
     files::write(&new.join("comity.toml"), settings(joining, charter, &kit).as_bytes())?;
     let kept = data.join(DRAFT);
+    // A kit that has the Party's profile already: the next one lies beside it.
+    let named = format!("{}.dsse", joining.party);
+    let profile = match new.join("charter").join("profiles").join(&named).exists() {
+        true => format!("{}-next.dsse", joining.party),
+        false => named,
+    };
     let draft = if again && kept.is_file() {
         files::read_text(&kept, DRAFT_MAX)?
     } else {
@@ -113,7 +119,7 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
         named: charter.parties().contains_key(joining.party),
         draft: data.join(DRAFT),
         charter: data.join("charter").join("charter.dsse"),
-        profile: data.join("charter").join("profiles").join(format!("{}.dsse", joining.party)),
+        profile: data.join("charter").join("profiles").join(profile),
         profiles: kit.iter().filter(|document| matches!(document.paper, Paper::Profile(_))).count(),
     })
 }

@@ -59,7 +59,11 @@ async fn import(files: &[PathBuf], client: &Client, context: &Context) -> Done {
                 Ok(taken) => context.out.either(&taken, said),
                 Err(CliFault::Problem(problem)) => {
                     verdict = Verdict::Finding;
-                    context.out.say(&CliFault::Problem(problem));
+                    let refused = CliFault::Problem(problem);
+                    if context.out.json {
+                        context.out.object(&refused.to_json());
+                    }
+                    context.out.say(&refused);
                 }
                 Err(fault) => return Err(fault),
             }

@@ -36,6 +36,14 @@ pub enum KeyFault {
         /// The file or folder.
         path: PathBuf,
     },
+    /// The file that a passphrase or PIN should be read from is not there. Nothing is lost.
+    #[error(
+        "keys.no-passphrase-file: nothing was opened: there is no file {path} to read a passphrase or PIN from. Name the right one"
+    )]
+    NoPassphraseFile {
+        /// The file named.
+        path: PathBuf,
+    },
     /// It is not what was written.
     #[error(
         "keys.damaged: the keys cannot be opened: {path} {why}. \
@@ -205,6 +213,7 @@ impl KeyFault {
             Self::WrongPassphrase { .. } => "keys.wrong-passphrase",
             Self::TooOpen { .. } => "keys.too-open",
             Self::Missing { .. } => "keys.missing",
+            Self::NoPassphraseFile { .. } => "keys.no-passphrase-file",
             Self::Damaged { .. } => "keys.damaged",
             Self::Exists { .. } => "keys.exists",
             Self::Disk { .. } => "keys.disk",

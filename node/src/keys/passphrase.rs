@@ -93,7 +93,10 @@ fn obtain_from(
     purpose: Purpose,
 ) -> Result<Passphrase, KeyFault> {
     if let Some(path) = file {
-        let bytes = read_private(path, BYTES_MAX as u64 + 2)?;
+        let bytes = read_private(path, BYTES_MAX as u64 + 2).map_err(|fault| match fault {
+            KeyFault::Missing { path } => KeyFault::NoPassphraseFile { path },
+            other => other,
+        })?;
         return from_file(bytes, path, purpose);
     }
     let credential = if purpose == Purpose::Pin { PIN_CREDENTIAL } else { CREDENTIAL };
@@ -193,7 +196,7 @@ mod tests {
         file(dir.path(), CREDENTIAL, b"from systemd\n", 0o440);
         assert_eq!(take(None, Some(dir.path())), Ok("from systemd".to_owned()));
         assert_eq!(take(Some(&named), Some(dir.path())), Ok("from the file".to_owned()));
-        assert_eq!(take(Some(&dir.path().join("absent")), Some(dir.path())), Err("keys.missing"));
+        assert_eq!(take(Some(&dir.path().join("absent")), Some(dir.path())), Err("keys.no-passphrase-file"));
         assert_eq!(result(obtain_from(None, None, None::<Nobody>, Purpose::Open)), Err("keys.no-passphrase"));
 
         let pin = |person: Option<Nobody>| result(obtain_from(None, Some(dir.path()), person, Purpose::Pin));

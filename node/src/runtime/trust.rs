@@ -15,9 +15,10 @@ use comity_core::{
     index::Index,
     ledger::Appended,
     profile::{Book, Document, Kind, ProfileFault, Trust, claimed},
-    proto::RecordKind,
+    proto::{self, RecordKind},
     record::{Moment, Record, document, document_envelope},
     rules::Rules,
+    wire::{DOCUMENT_MAX, strict},
 };
 use tracing::{info, warn};
 
@@ -101,9 +102,9 @@ pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) ->
 
 /// What the files alone say: for commands beside a node that is stopped. A running node keeps the newest of each there.
 ///
-/// A profile that holds under an earlier charter stays when a later one changes its Party's root keys, as it does in the
-/// node that took it ([P-8]). Only for this folder, which is the node's own: from anybody else it would be a way to
-/// pass on what stolen keys signed after they were replaced.
+/// What lies there it accepted when it came, and that stays ([P-8]): a charter counts from its own date, and a profile that
+/// holds under an earlier charter, or came before the charter expired, holds still. Only for this folder, which
+/// is the node's own: from anybody else it would be a way to pass on what stolen keys signed after they were replaced.
 ///
 /// # Errors
 /// When a file cannot be read or a document does not hold.
@@ -113,18 +114,39 @@ pub fn load(data: &Path, fingerprint: Digest, now: Time) -> Result<Trust, TrustF
     let (charters, mut others): (Vec<_>, Vec<_>) =
         files(&data.join(FOLDER))?.into_iter().partition(|(_, named, _)| named.kind == Kind::Charter);
     for (path, _, envelope) in charters {
-        others.retain(|(_, named, envelope)| named.kind != Kind::Profile || book.accept(envelope, now).is_err());
-        book.accept(&envelope, now).map_err(|source| fault(&path, source))?;
+        others.retain(|(_, named, envelope)| {
+            named.kind != Kind::Profile || book.is_past(named) || book.resume(envelope, now).is_err()
+        });
+        book.accept(&envelope, issued(&envelope).min(now)).map_err(|source| fault(&path, source))?;
     }
     for (path, named, envelope) in others {
-        match book.accept(&envelope, now) {
-            // What was in force once lies there until its next version comes: a profile has ended it.
-            Err(ProfileFault::Older) if named.kind == Kind::Suspension => {}
-            Err(ProfileFault::OtherProfile | ProfileFault::NotDirectoryKey) if named.kind == Kind::Directory => {}
-            accepted => drop(accepted.map_err(|source| fault(&path, source))?),
+        if named.kind == Kind::Profile && book.is_past(&named) {
+            continue;
+        }
+        match book.resume(&envelope, now) {
+            Err(source) if is_of_before(&named, &source) => {}
+            resumed => drop(resumed.map_err(|source| fault(&path, source))?),
         }
     }
     Ok(book.trust())
+}
+
+/// When a charter was issued, as it says.
+fn issued(envelope: &[u8]) -> Time {
+    let charter = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)
+        .and_then(|envelope| strict::<proto::Charter>(&envelope.header, DOCUMENT_MAX));
+    charter.map_or(Time(0), |charter| Time(charter.issued_ms))
+}
+
+/// What was in force once lies there until its next version comes: a later profile has ended it.
+fn is_of_before(named: &Document, fault: &ProfileFault) -> bool {
+    match named.kind {
+        Kind::Suspension => matches!(fault, ProfileFault::Older | ProfileFault::OtherProfile),
+        Kind::Directory => {
+            matches!(fault, ProfileFault::Older | ProfileFault::OtherProfile | ProfileFault::NotDirectoryKey)
+        }
+        Kind::Charter | Kind::Profile | Kind::Head => false,
+    }
 }
 
 /// What the ledger holds was accepted once. A record that no longer reads is the ledger's trouble, and told there.
@@ -159,7 +181,11 @@ fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) 
             continue;
         }
         let at = |source| fault(&path, source);
-        let Some(judged) = book.judge(&envelope, recorded).map_err(at)? else { continue };
+        let judged = match book.judge(&envelope, recorded) {
+            Err(source) if is_of_before(&named, &source) => None,
+            judged => judged.map_err(at)?,
+        };
+        let Some(judged) = judged else { continue };
         fresh.push(record(book, &named, &envelope, recorded).map_err(at)?);
         book.enter(judged);
     }
@@ -296,6 +322,10 @@ mod tests {
         for by in ["old", "new"] {
             assert_eq!(profile_of(by).map_err(|fault: TrustFault| fault.code()), Ok((2, Some(1))), "signed by {by}");
         }
+        let (folder, fingerprint) = folder(&signer("new", KeyRole::Root));
+        let expired = START.plus_ms(5 * 365 * 86_400_000);
+        let trust = load(folder.path(), fingerprint, expired).expect("what came before the expiry holds");
+        assert!(trust.declared(&PartyCode::parse("XA").expect("a code")).is_some());
         let refused = profile_of("stranger").expect_err("of nobody");
         assert_eq!(refused.code(), "profile.threshold-not-met");
     }
