@@ -9,6 +9,8 @@ use std::{
     sync::OnceLock,
 };
 
+use comity_core::profile::{Kind, claimed};
+use prost::Message as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -390,6 +392,26 @@ fn weekly_and_emergency(
     let other = at("belmar");
     let join = ["init", "--join", &kit, "--party", "XB", "--data", &other, "--fingerprint", print];
     fine(&[&join[..], &locked].concat());
+    // What does not hold of a Party is left out by who joins, and named.
+    let bundle = fs::read(&kit).expect("reads");
+    let mut bundle = comity_core::proto::Bundle::decode(&bundle[..]).expect("a kit");
+    let forged = bundle.envelopes.iter_mut().find(|one| claimed(one).is_ok_and(|named| named.kind == Kind::Profile));
+    let forged = forged.expect("a profile");
+    let mut envelope = comity_core::proto::Envelope::decode(&forged[..]).expect("an envelope");
+    envelope.signatures[0].signature[5] ^= 1;
+    *forged = envelope.encode_to_vec();
+    let spoilt = at("spoilt.comity");
+    fs::write(&spoilt, bundle.encode_to_vec()).expect("written");
+    fails(&["verify", &spoilt], 1, "profile of XA does NOT hold: profile.threshold-not-met");
+    let without = at("without");
+    let join = ["init", "--join", &spoilt, "--party", "XB", "--data", &without, "--fingerprint", print];
+    let (code, _, said) = run(&[&join[..], &locked].concat());
+    assert!(
+        code == 0 && said.contains("Left out of the kit, until it comes from the network: profile of XA: "),
+        "{said}"
+    );
+    assert!(!Path::new(&without).join("charter/profiles/XA.dsse").exists());
+
     // A Party whose node is made anew finds its profile in the kit; the next one does not go over it.
     let rebuilt = at("rebuilt");
     let join = ["init", "--join", &kit, "--party", "XA", "--data", &rebuilt, "--fingerprint", print];

@@ -135,6 +135,12 @@ impl Document {
         document_id(self.paper.payload_type(), &self.payload)
     }
 
+    /// Of which kind and whose it is, in words.
+    pub(crate) fn named(&self) -> String {
+        let of = self.paper.party().map(|party| format!(" of {party}")).unwrap_or_default();
+        format!("{}{of}", self.paper.kind())
+    }
+
     /// As it is kept and handed over.
     pub(crate) fn envelope(&self) -> Vec<u8> {
         document(self.paper.payload_type(), self.payload.clone(), self.signatures.clone())

@@ -14,7 +14,7 @@ use comity_core::{
 
 use super::{
     CeremonyFault, Document, Paper, ProfileDraft, files,
-    kit::{open, read_kit},
+    kit::{judge, read_kit},
 };
 use crate::{
     config::{Address, commented_default},
@@ -58,6 +58,8 @@ pub(crate) struct Joined {
     pub(crate) profile: PathBuf,
     /// How many Parties' profiles came with the kit.
     pub(crate) profiles: usize,
+    /// What in the kit does not hold and was left out, in words.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// True if a folder was made by [`join`] before and no node has run in it: it can be made anew with its keys.
@@ -83,7 +85,9 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     if found != joining.fingerprint {
         return Err(CeremonyFault::OtherFingerprint { path: joining.kit.to_owned(), found: found.to_string() });
     }
-    let book = open(&kit, now)?;
+    let (book, left_out) = judge(&kit, now)?;
+    let kit: Vec<Document> =
+        kit.into_iter().filter(|document| !left_out.iter().any(|(left, _)| left.says_the_same(document))).collect();
     let charter = book.charter();
     if again && Document::read(&data.join("charter").join("charter.dsse")).is_ok_and(|held| held.id() == found) {
         return Err(CeremonyFault::Exists(data.to_owned())); // nothing in the kit is newer
@@ -120,6 +124,7 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
         draft: data.join(DRAFT),
         charter: data.join("charter").join("charter.dsse"),
         profile: data.join("charter").join("profiles").join(profile),
+        left_out: left_out.iter().map(|(document, fault)| format!("{}: {fault}", document.named())).collect(),
         profiles: kit.iter().filter(|document| matches!(document.paper, Paper::Profile(_))).count(),
     })
 }

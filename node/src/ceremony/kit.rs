@@ -2,10 +2,18 @@
 
 use std::path::Path;
 
-use comity_core::{ids::Time, profile::Book, proto::Bundle, wire::strict};
+use comity_core::{
+    ids::Time,
+    profile::{Book, ProfileFault},
+    proto::Bundle,
+    wire::strict,
+};
 use prost::Message as _;
 
 use super::{CeremonyFault, Document, Paper, files};
+
+/// A document that does not hold, and why.
+pub(crate) type LeftOut = (Document, ProfileFault);
 
 /// 200 Parties with a charter, profiles and directories are below 20 MiB.
 const KIT_MAX: usize = 64 << 20;
@@ -18,7 +26,10 @@ pub(crate) fn kit(charter: Document, mut others: Vec<Document>, now: Time) -> Re
     charter.charter()?;
     others.sort_by_key(|document| rank(&document.paper));
     let all: Vec<Document> = [vec![charter], others].concat();
-    open(&all, now)?;
+    let (_, left_out) = judge(&all, now)?;
+    if let Some((document, source)) = left_out.into_iter().next() {
+        return Err(document.fault(source));
+    }
     Ok(Bundle { envelopes: all.iter().map(Document::envelope).collect() }.encode_to_vec())
 }
 
@@ -33,14 +44,20 @@ fn rank(paper: &Paper) -> u8 {
     }
 }
 
-/// Judges the documents of a kit in their order.
-pub(super) fn open(all: &[Document], now: Time) -> Result<Book, CeremonyFault> {
+/// Judges the documents of a kit in their order, and gives those of Parties that do not hold by themselves any more: for
+/// example a profile from before its Party's root keys were changed. Who joins does without them until they are signed anew.
+pub(super) fn judge(all: &[Document], now: Time) -> Result<(Book, Vec<LeftOut>), CeremonyFault> {
     let [charter, others @ ..] = all else { return Err(empty(Path::new("the kit"))) };
     let mut book = Book::found(&charter.envelope(), charter.id()).map_err(|source| charter.fault(source))?;
+    let mut left_out = Vec::new();
     for document in others {
-        book.accept(&document.envelope(), now).map_err(|source| document.fault(source))?;
+        match book.accept(&document.envelope(), now) {
+            Ok(_) => {}
+            Err(source) if matches!(document.paper, Paper::Charter(_)) => return Err(document.fault(source)),
+            Err(source) => left_out.push((document.clone(), source)),
+        }
     }
-    Ok(book)
+    Ok((book, left_out))
 }
 
 /// True if a file is a kit and no single document.
@@ -70,14 +87,14 @@ pub(crate) fn read_kit(path: &Path) -> Result<Vec<Document>, CeremonyFault> {
     }
 }
 
-/// Reads and judges a kit.
+/// Reads and judges a kit; gives its documents, and those of them that do not hold.
 ///
 /// # Errors
-/// When the file is no kit, or a document in it does not hold.
-pub(crate) fn check_kit(path: &Path, now: Time) -> Result<Vec<Document>, CeremonyFault> {
+/// When the file is no kit, or its charters do not hold.
+pub(crate) fn check_kit(path: &Path, now: Time) -> Result<(Vec<Document>, Vec<LeftOut>), CeremonyFault> {
     let documents = read_kit(path)?;
-    open(&documents, now)?;
-    Ok(documents)
+    let (_, left_out) = judge(&documents, now)?;
+    Ok((documents, left_out))
 }
 
 fn empty(path: &Path) -> CeremonyFault {

@@ -123,6 +123,9 @@ fn join(kit: &Path, args: &Args, context: &Context) -> Done {
         "party": party.as_str(), "named": joined.named, "data": context.data.display().to_string(),
         "profiles": joined.profiles, "next": next,
     });
+    for left in &joined.left_out {
+        context.out.say(&format!("Left out of the kit, until it comes from the network: {left}"));
+    }
     let mark = if joined.exercise { "exercise network" } else { "network" };
     let text = |_: &Value| {
         format!(

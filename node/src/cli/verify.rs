@@ -75,21 +75,17 @@ fn compared(party: Option<&str>, pinned: Option<Digest>) -> &'static str {
 }
 
 fn verify_kit(path: &Path, pinned: Option<Digest>, context: &Context) -> Done {
-    let documents = ceremony::check_kit(path, time::now())?;
+    let (documents, left_out) = ceremony::check_kit(path, time::now())?;
     compare(&documents[0], pinned)?;
     let id = documents[0].id();
-    let named = |document: &Document| {
-        format!(
-            "  {}{}",
-            document.paper.kind(),
-            document.paper.party().map(|party| format!(" of {party}")).unwrap_or_default()
-        )
-    };
-    let list: Vec<String> = documents.iter().map(named).collect();
+    let list: Vec<String> = documents.iter().map(|document| format!("  {}", document.named())).collect();
     let block = fingerprint_block("Fingerprint of its charter", &id);
-    let text = |_: &Value| format!("Kit of\n{}\n{block}\nIt holds.{}", list.join("\n"), compared(None, pinned));
-    context.out.either(&told("kit", &id, true, pinned), text);
-    Ok(Verdict::Fine)
+    let wrong: String =
+        left_out.iter().map(|(document, fault)| format!("\n  {} does NOT hold: {fault}", document.named())).collect();
+    let verdict = if left_out.is_empty() { "It holds." } else { "Its charters hold; who joins leaves this out:" };
+    let text = |_: &Value| format!("Kit of\n{}\n{block}\n{verdict}{wrong}{}", list.join("\n"), compared(None, pinned));
+    context.out.either(&told("kit", &id, left_out.is_empty(), pinned), text);
+    Ok(if left_out.is_empty() { Verdict::Fine } else { Verdict::Finding })
 }
 
 fn told(kind: &str, id: &Digest, ok: bool, pinned: Option<Digest>) -> Value {

@@ -120,7 +120,7 @@ fn profiles(m: &Material) -> Vec<Case> {
             "a text that hides what stands before it",
             &["C-8"],
             open("profile-text-that-hides"),
-            { "profile.bad-content" },
+            "profile.bad-content",
             "",
         ),
         content("a key of an unknown role", "profile-key-of-unknown-role"),
