@@ -234,6 +234,16 @@ pub struct WitnessDuty {
     pub faulty: u32,
 }
 /// A Party's declaration under its root threshold. Payload type application/vnd.comity.profile.v1.
+/// A node that may speak for the Party, and proof that whoever holds its key agrees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Node {
+    /// multihash bytes
+    #[prost(bytes = "vec", tag = "1")]
+    pub peer_id: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 signature by the node's key over network and Party
+    #[prost(bytes = "vec", tag = "2")]
+    pub proof: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
     #[prost(string, tag = "1")]
@@ -255,9 +265,9 @@ pub struct Profile {
     /// ascending by code
     #[prost(message, repeated, tag = "8")]
     pub declarations: ::prost::alloc::vec::Vec<Declaration>,
-    /// PeerIds (multihash bytes), spares included, ascending
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub nodes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// spares included, ascending by peer_id
+    #[prost(message, repeated, tag = "9")]
+    pub nodes: ::prost::alloc::vec::Vec<Node>,
     /// ledger origins of this Party, oldest first
     #[prost(string, repeated, tag = "10")]
     pub ledgers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,

@@ -1,9 +1,14 @@
 //! The people with offline keys: who signs charters and profiles of an exercise, with what lies in its `offline` folder.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use comity::keys::{OfflineKeys, OfflineSigner, Passphrase, Purpose};
+use comity::keys::{Keyring, OfflineKeys, OfflineSigner, Passphrase, Purpose};
 use comity_core::{
+    ids::{NetworkName, PartyCode},
     profile::{CHARTER_TYPE, PROFILE_TYPE, SUSPENSION_TYPE, document, document_id},
     proto::{Charter, Envelope, Profile, Signature, Suspension},
 };
@@ -48,6 +53,14 @@ impl Officials {
         change(&mut draft);
         self.profiles.insert(code.to_owned(), draft.clone());
         self.signed(PROFILE_TYPE, draft.encode_to_vec(), &[&self.root(code)])
+    }
+
+    /// A node as its Party's profile names it: under its newest transport key.
+    pub(crate) fn node(&self, data: &Path, code: &str) -> comity_core::proto::Node {
+        let keys = Keyring::open(&data.join("keys"), &self.passphrase).expect("opens");
+        let network = NetworkName::parse(&self.charter.network).expect("a name");
+        let named = keys.for_profile(&network, &PartyCode::parse(code).expect("a code"));
+        named.expect("proved").node.expect("a node")
     }
 
     /// The next charter, changed like this and signed by the secretariat and the root keys of these Parties.
@@ -98,7 +111,7 @@ impl Officials {
 pub(crate) fn import(federation: &Federation, node: &Node, name: &str, bytes: &[u8]) -> (i32, String) {
     let file = federation.folder.path().join(name);
     private(&file, bytes);
-    let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
     let (code, out, err) = run(&["roster", "import", &text(&file), "--data", &text(&node.data)]);
     (code, out + &err)
 }

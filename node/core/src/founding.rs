@@ -9,7 +9,7 @@ use prost::Message as _;
 use crate::{
     crypto::{CryptoFault, HybridSigner, PublicKey, Seed},
     ids::{NetworkName, Origin, PartyCode, Time},
-    profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id, peer_id, signing_message},
+    profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id, node_of, signing_message},
     proto::{self, Algorithm, KeyRole, Side},
 };
 
@@ -50,15 +50,14 @@ impl RoleKeys {
         })
     }
 
-    /// The public halves that go into a profile.
+    /// What goes into the profile of a Party.
     ///
     /// # Errors
     /// As [`Self::from_seeds`].
-    pub fn public(&self) -> Result<PublicRoleKeys, CryptoFault> {
+    pub fn public(&self, network: &NetworkName, party: &PartyCode) -> Result<PublicRoleKeys, CryptoFault> {
         let seal = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &self.seal)?;
-        let transport = PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, &self.transport)?;
         let keys = self.record.public().into_iter().chain(self.checkpoint.public()).cloned().chain([seal]).collect();
-        Ok(PublicRoleKeys { keys, transport: transport.bytes })
+        Ok(PublicRoleKeys { keys, node: Some(node_of(network, party, &self.transport)?) })
     }
 }
 
@@ -67,8 +66,8 @@ impl RoleKeys {
 pub struct PublicRoleKeys {
     /// Record, checkpoint and seal keys.
     pub keys: Vec<PublicKey>,
-    /// The Ed25519 transport key.
-    pub transport: Vec<u8>,
+    /// The node, proved by its transport key.
+    pub node: Option<proto::Node>,
 }
 
 /// A Party at the founding.
@@ -173,7 +172,6 @@ pub fn profile(
         urgent: false,
         languages: languages.iter().map(|&language| language.to_owned()).collect(),
     };
-    let transport: Option<&[u8; 32]> = keys.transport.first_chunk();
     proto::Profile {
         network: network.to_string(),
         party: party.to_string(),
@@ -181,7 +179,7 @@ pub fn profile(
         issued_ms: now.0,
         authorities,
         languages: vec![rule],
-        nodes: transport.map(peer_id).into_iter().collect(),
+        nodes: keys.node.clone().into_iter().collect(),
         ledgers: vec![Origin::of(party, network, 1).to_string()],
         keys: public.into_iter().map(role_key).collect(),
         ..proto::Profile::default()
@@ -304,7 +302,7 @@ pub(crate) mod tests {
             time_zone: "Europe/Zurich".into(),
             procedures: vec!["PRES".into()],
         };
-        let public = keys(party).public().expect("public keys");
+        let public = keys(party).public(&network(), &code(party)).expect("public keys");
         let draft = profile(&network(), &code(party), &[office], &["en"], &public, START);
         sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
     }
@@ -416,7 +414,14 @@ pub(crate) mod tests {
             (key, wire)
         };
         let turned: Vec<_> = (0..6).map(|n| seal(&format!("XA seal {n}"), n)).collect();
-        let mut draft = profile(&network(), &code("XA"), &[], &[], &keys("XA").public().expect("public keys"), START);
+        let mut draft = profile(
+            &network(),
+            &code("XA"),
+            &[],
+            &[],
+            &keys("XA").public(&network(), &code("XA")).expect("public keys"),
+            START,
+        );
         draft.keys = turned.iter().map(|(_, wire)| wire.clone()).collect();
         draft.keys.sort_by_key(key_id);
         let revoked = turned[5].0.id().as_bytes().to_vec();
@@ -445,7 +450,14 @@ pub(crate) mod tests {
         let turned = START.plus_ms(10 * 86_400_000);
         let half = |name: &str| named_seed(&format!("XA turned checkpoint {name}"));
         let new = HybridSigner::new(KeyRole::Checkpoint, &half("a"), Algorithm::MlDsa44, &half("b")).expect("keys");
-        let mut draft = profile(&network(), &code("XA"), &[], &[], &keys("XA").public().expect("public keys"), START);
+        let mut draft = profile(
+            &network(),
+            &code("XA"),
+            &[],
+            &[],
+            &keys("XA").public(&network(), &code("XA")).expect("public keys"),
+            START,
+        );
         let old: Vec<_> = draft.keys.iter().filter(|key| key.role() == KeyRole::Checkpoint).map(key_id).collect();
         let revoke = |id: &crate::ids::KeyId| proto::Revocation {
             key_id: id.as_bytes().to_vec(),

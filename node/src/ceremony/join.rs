@@ -7,7 +7,7 @@ use std::{
 };
 
 use comity_core::{
-    crypto::PublicKey,
+    founding::PublicRoleKeys,
     ids::{Digest, NetworkName, PartyCode, Time},
     profile::{Charter, claimed, node_key},
 };
@@ -108,7 +108,7 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     let draft = if again && kept.is_file() {
         files::read_text(&kept, DRAFT_MAX)?
     } else {
-        draft(joining.party, charter, &kit, keys.public_keys(), now)?.to_text()
+        draft(joining.party, charter, &kit, &keys.for_profile(&charter.network, joining.party)?, now)?.to_text()
     };
     files::write(&new.join(DRAFT), draft.as_bytes())?;
     if again {
@@ -213,7 +213,7 @@ fn draft(
     party: &PartyCode,
     charter: &Charter,
     kit: &[Document],
-    keys: &[PublicKey],
+    keys: &PublicRoleKeys,
     now: Time,
 ) -> Result<ProfileDraft, CeremonyFault> {
     let own = |document: &&Document| {

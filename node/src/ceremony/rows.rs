@@ -153,7 +153,9 @@ fn profile(wire: &proto::Profile) -> Vec<Row> {
         row(format!("Languages for {procedure}{urgent}"), rule.languages.join(", "))
     }));
     rows.extend(wire.declarations.iter().map(|said| row(format!("Declaration {}", said.code), &said.value)));
-    rows.extend(wire.nodes.iter().map(|node| row(format!("Node {}", node_text(node)), "speaks for the Party")));
+    rows.extend(
+        wire.nodes.iter().map(|node| row(format!("Node {}", node_text(&node.peer_id)), "speaks for the Party")),
+    );
     rows.extend((1..).zip(&wire.ledgers).map(|(n, origin): (u32, _)| row(format!("Ledger {n}"), origin)));
     rows.extend(wire.keys.iter().map(key));
     rows.extend(wire.revocations.iter().map(|gone| {

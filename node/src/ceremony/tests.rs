@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use comity_core::{
-    crypto::{HybridSigner, PublicKey, Seed, sha256},
-    founding::RoleKeys,
-    ids::{NetworkName, Time},
+    crypto::{HybridSigner, Seed, sha256},
+    founding::{PublicRoleKeys, RoleKeys},
+    ids::{NetworkName, PartyCode, Time},
     profile::signing_message,
-    proto::{self, Algorithm, KeyRole},
+    proto::{self, KeyRole},
 };
 
 use super::{
@@ -82,12 +82,12 @@ pub(super) fn full_charter() -> proto::Charter {
     wire
 }
 
-/// A node's public keys, the transport key among them.
-pub(super) fn keys_of(name: &str) -> Vec<PublicKey> {
+/// What a profile of XA says of a node's keys.
+pub(super) fn keys_of(name: &str) -> PublicRoleKeys {
     let seed = |half: &str| Seed::new(*sha256(&[name.as_bytes(), half.as_bytes()]).as_bytes());
-    let keys = RoleKeys::from_seeds(seed).expect("keys").public().expect("public halves");
-    let transport = PublicKey { role: KeyRole::Transport, algorithm: Algorithm::Ed25519, bytes: keys.transport };
-    [keys.keys, vec![transport]].concat()
+    let network = NetworkName::parse("ceremony.comity.test").expect("name");
+    let keys = RoleKeys::from_seeds(seed).expect("keys");
+    keys.public(&network, &PartyCode::parse("XA").expect("code")).expect("public halves")
 }
 
 /// A profile of XA with every field there is.
@@ -125,7 +125,7 @@ pub(super) fn directory() -> proto::Directory {
         profile: vec![1; 32],
         contacts: vec![contact("duty"), contact("night")],
         addresses: vec![proto::Address {
-            node: profile().nodes[0].clone(),
+            node: profile().nodes[0].peer_id.clone(),
             multiaddrs: vec!["/dns/node.xa.test/tcp/4810".into()],
         }],
         holidays: vec!["2026-05-01".into(), "2026-12-25".into()],

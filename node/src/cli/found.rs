@@ -14,10 +14,9 @@ use std::{
 
 use comity_core::{
     crypto::PublicKey,
-    founding::{self, Founder, Office, PublicRoleKeys},
+    founding::{self, Founder, Office},
     ids::{Digest, NetworkName, PartyCode, Time},
     profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id},
-    proto::KeyRole,
 };
 use prost::Message as _;
 
@@ -123,9 +122,7 @@ fn charter(
 }
 
 fn profile(network: &Network, made: &Made<'_>, now: Time) -> Result<Vec<u8>, CliFault> {
-    let (transport, keys): (Vec<_>, Vec<_>) =
-        made.node.public_keys().iter().cloned().partition(|key| key.role == KeyRole::Transport);
-    let keys = PublicRoleKeys { keys, transport: transport.into_iter().flat_map(|key| key.bytes).collect() };
+    let keys = made.node.for_profile(&network.name, &made.member.code)?;
     let languages: Vec<&str> = made.member.languages.iter().map(String::as_str).collect();
     let draft = founding::profile(&network.name, &made.member.code, &made.member.offices, &languages, &keys, now);
     signed(PROFILE_TYPE, draft.encode_to_vec(), &made.root)
@@ -250,7 +247,8 @@ mod tests {
             let trust = Trust::new(charter, profiles.to_vec()).expect("trust");
             let keys = Keyring::open(&data.join("keys"), &passphrase).expect("keys");
             let profile = trust.profile(&settings.party, Time(1_760_000_000_000)).expect("profile");
-            let transport = keys.public_keys().iter().find(|key| key.role == KeyRole::Transport).expect("key");
+            let transport =
+                keys.public_keys().iter().find(|key| key.role == comity_core::proto::KeyRole::Transport).expect("key");
             let nodes: Vec<&[u8]> = profile.nodes().iter().map(|node| &node[..]).collect();
             assert_eq!(nodes, [&transport.bytes[..]]);
         }

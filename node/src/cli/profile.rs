@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use comity_core::{ids::PartyCode, profile::Charter, proto};
+use comity_core::{founding::PublicRoleKeys, ids::PartyCode, profile::Charter, proto};
 
 use super::{
     Context, Done, Verdict,
@@ -147,19 +147,25 @@ fn profile_draft(args: &Draft, beside: &Beside) -> Result<ProfileDraft, CliFault
     let charter = beside.charter("profile")?;
     let keys = args.keys.as_deref().map(|folder| {
         let passphrase = Passphrase::obtain(args.passphrase_file.as_deref(), Purpose::Open)?;
-        Keyring::open(folder, &passphrase).map(|keys| keys.public_keys().to_vec())
+        Keyring::open(folder, &passphrase)
     });
-    let keys = keys.transpose()?.unwrap_or_default();
+    let keys = keys.transpose()?;
+    let named = |code: &PartyCode| match &keys {
+        Some(keys) => keys.for_profile(&charter.network, code),
+        None => Ok(PublicRoleKeys { keys: Vec::new(), node: None }),
+    };
     if let Some(before) = &beside.before {
-        let mut draft = ProfileDraft::next(before.profile()?, before.id(), beside.now);
-        draft.add_keys(&keys, beside.now);
-        for role in &args.revoke {
-            draft.revoke((*role).into(), &keys, &args.reason, beside.now);
+        let wire = before.profile()?;
+        let code = PartyCode::parse(&wire.party).map_err(|why| before.fault(why.into()))?;
+        let mut draft = ProfileDraft::next(wire, before.id(), beside.now);
+        draft.add_keys(&named(&code)?, beside.now);
+        for (role, keys) in args.revoke.iter().flat_map(|role| keys.iter().map(move |keys| (*role, keys))) {
+            draft.revoke(role.into(), keys.public_keys(), &args.reason, beside.now);
         }
         return Ok(draft);
     }
     let (code, name) = party(charter, args.party.as_deref().unwrap_or_default())?;
-    Ok(ProfileDraft::first(&charter.network, &code, &name, &keys, beside.now))
+    Ok(ProfileDraft::first(&charter.network, &code, &name, &named(&code)?, beside.now))
 }
 
 /// A Party the charter names, and its name there.

@@ -8,8 +8,9 @@ use std::path::Path;
 use comity_core::{
     crypto::{CryptoFault, DataKey, PublicKey, Seed, Signer, hpke_open},
     event::{BodySecret, EventFault, unwrap_body_with},
-    ids::{Digest, KeyId, Time},
-    profile::{FROZEN_MS, Profile, signing_message},
+    founding::PublicRoleKeys,
+    ids::{Digest, KeyId, NetworkName, PartyCode, Time},
+    profile::{FROZEN_MS, Profile, node_of, signing_message},
     proto::{KeyRole, Signature},
 };
 use zeroize::Zeroizing;
@@ -192,6 +193,19 @@ impl Keyring {
             Private::Seed(seed) => Some(seed),
             Private::Pair(_) => None,
         }
+    }
+
+    /// What goes into the profile of a Party: all public keys, and the node under its newest transport key, proved by it.
+    ///
+    /// # Errors
+    /// [`KeyFault::CannotSign`] when the library refuses, which no input causes.
+    pub fn for_profile(&self, network: &NetworkName, party: &PartyCode) -> Result<PublicRoleKeys, KeyFault> {
+        let keys = self.public.iter().filter(|key| key.role != KeyRole::Transport).cloned().collect();
+        let newest = self.of(KeyRole::Transport).last().and_then(|generation| match &generation.private {
+            Private::Seed(seed) => Some(node_of(network, party, seed)),
+            Private::Pair(_) => None,
+        });
+        Ok(PublicRoleKeys { keys, node: newest.transpose().map_err(|_| KeyFault::CannotSign)? })
     }
 
     /// Signs an event, refusal or statement of custody. `pae` is the pre-authentication encoding, never bare bytes.

@@ -291,9 +291,8 @@ mod tests {
             let founder = Founder { code: code.clone(), name: "Arvia".into(), root: root.public().map(Clone::clone) };
             founding::charter(&network, true, officer.public(), &[founder], &["BC"], START)
         };
-        let keys = founding::PublicRoleKeys { keys: Vec::new(), transport: Vec::new() };
-        let mut profile = founding::profile(&network, &code, &[], &["en"], &keys, START);
-        profile.nodes.clear();
+        let keys = founding::PublicRoleKeys { keys: Vec::new(), node: None };
+        let profile = founding::profile(&network, &code, &[], &["en"], &keys, START);
 
         let folder = tempfile::tempdir().expect("a folder");
         let put = |name: &str, bytes: Vec<u8>| {

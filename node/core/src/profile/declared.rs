@@ -7,7 +7,7 @@ use std::{
 
 use prost::Message as _;
 
-use super::{Charter, Opened, PROFILE_TYPE, Party, ProfileFault, document_id, names_the_one_before, node_key, read};
+use super::{Charter, Opened, PROFILE_TYPE, Party, ProfileFault, document_id, names_the_one_before, own_node, read};
 use crate::{
     crypto::PublicKey,
     ids::{AuthorityId, Digest, KeyId, NetworkName, Origin, PartyCode, ProcedureCode, Time},
@@ -98,7 +98,7 @@ impl Profile {
         }
         let rising = ascending(wire.authorities.iter().map(|authority| &authority.id))
             && ascending(wire.declarations.iter().map(|declaration| &declaration.code))
-            && ascending(&wire.nodes)
+            && ascending(wire.nodes.iter().map(|node| &node.peer_id))
             && ascending(wire.revocations.iter().map(|revocation| &revocation.key_id));
         if !rising {
             return Err(ProfileFault::Content("the lists of a profile must rise and not repeat"));
@@ -124,7 +124,7 @@ impl Profile {
             keys: read_keys(&wire.keys, &revoked)?,
             revoked,
             checkpoints: LatelyVerified::default(),
-            nodes: wire.nodes.iter().map(|node| node_key(node)).collect::<Result<_, _>>()?,
+            nodes: wire.nodes.iter().map(|node| own_node(node, &charter.network, &party)).collect::<Result<_, _>>()?,
             languages: wire.languages,
             declarations: wire.declarations,
             version: wire.version,

@@ -22,9 +22,9 @@ use std::cmp::Ordering;
 use prost::Message as _;
 
 use crate::{
-    crypto::{is_ed25519_key, pae, sha256},
-    ids::{Digest, Malformed},
-    proto,
+    crypto::{CryptoFault, PublicKey, Seed, is_ed25519_key, pae, sha256, sign},
+    ids::{Digest, Malformed, NetworkName, PartyCode},
+    proto::{self, Algorithm, KeyRole},
     wire::{DOCUMENT_MAX, WireFault, strict},
 };
 pub use book::{Book, Judged, News};
@@ -43,6 +43,8 @@ pub use trust::{Doubt, Trust};
 pub const CHARTER_TYPE: &str = "application/vnd.comity.charter.v1";
 /// Payload type of a profile.
 pub const PROFILE_TYPE: &str = "application/vnd.comity.profile.v1";
+/// Payload type of what a node's key signs to belong to a Party.
+const NODE_TYPE: &str = "application/vnd.comity.node.v1";
 /// Payload type of a document id, which is what its holders sign.
 const DOCUMENT_ID_TYPE: &str = "application/vnd.comity.document-id.v1";
 
@@ -83,7 +85,8 @@ pub enum ProfileFault {
     /// A profile of a Party the charter does not name, or of another network.
     #[error("profile.not-chartered: the profile is not accepted; the charter does not name this Party")]
     NotChartered,
-    /// It names a node that another Party's newest profile names: which came first depends on who has seen what.
+    /// It names a node that another Party's newest profile names as well, and both prove it: whoever holds that key has
+    /// given it to both.
     #[error(
         "profile.node-taken: the profile is not accepted; another Party's newest profile names a node of it; ask both Parties which of them it is"
     )]
@@ -247,6 +250,31 @@ pub fn node_key(peer_id: &[u8]) -> Result<[u8; 32], ProfileFault> {
         .and_then(|key| key.try_into().ok())
         .filter(is_ed25519_key)
         .ok_or(ProfileFault::Content("a node must be the PeerId of an Ed25519 key"))
+}
+
+/// What the key of a node signs to belong to a Party of a network, so that no other Party can name it (SPEC `[P-3]`).
+fn node_claim(network: &NetworkName, party: &PartyCode) -> Vec<u8> {
+    pae(NODE_TYPE, format!("{network}\n{party}").as_bytes())
+}
+
+/// A node as a profile names it, proved by its transport key.
+///
+/// # Errors
+/// When the library refuses the seed, which no seed causes.
+pub fn node_of(network: &NetworkName, party: &PartyCode, transport: &Seed) -> Result<proto::Node, CryptoFault> {
+    let key = PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, transport)?;
+    let key: &[u8; 32] = key.bytes.first_chunk().ok_or(CryptoFault::BadKey)?;
+    let proof = sign(Algorithm::Ed25519, transport, &node_claim(network, party))?;
+    Ok(proto::Node { peer_id: peer_id(key), proof })
+}
+
+/// The Ed25519 key of a node that belongs to this Party.
+fn own_node(node: &proto::Node, network: &NetworkName, party: &PartyCode) -> Result<[u8; 32], ProfileFault> {
+    let key = node_key(&node.peer_id)?;
+    let public = PublicKey { role: KeyRole::Transport, algorithm: Algorithm::Ed25519, bytes: key.to_vec() };
+    let proved = public.verify(&node_claim(network, party), &node.proof);
+    proved.map_err(|_| ProfileFault::Content("a node must prove by its own key that it belongs to the Party"))?;
+    Ok(key)
 }
 
 /// The PeerId of an Ed25519 transport key.

@@ -28,6 +28,7 @@ use crate::{
     ledger::Checkpoint,
     profile::{
         CHARTER_TYPE, Charter, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, Profile, SUSPENSION_TYPE, Trust, document_id,
+        node_of,
     },
     proto::{self, KeyRole, Side},
 };
@@ -246,8 +247,10 @@ fn changing(pile: &mut Pile) {
         hours: "Mo-Fr 08:00-18:00".into(),
         languages: vec!["en".into(), "fr".into()],
     };
-    let addresses =
-        vec![proto::Address { node: profile.nodes[0].clone(), multiaddrs: vec!["/dns/xa.test/tcp/4001".into()] }];
+    let addresses = vec![proto::Address {
+        node: profile.nodes[0].peer_id.clone(),
+        multiaddrs: vec!["/dns/xa.test/tcp/4001".into()],
+    }];
     let directory = proto::Directory {
         network: profile.network.clone(),
         party: "XA".into(),
@@ -368,10 +371,21 @@ fn bad_profiles(pile: &mut Pile) {
     one("profile-without-ledger", &|p| p.ledgers.clear());
     one("profile-with-ledger-of-another", &|p| p.ledgers = vec![origin("XB").to_string()]);
     one("profile-with-second-ledger-only", &|p| p.ledgers = vec!["xa.test.comity.test/ledger/2".into()]);
-    one("profile-nodes-fall", &|p| p.nodes = [2, 1].map(|n| crate::profile::peer_id(&[n; 32])).to_vec());
-    one("profile-node-of-another-kind", &|p| p.nodes = vec![vec![0x12, 0x20, 1]]);
+    let node = |party: &str, name: &str| {
+        let network = NetworkName::parse("test.comity.test").expect("a name");
+        node_of(&network, &code(party), &named_seed(name)).expect("a node")
+    };
+    one("profile-nodes-fall", &|p| {
+        p.nodes = ["one node", "another"].map(|name| node("XA", name)).to_vec();
+        p.nodes.sort_by(|a, b| b.peer_id.cmp(&a.peer_id));
+    });
+    let kind = proto::Node { peer_id: vec![0x12, 0x20, 1], ..node("XA", "one node") };
+    one("profile-node-of-another-kind", &|p| p.nodes = vec![kind.clone()]);
+    one("profile-node-without-proof", &|p| p.nodes = vec![proto::Node { proof: Vec::new(), ..node("XA", "one node") }]);
+    one("profile-node-of-another-party", &|p| p.nodes = vec![node("XB", "one node")]);
     let no_point = (1..=u8::MAX).map(|n| [n; 32]).find(|bytes| !is_ed25519_key(bytes)).expect("half of them");
-    one("profile-node-no-point", &|p| p.nodes = vec![crate::profile::peer_id(&no_point)]);
+    let no_point = proto::Node { peer_id: crate::profile::peer_id(&no_point), ..node("XA", "one node") };
+    one("profile-node-no-point", &|p| p.nodes = vec![no_point.clone()]);
     one("profile-text-that-hides", &|p| {
         let name = "Central Authority\u{1b}[2K\rall is well".into();
         p.authorities = vec![proto::Authority { id: "central".into(), name, ..proto::Authority::default() }];

@@ -116,6 +116,8 @@ fn profiles(m: &Material) -> Vec<Case> {
         content("nodes that fall", "profile-nodes-fall"),
         content("a node that is no Ed25519 PeerId", "profile-node-of-another-kind"),
         content("a node whose key is no point", "profile-node-no-point"),
+        content("a node that proves nothing", "profile-node-without-proof"),
+        content("a node that belongs to another Party", "profile-node-of-another-party"),
         bad(
             "a text that hides what stands before it",
             &["C-8"],

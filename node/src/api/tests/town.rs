@@ -13,10 +13,10 @@ use std::{
 };
 
 use comity_core::{
-    crypto::{HybridSigner, PublicKey, Seed},
-    founding::{self, Founder, Office, PublicRoleKeys},
+    crypto::{HybridSigner, Seed},
+    founding::{self, Founder, Office},
     ids::{Digest, NetworkName, PartyCode},
-    profile::{CHARTER_TYPE, document_id},
+    profile::{CHARTER_TYPE, document_id, node_key},
     proto::{Algorithm, KeyRole},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -158,7 +158,8 @@ impl Federation {
         let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
         let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
         let fingerprint = found(folder.path(), &codes, &keyrings);
-        let transport = public(&keyrings[0]).transport.try_into().expect("32 bytes");
+        let named = keyrings[0].for_profile(&network(), &codes[0]).expect("keys").node.expect("a node");
+        let transport = node_key(&named.peer_id).expect("a key");
         let roster = Roster::new([(codes[0].clone(), vec![transport], Vec::new())]).expect("a roster");
         let (_, cut_off) = watch::channel(CutOff::default());
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
@@ -227,7 +228,14 @@ fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Dige
     let signed = founding::sign_charter(&charter, &[&secretariat]).expect("signed");
     let profiles: Vec<Vec<u8>> = (0..2)
         .map(|n| {
-            let draft = founding::profile(&network(), &codes[n], &[office()], &["en"], &public(&keyrings[n]), now);
+            let draft = founding::profile(
+                &network(),
+                &codes[n],
+                &[office()],
+                &["en"],
+                &keyrings[n].for_profile(&network(), &codes[n]).expect("keys"),
+                now,
+            );
             founding::sign_profile(&draft, &[&roots[n]]).expect("signed")
         })
         .collect();
@@ -249,12 +257,6 @@ fn office() -> Office {
         time_zone: "UTC".to_owned(),
         procedures: vec!["PRES".to_owned()],
     }
-}
-
-fn public(keys: &Keyring) -> PublicRoleKeys {
-    let (transport, keys): (Vec<PublicKey>, Vec<PublicKey>) =
-        keys.public_keys().iter().cloned().partition(|key| key.role == KeyRole::Transport);
-    PublicRoleKeys { keys, transport: transport.into_iter().flat_map(|key| key.bytes).collect() }
 }
 
 /// A text in English.

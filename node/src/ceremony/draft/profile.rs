@@ -60,7 +60,8 @@ pub(crate) struct ProfileDraft {
     previous: Option<Hex>,
     issued: Moment,
     ledgers: Vec<String>,
-    nodes: Vec<Node>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    node: Vec<ProvedNode>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     authority: Vec<Authority>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,13 +75,31 @@ pub(crate) struct ProfileDraft {
 }
 
 /// A node's PeerId, as its bytes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Node(pub(super) Vec<u8>);
 
 impl Node {
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
+    }
+}
+
+/// A node and its own word that it belongs to the Party.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProvedNode {
+    node: Node,
+    proof: Hex,
+}
+
+impl ProvedNode {
+    fn of(wire: &proto::Node) -> Self {
+        Self { node: Node::of(&wire.peer_id), proof: Hex(wire.proof.clone()) }
+    }
+
+    fn to_wire(&self) -> proto::Node {
+        proto::Node { peer_id: self.node.0.clone(), proof: self.proof.0.clone() }
     }
 }
 
@@ -196,14 +215,20 @@ struct Revocation {
 
 impl ProfileDraft {
     /// The first profile of a Party: one authority for every procedure, to be edited, and these keys.
-    pub(crate) fn first(network: &NetworkName, party: &PartyCode, name: &str, keys: &[PublicKey], now: Time) -> Self {
+    pub(crate) fn first(
+        network: &NetworkName,
+        party: &PartyCode,
+        name: &str,
+        keys: &PublicRoleKeys,
+        now: Time,
+    ) -> Self {
         let office = Office {
             id: "central".to_owned(),
             name: format!("Central Authority of {name}"),
             time_zone: "UTC".to_owned(),
             procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
         };
-        Self::of(&founding::profile(network, party, &[office], &["en"], &public_of(keys), now))
+        Self::of(&founding::profile(network, party, &[office], &["en"], keys, now))
     }
 
     /// The version after this profile, which says the same so far.
@@ -215,19 +240,15 @@ impl ProfileDraft {
     }
 
     /// Adds those of a node's keys it does not name yet.
-    pub(crate) fn add_keys(&mut self, keys: &[PublicKey], now: Time) {
-        let public = public_of(keys);
-        for key in &public.keys {
+    pub(crate) fn add_keys(&mut self, keys: &PublicRoleKeys, now: Time) {
+        for key in &keys.keys {
             if !self.key.iter().any(|known| known.public.0 == key.bytes) {
                 self.key.push(RoleKey::new(key, now, now.plus_ms(KEY_MS)));
             }
         }
-        if let Some(transport) = public.transport.first_chunk() {
-            let node = peer_id(transport);
-            if !self.nodes.iter().any(|known| known.0 == node) {
-                self.nodes.push(Node(node));
-            }
-        }
+        let known = |node: &ProvedNode| self.node.iter().any(|known| known.node == node.node);
+        let new = keys.node.iter().map(ProvedNode::of).find(|node| !known(node));
+        self.node.extend(new);
     }
 
     /// Revokes the keys of a role that it names, but for these, from this time on. Nodes have no dates: those of these
@@ -236,7 +257,7 @@ impl ProfileDraft {
         let of_role: Vec<&PublicKey> = keys.iter().filter(|key| key.role == role).collect();
         if let (KeyRole::Transport, [old @ .., _]) = (role, &of_role[..]) {
             let old: Vec<_> = old.iter().filter_map(|key| key.bytes.first_chunk().map(peer_id)).collect();
-            return self.nodes.retain(|node| !old.contains(&node.0));
+            return self.node.retain(|node| !old.contains(&node.node.0));
         }
         // Of a pair the newest of each half is the newest pair.
         let mut newest: BTreeMap<i32, &[u8]> = BTreeMap::new();
@@ -270,7 +291,7 @@ impl ProfileDraft {
             previous: previous(&wire.previous),
             issued: Moment(wire.issued_ms),
             ledgers: wire.ledgers.clone(),
-            nodes: wire.nodes.iter().map(|node| Node::of(node)).collect(),
+            node: wire.nodes.iter().map(ProvedNode::of).collect(),
             authority: wire.authorities.iter().map(Authority::of).collect(),
             language: wire.languages.iter().map(language).collect(),
             declaration: wire
@@ -315,14 +336,14 @@ impl ProfileDraft {
             authorities: self.authority.iter().map(Authority::to_wire).collect(),
             languages: self.language.iter().map(language).collect(),
             declarations: self.declaration.iter().map(declaration).collect(),
-            nodes: self.nodes.iter().map(|node| node.0.clone()).collect(),
+            nodes: self.node.iter().map(ProvedNode::to_wire).collect(),
             ledgers: self.ledgers.clone(),
             keys: self.key.iter().map(RoleKey::to_wire).collect(),
             revocations: self.revocation.iter().map(revocation).collect(),
         };
         wire.authorities.sort_by(|a, b| a.id.cmp(&b.id));
         wire.declarations.sort_by(|a, b| a.code.cmp(&b.code));
-        wire.nodes.sort();
+        wire.nodes.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
         wire.keys.sort_by_key(key_id);
         wire.revocations.sort_by(|a, b| a.key_id.cmp(&b.key_id));
         wire
@@ -332,13 +353,6 @@ impl ProfileDraft {
 /// The id of a key as a profile names it.
 pub(in crate::ceremony) fn key_id(wire: &proto::RoleKey) -> KeyId {
     PublicKey::from(wire).id()
-}
-
-/// The keys of a node as a profile wants them: the transport key apart, for it names the node.
-/// A node is on the line under its newest.
-fn public_of(keys: &[PublicKey]) -> PublicRoleKeys {
-    let (transport, keys): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(|key| key.role == KeyRole::Transport);
-    PublicRoleKeys { keys, transport: transport.into_iter().next_back().map(|key| key.bytes).unwrap_or_default() }
 }
 
 impl Authority {
@@ -452,7 +466,7 @@ mod tests {
         let mut draft = ProfileDraft::of(&wire);
         draft.authority.iter_mut().for_each(|authority| authority.power.reverse());
         draft.key.reverse();
-        draft.nodes.reverse();
+        draft.node.reverse();
         draft.declaration.reverse();
         fs::write(&path, draft.to_text()).expect("written");
         let again = ProfileDraft::read(&path).expect("reads");
@@ -468,9 +482,9 @@ mod tests {
         let wire = profile();
         let mut draft = ProfileDraft::next(&wire, Digest::new([9; 32]), Time(wire.issued_ms + 1));
         draft.add_keys(&keys_of("XA"), Time(5));
-        assert_eq!((draft.key.len(), draft.nodes.len()), (wire.keys.len(), wire.nodes.len()));
+        assert_eq!((draft.key.len(), draft.node.len()), (wire.keys.len(), wire.nodes.len()));
         draft.add_keys(&keys_of("spare"), Time(5));
-        assert_eq!((draft.key.len(), draft.nodes.len()), (wire.keys.len() + 5, wire.nodes.len() + 1));
+        assert_eq!((draft.key.len(), draft.node.len()), (wire.keys.len() + 5, wire.nodes.len() + 1));
         assert_eq!(draft.to_wire().version, 2);
     }
 
@@ -480,20 +494,25 @@ mod tests {
         let wire = profile();
         let mut draft = ProfileDraft::next(&wire, Digest::new([9; 32]), Time(wire.issued_ms + 1));
         let (old, new) = (keys_of("XA"), keys_of("spare"));
-        let both: Vec<PublicKey> = old.iter().zip(&new).flat_map(|(old, new)| [old.clone(), new.clone()]).collect();
-        draft.add_keys(&both, Time(5));
-        let node = |keys: &[PublicKey]| {
-            let key = keys.iter().find(|key| key.role == KeyRole::Transport).expect("one");
-            peer_id(key.bytes.first_chunk().expect("32 bytes"))
+        draft.add_keys(&old, Time(5));
+        draft.add_keys(&new, Time(5));
+        let transport = |keys: &PublicRoleKeys| {
+            let bytes = node_key(&keys.node.as_ref().expect("a node").peer_id).expect("a key").to_vec();
+            PublicKey { role: KeyRole::Transport, algorithm: proto::Algorithm::Ed25519, bytes }
         };
-        assert!(draft.nodes.iter().any(|named| named.0 == node(&new)));
+        let all = |keys: &PublicRoleKeys| [keys.keys.clone(), vec![transport(keys)]].concat();
+        let both: Vec<PublicKey> = all(&old).into_iter().zip(all(&new)).flat_map(|(old, new)| [old, new]).collect();
+        let named = |draft: &ProfileDraft, keys: &PublicRoleKeys| {
+            draft.to_wire().nodes.contains(keys.node.as_ref().expect("one"))
+        };
+        assert!(named(&draft, &new));
         draft.revoke(KeyRole::Transport, &both, "turned", Time(7));
-        assert!(!draft.nodes.iter().any(|named| named.0 == node(&old)), "a node that is no longer used is left out");
+        assert!(named(&draft, &new) && !named(&draft, &old), "a node that is no longer used is left out");
 
         for _ in 0..2 {
             draft.revoke(KeyRole::Seal, &both, "stolen", Time(7)); // the second time nothing is left to revoke
         }
-        let seal = |keys: &[PublicKey]| keys.iter().find(|key| key.role == KeyRole::Seal).expect("one").id();
+        let seal = |keys: &PublicRoleKeys| keys.keys.iter().find(|key| key.role == KeyRole::Seal).expect("one").id();
         let revoked = draft.to_wire().revocations;
         let of_old: Vec<_> = revoked.iter().filter(|row| row.key_id == seal(&old).as_bytes()).collect();
         assert!(of_old.len() == 1 && (of_old[0].from_ms, &*of_old[0].reason) == (7, "stolen"), "{revoked:?}");

@@ -8,7 +8,7 @@ use comity_core::{
     event::{open_sealed, seal_body},
     founding::{self, Founder, PublicRoleKeys},
     ids::{NetworkName, PartyCode},
-    profile::{CHARTER_TYPE, Charter, document_id, peer_id},
+    profile::{CHARTER_TYPE, Charter, document_id},
     proto::{self, Algorithm},
 };
 use prost::Message as _;
@@ -22,9 +22,28 @@ const FILES: usize = 8;
 const START: Time = Time(1_800_000_000_000);
 const DAY: u64 = 24 * 3600 * 1000;
 
-/// A profile that names these keys from one day to another, counted from [`START`].
+fn named() -> (PartyCode, NetworkName) {
+    (PartyCode::parse("XA").expect("code"), NetworkName::parse("keys.test").expect("a name"))
+}
+
+/// A profile that names these keys from one day to another, counted from [`START`]; no nodes.
 fn profile(rows: &[(&Held, u64, u64)]) -> Profile {
-    let (party, network) = (PartyCode::parse("XA").expect("code"), NetworkName::parse("keys.test").expect("a name"));
+    profile_with(rows, Vec::new())
+}
+
+/// The nodes of these generations, proved by them.
+fn nodes<'h>(keys: &Keyring, held: impl IntoIterator<Item = &'h Held>) -> Vec<proto::Node> {
+    let (party, network) = named();
+    let node = |held: &Held| {
+        let generation = keys.generations.iter().find(|generation| generation.held == *held).expect("it is there");
+        let Private::Seed(seed) = &generation.private else { panic!("no transport key") };
+        node_of(&network, &party, seed).expect("proved")
+    };
+    held.into_iter().map(node).collect()
+}
+
+fn profile_with(rows: &[(&Held, u64, u64)], nodes: Vec<proto::Node>) -> Profile {
+    let (party, network) = named();
     let pair = |role, n: u8| {
         HybridSigner::new(role, &Seed::new([n; 32]), Algorithm::MlDsa65, &Seed::new([n + 1; 32])).expect("keys")
     };
@@ -33,17 +52,14 @@ fn profile(rows: &[(&Held, u64, u64)]) -> Profile {
     let charter = founding::charter(&network, true, secretariat.public(), &[founder], &["BC"], START);
     let signed = founding::sign_charter(&charter, &[&secretariat]).expect("signed");
     let charter = Charter::open(&signed, document_id(CHARTER_TYPE, &charter.encode_to_vec())).expect("charter");
-    let nobody = PublicRoleKeys { keys: Vec::new(), transport: Vec::new() };
+    let nobody = PublicRoleKeys { keys: Vec::new(), node: None };
     let mut draft = founding::profile(&network, &party, &[], &["en"], &nobody, START);
+    draft.nodes = nodes;
     for (held, from, until) in rows {
-        for key in &held.public {
-            match held.role {
-                KeyRole::Transport => draft.nodes.push(peer_id(key.bytes[..].try_into().expect("32 bytes"))),
-                _ => draft.keys.push(role_key(key, START.plus_ms(from * DAY), START.plus_ms(until * DAY))),
-            }
-        }
+        let dated = |key| role_key(key, START.plus_ms(from * DAY), START.plus_ms(until * DAY));
+        draft.keys.extend(held.public.iter().map(dated));
     }
-    draft.nodes.sort();
+    draft.nodes.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
     draft.keys.sort_by_key(|wire| PublicKey::from(wire).id());
     let signed = founding::sign_profile(&draft, &[&root]).expect("signed");
     Profile::open(&signed, &charter, START).expect("a profile")
@@ -61,7 +77,8 @@ fn role_key(key: &PublicKey, from: Time, until: Time) -> proto::RoleKey {
 
 /// A profile that names all keys held, for a year.
 fn all_of(keys: &Keyring) -> Profile {
-    profile(&keys.held().map(|held| (held, 0, 365)).collect::<Vec<_>>())
+    let (transport, others): (Vec<_>, Vec<_>) = keys.held().partition(|held| held.role == KeyRole::Transport);
+    profile_with(&others.into_iter().map(|held| (held, 0, 365)).collect::<Vec<_>>(), nodes(keys, transport))
 }
 
 fn held(keys: &Keyring, role: KeyRole, number: u32) -> Held {
@@ -345,14 +362,15 @@ fn the_newest_that_the_profile_allows_signs() {
 fn the_node_is_called_by_the_newest_name_in_the_profile() {
     let (_root, _, keys) = rolled(KeyRole::Transport);
     let (first, second) = (held(&keys, KeyRole::Transport, 1), held(&keys, KeyRole::Transport, 2));
-    let check = |rows: &[(&Held, u64, u64)], expected: Option<&Held>| {
-        let seed = keys.transport_seed(&profile(rows));
+    let check = |named: &[&Held], expected: Option<&Held>| {
+        let profile = profile_with(&[], nodes(&keys, named.iter().copied()));
+        let seed = keys.transport_seed(&profile);
         let public = seed.map(|seed| PublicKey::of(KeyRole::Transport, Algorithm::Ed25519, seed).expect("key"));
         assert_eq!(public, expected.map(|held| held.public[0].clone()));
     };
-    check(&[(&first, 0, 1)], Some(&first));
-    check(&[(&first, 0, 1), (&second, 0, 1)], Some(&second));
-    check(&[(&second, 0, 1)], Some(&second));
+    check(&[&first], Some(&first));
+    check(&[&first, &second], Some(&second));
+    check(&[&second], Some(&second));
     check(&[], None);
 }
 

@@ -64,7 +64,8 @@ fn profile(party: &str, signer: &str) -> Vec<u8> {
         time_zone: "Europe/Zurich".into(),
         procedures: vec!["PRES".into()],
     };
-    let keys = RoleKeys::from_seeds(|name| seed(&format!("{party} {name}"))).expect("keys").public().expect("keys");
+    let keys = RoleKeys::from_seeds(|name| seed(&format!("{party} {name}"))).expect("keys");
+    let keys = keys.public(&network(), &code(party)).expect("keys");
     let draft = founding::profile(&network(), &code(party), &[office], &["en"], &keys, START);
     founding::sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
 }

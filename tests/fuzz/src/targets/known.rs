@@ -149,7 +149,7 @@ pub(crate) static BOOK: LazyLock<Book> = LazyLock::new(|| {
             time_zone: "Europe/Zurich".into(),
             procedures: RULES.procedures().map(|procedure| procedure.code.to_string()).collect(),
         };
-        let public = keys(code).roles.public().expect("public keys");
+        let public = keys(code).roles.public(&network, &party(code)).expect("public keys");
         let draft = profile(&network, &party(code), &[office], &["en"], &public, START);
         let bytes = sign_profile(&draft, &[&root(code, KeyRole::Root)]).expect("signed");
         book.accept(&bytes, START).expect("a profile");

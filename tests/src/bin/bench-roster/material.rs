@@ -11,7 +11,7 @@ use comity_core::{
     crypto::{HybridSigner, Seed, sha256},
     founding::{self, Founder, Office, RoleKeys, sign},
     ids::{Digest, NetworkName, PartyCode, Time},
-    profile::{CHARTER_TYPE, DIRECTORY_TYPE, HEAD_TYPE, Kind, PROFILE_TYPE, document_id, peer_id},
+    profile::{CHARTER_TYPE, DIRECTORY_TYPE, HEAD_TYPE, Kind, PROFILE_TYPE, document_id, node_of},
     proto::{self, Algorithm, KeyRole},
 };
 use prost::Message as _;
@@ -166,15 +166,11 @@ impl Nation {
         holders(&format!("{} root {generation}", self.code), KeyRole::Root, ROOT.0)
     }
 
-    fn nodes(&self) -> Result<Vec<Vec<u8>>, Loose> {
+    fn nodes(&self) -> Result<Vec<proto::Node>, Loose> {
         let count = if self.n < WITH_THREE { 3 } else { 2 };
-        let node = |n: usize| {
-            let keys = signer(&format!("{} node {n}", self.code), KeyRole::Record)?;
-            let bytes: &[u8; 32] = keys.public()[0].bytes[..].try_into()?;
-            Ok(peer_id(bytes))
-        };
+        let node = |n: usize| Ok(node_of(&network()?, &self.code, &seed(&format!("{} node {n}", self.code)))?);
         let mut nodes = (0..count).map(node).collect::<Result<Vec<_>, Loose>>()?;
-        nodes.sort();
+        nodes.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
         Ok(nodes)
     }
 }
@@ -290,7 +286,7 @@ fn declares(party: &Nation, shelf: &mut Shelf) -> Result<(), Loose> {
 }
 
 /// A profile but for its version.
-fn draft(party: &Nation, directory: &HybridSigner, nodes: &[Vec<u8>]) -> Result<proto::Profile, Loose> {
+fn draft(party: &Nation, directory: &HybridSigner, nodes: &[proto::Node]) -> Result<proto::Profile, Loose> {
     let office = |n: usize| Office {
         id: format!("office-{n}"),
         name: format!("Central Authority {n} of {}", party.code),
@@ -298,7 +294,8 @@ fn draft(party: &Nation, directory: &HybridSigner, nodes: &[Vec<u8>]) -> Result<
         procedures: ["EIO", "EXTR", "JIT", "MLA", "PRES"].map(str::to_owned).to_vec(),
     };
     let offices = [0, 1, 2].map(office);
-    let keys = RoleKeys::from_seeds(|name| seed(&format!("{} {name}", party.code)))?.public()?;
+    let keys =
+        RoleKeys::from_seeds(|name| seed(&format!("{} {name}", party.code)))?.public(&network()?, &party.code)?;
     let mut draft = founding::profile(&network()?, &party.code, &offices, &["en", "fr"], &keys, START);
     draft.keys.extend(directory.public().map(|key| proto::RoleKey {
         role: key.role as i32,
@@ -317,7 +314,7 @@ fn draft(party: &Nation, directory: &HybridSigner, nodes: &[Vec<u8>]) -> Result<
     Ok(draft)
 }
 
-fn directory(party: &Nation, version: u64, now: Time, of: Digest, nodes: &[Vec<u8>]) -> Result<Vec<u8>, Loose> {
+fn directory(party: &Nation, version: u64, now: Time, of: Digest, nodes: &[proto::Node]) -> Result<Vec<u8>, Loose> {
     let contact = |n: usize| proto::Contact {
         authority: format!("office-{n}"),
         office: "duty".to_owned(),
@@ -326,8 +323,8 @@ fn directory(party: &Nation, version: u64, now: Time, of: Digest, nodes: &[Vec<u
         hours: "24/7".to_owned(),
         languages: vec!["en".to_owned(), "fr".to_owned()],
     };
-    let address = |(n, node): (usize, &Vec<u8>)| proto::Address {
-        node: node.clone(),
+    let address = |(n, node): (usize, &proto::Node)| proto::Address {
+        node: node.peer_id.clone(),
         multiaddrs: vec![format!("/dns4/node-{n}.justice.{}.test/tcp/4001", party.code.as_str().to_lowercase())],
     };
     let directory = proto::Directory {

@@ -33,8 +33,14 @@ fn profile(version: u64) -> Profile {
         time_zone: "Europe/Zurich".into(),
         procedures: vec!["PRES".into()],
     };
-    let mut draft =
-        draft_profile(&network(), &code("XA"), &[office], &["en"], &keys("XA").public().expect("keys"), START);
+    let mut draft = draft_profile(
+        &network(),
+        &code("XA"),
+        &[office],
+        &["en"],
+        &keys("XA").public(&network(), &code("XA")).expect("keys"),
+        START,
+    );
     add_keys(&mut draft, &directory_key("XA"), hours(24 * 365));
     if version > 1 {
         (draft.version, draft.previous) = (version, vec![1; 32]);
