@@ -20,7 +20,9 @@ pub(super) fn read(path: &Path, max: usize) -> Result<Vec<u8>, CeremonyFault> {
 
 /// Reads a text.
 pub(super) fn read_text(path: &Path, max: usize) -> Result<String, CeremonyFault> {
-    let not_text = |_| CeremonyFault::Unreadable { path: path.to_owned(), cause: io::ErrorKind::InvalidData.into() };
+    let why = "it is no text, as a draft (.toml) or a public half (.pub) is";
+    let cause = || io::Error::new(io::ErrorKind::InvalidData, why);
+    let not_text = |_| CeremonyFault::Unreadable { path: path.to_owned(), cause: cause() };
     String::from_utf8(read(path, max)?).map_err(not_text)
 }
 

@@ -48,7 +48,8 @@ pub(crate) struct Draft {
     /// Name the keys and the PeerId of this node, from its folder of keys.
     #[arg(long, value_name = "DATA/keys", conflicts_with = "directory")]
     keys: Option<PathBuf>,
-    /// Revoke, from now on, every other key of this role that the profile names: only the newest one held here goes on.
+    /// Revoke, from now on, every other key of this role that the profile names, other nodes' too: only the newest one
+    /// held here goes on.
     #[arg(long, value_name = "ROLE", requires = "keys", requires = "after")]
     revoke: Vec<Role>,
     /// Why they are revoked, as a code such as turned, lost or stolen.
@@ -128,7 +129,8 @@ fn read_draft(path: &Path) -> Result<Paper, CeremonyFault> {
 
 fn draft(args: &Draft, context: &Context) -> Done {
     let beside = Beside::read(&args.beside.files(), ceremony::now_in_seconds())?;
-    let text = if args.directory { directory(&beside)?.to_text() } else { profile_draft(args, &beside)?.to_text() };
+    let text =
+        if args.directory { directory(&beside)?.to_text() } else { profile_draft(args, &beside, context)?.to_text() };
     ceremony::write(&args.out, text.as_bytes())?;
     let files = if args.directory { " --charter CHARTER --profile PROFILE" } else { " --charter CHARTER" };
     written(&args.out, "profile", files, context);
@@ -143,7 +145,7 @@ fn directory(beside: &Beside) -> Result<DirectoryDraft, CliFault> {
     }
 }
 
-fn profile_draft(args: &Draft, beside: &Beside) -> Result<ProfileDraft, CliFault> {
+fn profile_draft(args: &Draft, beside: &Beside, context: &Context) -> Result<ProfileDraft, CliFault> {
     let charter = beside.charter("profile")?;
     let keys = args.keys.as_deref().map(|folder| {
         let passphrase = Passphrase::obtain(args.passphrase_file.as_deref(), Purpose::Open)?;
@@ -160,7 +162,12 @@ fn profile_draft(args: &Draft, beside: &Beside) -> Result<ProfileDraft, CliFault
         let mut draft = ProfileDraft::next(wire, before.id(), beside.now);
         draft.add_keys(&named(&code)?, beside.now);
         for (role, keys) in args.revoke.iter().flat_map(|role| keys.iter().map(move |keys| (*role, keys))) {
-            draft.revoke(role.into(), keys.public_keys(), &args.reason, beside.now);
+            for key in draft.revoke(role.into(), keys.public_keys(), &args.reason, beside.now) {
+                context.out.say(&format!(
+                    "Key {} is revoked as well, which is not in that folder: another node of the Party may use it.",
+                    key.short()
+                ));
+            }
         }
         return Ok(draft);
     }

@@ -15,7 +15,7 @@ use super::{
     PROFILE_TYPE, Profile, ProfileFault, SUSPENSION_TYPE, Succession, Suspension, Trust, newer, take_apart,
 };
 use crate::{
-    ids::{Digest, PartyCode, Time},
+    ids::{DAY_MS, Digest, PartyCode, Time},
     proto,
     wire::{DOCUMENT_MAX, strict},
 };
@@ -23,6 +23,10 @@ use crate::{
 /// How far the number of a profile may be above the one held: more than any node sleeps through, and so little that stolen
 /// keys, once they are replaced, have not used up the numbers.
 const JUMP_MAX: u64 = 1 << 20;
+
+/// Documents of one Party that are taken in 24 hours: far more than it has reason to sign, and few enough that whoever has
+/// its directory key fills nobody's ledger.
+const DAILY_MAX: usize = 64;
 
 /// What is known of charters and Parties.
 #[derive(Debug, Clone)]
@@ -42,6 +46,8 @@ struct Page {
     head: Option<Head>,
     /// What stops the newest profile, or stopped one before it.
     suspension: Option<Suspension>,
+    /// When those of the last day were seen.
+    lately: Vec<Time>,
 }
 
 impl Page {
@@ -77,6 +83,7 @@ pub enum News {
 pub struct Judged {
     document: Document,
     entry: Entry,
+    seen: Time,
 }
 
 #[derive(Debug, Clone)]
@@ -139,19 +146,35 @@ impl Book {
     /// When it does not hold, is older than what is known, or proves a fork.
     pub fn judge(&self, envelope: &[u8], seen: Time) -> Result<Option<Judged>, ProfileFault> {
         let document = strict::<proto::Envelope>(envelope, DOCUMENT_MAX)?;
-        match document.payload_type.as_str() {
+        let judged = match document.payload_type.as_str() {
             CHARTER_TYPE => self.judge_charter(take_apart(document, CHARTER_TYPE, "charter")?, seen),
             PROFILE_TYPE => self.judge_profile(take_apart(document, PROFILE_TYPE, "profile")?, seen),
             DIRECTORY_TYPE => self.judge_directory(take_apart(document, DIRECTORY_TYPE, "directory")?, seen),
             HEAD_TYPE => self.judge_head(&take_apart(document, HEAD_TYPE, "profile head")?, seen),
             SUSPENSION_TYPE => self.judge_suspension(take_apart(document, SUSPENSION_TYPE, "suspension")?, seen),
             _ => Err(ProfileFault::WrongType("document of a charter or profile")),
+        };
+        let Some((document, entry)) = judged? else { return Ok(None) };
+        if document.kind != Kind::Head && self.lately(document.party.as_ref(), seen).count() >= DAILY_MAX {
+            return Err(ProfileFault::TooMany);
         }
+        Ok(Some(Judged { document, entry, seen }))
+    }
+
+    /// When documents of a Party were taken within the day before; none of charters, which no Party signs.
+    fn lately(&self, party: Option<&PartyCode>, seen: Time) -> impl Iterator<Item = Time> + use<'_> {
+        let page = party.and_then(|party| self.pages.get(party));
+        page.into_iter().flat_map(|page| &page.lately).copied().filter(move |at| seen.since(*at) < DAY_MS)
     }
 
     /// Lets a document count that was judged by this book as it is.
     pub fn enter(&mut self, judged: Judged) -> News {
-        match judged.entry {
+        let Judged { document, entry, seen } = judged;
+        if let Some(party) = document.party.as_ref().filter(|_| document.kind != Kind::Head) {
+            let lately = self.lately(Some(party), seen).chain([seen]).collect();
+            self.page(party).lately = lately;
+        }
+        match entry {
             Entry::Charter(place, walked) => {
                 let taken = &walked[0];
                 let news = News::Charter { mandate: taken.mandate, refounded: taken.refounded.clone() };
@@ -226,7 +249,11 @@ impl Book {
         trust
     }
 
-    fn judge_charter(&self, opened: Opened<proto::Charter>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_charter(
+        &self,
+        opened: Opened<proto::Charter>,
+        seen: Time,
+    ) -> Result<Option<(Document, Entry)>, ProfileFault> {
         let document = Document { kind: Kind::Charter, party: None, version: opened.wire.version, id: opened.id };
         let place = opened.wire.version.checked_sub(self.founded.version);
         let place = place.and_then(|place| usize::try_from(place).ok());
@@ -246,7 +273,7 @@ impl Book {
             let taken = walked[walked.len() - 1].charter.followed(held)?;
             walked.push(taken);
         }
-        Ok(Some(Judged { document, entry: Entry::Charter(place, walked) }))
+        Ok(Some((document, Entry::Charter(place, walked))))
     }
 
     /// The charter before the one at a place of the chain, counted from one.
@@ -254,7 +281,11 @@ impl Book {
         place.checked_sub(2).map_or(&self.founded, |place| &self.chain[place].charter)
     }
 
-    fn judge_profile(&self, opened: Opened<proto::Profile>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_profile(
+        &self,
+        opened: Opened<proto::Profile>,
+        seen: Time,
+    ) -> Result<Option<(Document, Entry)>, ProfileFault> {
         let charter = self.charter();
         let profile = Profile::judge(opened, charter, seen)?;
         let expired = charter.expires <= seen;
@@ -280,7 +311,7 @@ impl Book {
         if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
             return Err(ProfileFault::Expired);
         }
-        Ok(Some(Judged { document, entry: Entry::Profile(Arc::new(profile), seen) }))
+        Ok(Some((document, Entry::Profile(Arc::new(profile), seen))))
     }
 
     /// The page of a Party, and its newest profile.
@@ -289,7 +320,11 @@ impl Book {
         page.and_then(|page| Some((page, &**page.profile()?))).ok_or(ProfileFault::OtherProfile)
     }
 
-    fn judge_directory(&self, opened: Opened<proto::Directory>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_directory(
+        &self,
+        opened: Opened<proto::Directory>,
+        seen: Time,
+    ) -> Result<Option<(Document, Entry)>, ProfileFault> {
         let (page, profile) = self.newest(&opened.wire.party)?;
         let directory = Directory::judge(opened, profile, seen)?;
         let document = Document::of(Kind::Directory, &directory.party, directory.version, directory.id());
@@ -299,10 +334,14 @@ impl Book {
         {
             return Ok(None);
         }
-        Ok(Some(Judged { document, entry: Entry::Directory(Arc::new(directory)) }))
+        Ok(Some((document, Entry::Directory(Arc::new(directory)))))
     }
 
-    fn judge_head(&self, opened: &Opened<proto::ProfileHead>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_head(
+        &self,
+        opened: &Opened<proto::ProfileHead>,
+        seen: Time,
+    ) -> Result<Option<(Document, Entry)>, ProfileFault> {
         let (page, profile) = self.newest(&opened.wire.party)?;
         let head = Head::judge(opened, profile, seen)?;
         match &page.head {
@@ -316,10 +355,14 @@ impl Book {
         let named = head.names(profile, directory).map_err(|fault| {
             if matches!(fault, ProfileFault::Fork(_)) { ProfileFault::Fork(Box::new(document.clone())) } else { fault }
         })?;
-        Ok(Some(Judged { document, entry: Entry::Head(head, named) }))
+        Ok(Some((document, Entry::Head(head, named))))
     }
 
-    fn judge_suspension(&self, opened: Opened<proto::Suspension>, seen: Time) -> Result<Option<Judged>, ProfileFault> {
+    fn judge_suspension(
+        &self,
+        opened: Opened<proto::Suspension>,
+        seen: Time,
+    ) -> Result<Option<(Document, Entry)>, ProfileFault> {
         let suspension = Suspension::judge(opened, self.charter(), seen)?;
         let (page, profile) = self.newest(suspension.party.as_str())?;
         if profile.version > suspension.profile_version {
@@ -334,7 +377,7 @@ impl Book {
         }
         let Suspension { party, profile_version, id, .. } = &suspension;
         let document = Document::of(Kind::Suspension, party, *profile_version, *id);
-        Ok(Some(Judged { document, entry: Entry::Suspension(suspension) }))
+        Ok(Some((document, Entry::Suspension(suspension))))
     }
 }
 

@@ -106,6 +106,11 @@ pub enum ProfileFault {
         "profile.ahead: the document is not accepted; it was issued more than five minutes ahead of this clock; check the clocks of both sides"
     )]
     Ahead,
+    /// More of one Party than it has reason to sign in a day.
+    #[error(
+        "profile.too-many: the document is not accepted today; its Party has signed more than 64 in 24 hours; ask it why, by another way"
+    )]
+    TooMany,
     /// Two documents of one number.
     #[error(
         "profile.fork: the document is not accepted; its Party has signed two of this number; keep both and tell the Party and the secretariat"
@@ -169,6 +174,7 @@ impl ProfileFault {
             Self::OtherProfile => "profile.other-profile",
             Self::NotDirectoryKey => "profile.not-directory-key",
             Self::Ahead => "profile.ahead",
+            Self::TooMany => "profile.too-many",
             Self::Fork(_) => "profile.fork",
             Self::Older => "profile.roll-back",
             Self::OtherNetwork => "charter.other-network",

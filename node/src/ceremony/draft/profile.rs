@@ -27,7 +27,10 @@ const COMMENTS: [(&str, &str); 8] = [
          Times are in UTC, such as \"2026-03-01T00:00:00Z\". A time that is left out is open. Lists may be in any order.",
     ),
     ("ledgers", "The Party's ledgers, oldest first; the last is the current one."),
-    ("nodes", "The PeerIds of its nodes, spares included."),
+    (
+        "[[node]]",
+        "Its nodes, spares included: the PeerId, and the proof that the node's key gives; `comity profile draft --keys` writes both.",
+    ),
     (
         "[[authority]]",
         "One entry per authority: its id, its name, its time zone, and what it may do on which side\n\
@@ -251,24 +254,29 @@ impl ProfileDraft {
         self.node.extend(new);
     }
 
-    /// Revokes the keys of a role that it names, but for these, from this time on. Nodes have no dates: those of these
-    /// that are no longer used are left out.
-    pub(crate) fn revoke(&mut self, role: KeyRole, keys: &[PublicKey], reason: &str, from: Time) {
+    /// Revokes the keys of a role that it names, but for the newest of these, from this time on; gives those of them that are
+    /// not among these. Nodes have no dates: those of these that are no longer used are left out.
+    pub(crate) fn revoke(&mut self, role: KeyRole, keys: &[PublicKey], reason: &str, from: Time) -> Vec<KeyId> {
         let of_role: Vec<&PublicKey> = keys.iter().filter(|key| key.role == role).collect();
         if let (KeyRole::Transport, [old @ .., _]) = (role, &of_role[..]) {
             let old: Vec<_> = old.iter().filter_map(|key| key.bytes.first_chunk().map(peer_id)).collect();
-            return self.node.retain(|node| !old.contains(&node.node.0));
+            self.node.retain(|node| !old.contains(&node.node.0));
+            return Vec::new();
         }
         // Of a pair the newest of each half is the newest pair.
         let mut newest: BTreeMap<i32, &[u8]> = BTreeMap::new();
         newest.extend(of_role.iter().map(|key| (key.algorithm.into(), &key.bytes[..])));
+        let mut foreign = Vec::new();
         for key in self.key.iter().map(RoleKey::to_wire).filter(|key| key.role() == role) {
             let id = Hex(key_id(&key).as_bytes().to_vec());
             let goes_on = newest.values().any(|bytes| *bytes == key.public_key);
             if !goes_on && !self.revocation.iter().any(|row| row.key == id) {
                 self.revocation.push(Revocation { key: id, from: Moment(from.0), reason: reason.to_owned() });
+                let held = of_role.iter().any(|held| held.bytes == key.public_key);
+                foreign.extend((!held).then(|| key_id(&key)));
             }
         }
+        foreign
     }
 
     /// What a profile says.
@@ -506,12 +514,12 @@ mod tests {
             draft.to_wire().nodes.contains(keys.node.as_ref().expect("one"))
         };
         assert!(named(&draft, &new));
-        draft.revoke(KeyRole::Transport, &both, "turned", Time(7));
+        assert_eq!(draft.revoke(KeyRole::Transport, &both, "turned", Time(7)), []);
         assert!(named(&draft, &new) && !named(&draft, &old), "a node that is no longer used is left out");
 
-        for _ in 0..2 {
-            draft.revoke(KeyRole::Seal, &both, "stolen", Time(7)); // the second time nothing is left to revoke
-        }
+        // A third node's key ends as well, and that is said; the second time nothing is left to revoke.
+        let told = [(); 2].map(|()| draft.revoke(KeyRole::Seal, &both, "stolen", Time(7)).len());
+        assert_eq!(told, [1, 0]);
         let seal = |keys: &PublicRoleKeys| keys.keys.iter().find(|key| key.role == KeyRole::Seal).expect("one").id();
         let revoked = draft.to_wire().revocations;
         let of_old: Vec<_> = revoked.iter().filter(|row| row.key_id == seal(&old).as_bytes()).collect();

@@ -274,3 +274,30 @@ fn what_a_party_says_every_day_only_goes_forward() {
     assert_eq!(book.accept(&alone, day(6)), Ok(News::Head(code("XA"), Held::Newest)));
     assert_eq!(code_of(book.accept(&by_key("application/x", Vec::new()), day(6))), "profile.wrong-type");
 }
+
+/// [P-8]: whoever has a directory key for a night fills no ledger, and the day after the Party is heard again.
+#[test]
+fn of_one_party_a_day_has_few_documents() {
+    let mut book = book();
+    let directory_key = root("XA", KeyRole::Directory);
+    let mut two = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
+    add_keys(&mut two, &directory_key, day(365));
+    book.accept(&signed(&two), day(1)).expect("taken");
+    let directory = |version: u64| {
+        let wire = proto::Directory {
+            network: network().to_string(),
+            party: "XA".into(),
+            version,
+            profile: id_of(&two).as_bytes().to_vec(),
+            ..proto::Directory::default()
+        };
+        sign(DIRECTORY_TYPE, wire.encode_to_vec(), &[&directory_key]).expect("signed")
+    };
+    let mut taken = (1..100).map(|version| book.accept(&directory(version), day(1)).map_err(|fault| fault.code()));
+    assert_eq!(taken.by_ref().take_while(Result::is_ok).count(), 63, "with the profile");
+    assert!(taken.all(|refused| refused == Err("profile.too-many")));
+    assert_eq!(book.accept(&directory(63), day(1)), Ok(News::Known), "what is known is not news");
+    let three = later(&draft_of("XB"), 2, &id_of(&draft_of("XB")));
+    assert!(book.accept(&signed(&three), day(1)).is_ok(), "another Party has a day of its own");
+    assert!(book.accept(&directory(64), day(2)).is_ok());
+}
