@@ -164,7 +164,7 @@ fn profile_draft(args: &Draft, beside: &Beside, context: &Context) -> Result<Pro
         for (role, keys) in args.revoke.iter().flat_map(|role| keys.iter().map(move |keys| (*role, keys))) {
             for key in draft.revoke(role.into(), keys.public_keys(), &args.reason, beside.now) {
                 context.out.say(&format!(
-                    "Key {} is revoked as well, which is not in that folder: another node of the Party may use it.",
+                    "Key {} is revoked as well. It is not in that folder: lost, or of another node of the Party.",
                     key.short()
                 ));
             }
