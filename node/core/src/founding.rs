@@ -394,6 +394,12 @@ pub(crate) mod tests {
         assert!(!trust.charter().binds("2AP", &code("XA"), &code("XB"), START));
     }
 
+    /// A profile of XA that names its keys, and no authority.
+    fn bare_profile() -> proto::Profile {
+        let public = keys("XA").public(&network(), &code("XA")).expect("public keys");
+        profile(&network(), &code("XA"), &[], &[], &public, START)
+    }
+
     /// [P-4]: while seal keys are turned, bodies go to the newest; a revoked key is no key.
     #[test]
     fn the_newest_valid_seal_key_is_used() {
@@ -414,14 +420,7 @@ pub(crate) mod tests {
             (key, wire)
         };
         let turned: Vec<_> = (0..6).map(|n| seal(&format!("XA seal {n}"), n)).collect();
-        let mut draft = profile(
-            &network(),
-            &code("XA"),
-            &[],
-            &[],
-            &keys("XA").public(&network(), &code("XA")).expect("public keys"),
-            START,
-        );
+        let mut draft = bare_profile();
         draft.keys = turned.iter().map(|(_, wire)| wire.clone()).collect();
         draft.keys.sort_by_key(key_id);
         let revoked = turned[5].0.id().as_bytes().to_vec();
@@ -450,14 +449,7 @@ pub(crate) mod tests {
         let turned = START.plus_ms(10 * 86_400_000);
         let half = |name: &str| named_seed(&format!("XA turned checkpoint {name}"));
         let new = HybridSigner::new(KeyRole::Checkpoint, &half("a"), Algorithm::MlDsa44, &half("b")).expect("keys");
-        let mut draft = profile(
-            &network(),
-            &code("XA"),
-            &[],
-            &[],
-            &keys("XA").public(&network(), &code("XA")).expect("public keys"),
-            START,
-        );
+        let mut draft = bare_profile();
         let old: Vec<_> = draft.keys.iter().filter(|key| key.role() == KeyRole::Checkpoint).map(key_id).collect();
         let revoke = |id: &crate::ids::KeyId| proto::Revocation {
             key_id: id.as_bytes().to_vec(),

@@ -161,8 +161,9 @@ fn profile_draft(args: &Draft, beside: &Beside, context: &Context) -> Result<Pro
         let code = PartyCode::parse(&wire.party).map_err(|why| before.fault(why.into()))?;
         let mut draft = ProfileDraft::next(wire, before.id(), beside.now);
         draft.add_keys(&named(&code)?, beside.now);
-        for (role, keys) in args.revoke.iter().flat_map(|role| keys.iter().map(move |keys| (*role, keys))) {
-            for key in draft.revoke(role.into(), keys.public_keys(), &args.reason, beside.now) {
+        let held = keys.as_ref().map_or(&[][..], Keyring::public_keys);
+        for role in &args.revoke {
+            for key in draft.revoke((*role).into(), held, &args.reason, beside.now) {
                 context.out.say(&format!(
                     "Key {} is revoked as well. It is not in that folder: lost, or of another node of the Party.",
                     key.short()

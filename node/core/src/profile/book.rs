@@ -90,7 +90,7 @@ pub struct Judged {
 enum Entry {
     /// From a place of the chain on, counted from one.
     Charter(usize, Vec<Succession>),
-    Profile(Arc<Profile>, Time),
+    Profile(Arc<Profile>),
     Directory(Arc<Directory>),
     Head(Head, Held),
     Suspension(Suspension),
@@ -181,7 +181,7 @@ impl Book {
                 self.chain.splice(place - 1.., walked);
                 news
             }
-            Entry::Profile(profile, seen) => {
+            Entry::Profile(profile) => {
                 let party = profile.party.clone();
                 self.page(&party).profile = Some((profile, seen));
                 News::Profile(party)
@@ -244,7 +244,7 @@ impl Book {
             trust.heads.extend(page.head.as_ref().map(|head| (party.clone(), head.issued)));
             trust.profiles.insert(party.clone(), Arc::clone(profile));
             trust.directories.extend(page.directory.iter().map(|held| (party.clone(), Arc::clone(held))));
-            trust.suspensions.extend(page.suspension.iter().cloned());
+            trust.suspensions.extend(page.suspension.iter().map(|held| (party.clone(), held.clone())));
         }
         trust
     }
@@ -311,7 +311,7 @@ impl Book {
         if expired && held.is_none_or(|held| !profile.roles().is_subset(&held.roles())) {
             return Err(ProfileFault::Expired);
         }
-        Ok(Some((document, Entry::Profile(Arc::new(profile), seen))))
+        Ok(Some((document, Entry::Profile(Arc::new(profile)))))
     }
 
     /// The page of a Party, and its newest profile.

@@ -78,7 +78,7 @@ impl Trust {
     /// What stops the newest profile of a Party.
     fn suspension_of(&self, party: &PartyCode) -> Option<&Suspension> {
         let profile = self.declared(party)?.id();
-        self.suspensions.iter().find(|held| held.profile == profile)
+        self.suspensions.get(party).filter(|held| held.profile == profile)
     }
 
     fn suspension_ids(&self, party: &PartyCode) -> Vec<Vec<u8>> {

@@ -26,7 +26,8 @@ pub struct Trust {
     charter: Arc<Charter>,
     pub(super) profiles: BTreeMap<PartyCode, Arc<Profile>>,
     pub(super) directories: BTreeMap<PartyCode, Arc<Directory>>,
-    pub(super) suspensions: Vec<Suspension>,
+    /// What stops the newest profile of each, or stopped one before it.
+    pub(super) suspensions: BTreeMap<PartyCode, Suspension>,
     /// When each Party was heard of last: by its head, or by its profile if there is none yet.
     pub(super) heard: BTreeMap<PartyCode, Time>,
     /// When the newest head of each was issued.
@@ -43,7 +44,7 @@ impl Trust {
             charter,
             profiles: BTreeMap::new(),
             directories: BTreeMap::new(),
-            suspensions: Vec::new(),
+            suspensions: BTreeMap::new(),
             heard: BTreeMap::new(),
             heads: BTreeMap::new(),
             expiries: BTreeMap::new(),
@@ -75,7 +76,7 @@ impl Trust {
 
     /// Lets a suspension count: nobody speaks for its Party until a later profile.
     pub fn suspend(&mut self, suspension: Suspension) {
-        self.suspensions.push(suspension);
+        self.suspensions.insert(suspension.party.clone(), suspension);
     }
 
     /// The current profile of a Party that takes part and is not suspended at this time; none of anybody once the grace
@@ -97,7 +98,7 @@ impl Trust {
     #[must_use]
     pub fn suspension(&self, party: &PartyCode, at: Time) -> Option<&Suspension> {
         let profile = self.profiles.get(party)?;
-        self.suspensions.iter().find(|suspension| suspension.stops(profile, at))
+        self.suspensions.get(party).filter(|suspension| suspension.stops(profile, at))
     }
 
     /// How the Party is reached, as it says itself.
@@ -154,7 +155,7 @@ impl Trust {
     #[must_use]
     pub fn next_change(&self, at: Time) -> Option<Time> {
         let dates = self.charter.parties.values().flat_map(super::Party::dates);
-        let stops = self.suspensions.iter().map(|suspension| suspension.from);
+        let stops = self.suspensions.values().map(|suspension| suspension.from);
         dates.chain(stops).chain([self.charter.lapses]).filter(|date| *date > at).min()
     }
 }

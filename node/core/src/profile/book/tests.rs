@@ -191,21 +191,32 @@ fn profiles_only_go_forward() {
     assert_eq!(code_of(empty.accept(&profile_bytes("XA", "XA"), expired)), "charter.expired");
 }
 
-/// [P-5], [P-6], [P-7]: a Party's weeks.
-#[test]
-fn what_a_party_says_every_day_only_goes_forward() {
-    let mut book = book();
+/// XA's next profile, which names a directory key, and that key.
+fn with_directory_key() -> (proto::Profile, HybridSigner) {
     let directory_key = root("XA", KeyRole::Directory);
     let mut two = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
     add_keys(&mut two, &directory_key, day(365));
-    let directory = |version: u64| proto::Directory {
+    (two, directory_key)
+}
+
+/// A directory of XA under this profile.
+fn directory_of(profile: &proto::Profile, version: u64) -> proto::Directory {
+    proto::Directory {
         network: network().to_string(),
         party: "XA".into(),
         version,
         issued_ms: START.0,
-        profile: id_of(&two).as_bytes().to_vec(),
+        profile: id_of(profile).as_bytes().to_vec(),
         ..proto::Directory::default()
-    };
+    }
+}
+
+/// [P-5], [P-6], [P-7]: a Party's weeks.
+#[test]
+fn what_a_party_says_every_day_only_goes_forward() {
+    let mut book = book();
+    let (two, directory_key) = with_directory_key();
+    let directory = |version: u64| directory_of(&two, version);
     let by_key = |kind, bytes: Vec<u8>| sign(kind, bytes, &[&directory_key]).expect("signed");
     let of = |version| by_key(DIRECTORY_TYPE, directory(version).encode_to_vec());
     let head = |days, version: u64| {
@@ -279,19 +290,11 @@ fn what_a_party_says_every_day_only_goes_forward() {
 #[test]
 fn of_one_party_a_day_has_few_documents() {
     let mut book = book();
-    let directory_key = root("XA", KeyRole::Directory);
-    let mut two = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
-    add_keys(&mut two, &directory_key, day(365));
+    let (two, directory_key) = with_directory_key();
     book.accept(&signed(&two), day(1)).expect("taken");
-    let directory = |version: u64| {
-        let wire = proto::Directory {
-            network: network().to_string(),
-            party: "XA".into(),
-            version,
-            profile: id_of(&two).as_bytes().to_vec(),
-            ..proto::Directory::default()
-        };
-        sign(DIRECTORY_TYPE, wire.encode_to_vec(), &[&directory_key]).expect("signed")
+    let directory = |version| {
+        let bytes = directory_of(&two, version).encode_to_vec();
+        sign(DIRECTORY_TYPE, bytes, &[&directory_key]).expect("signed")
     };
     let mut taken = (1..100).map(|version| book.accept(&directory(version), day(1)).map_err(|fault| fault.code()));
     assert_eq!(taken.by_ref().take_while(Result::is_ok).count(), 63, "with the profile");
