@@ -194,6 +194,7 @@ fn walks(m: &Material) -> Vec<Case> {
         refused("roll-back", "P-8", xa(&["profile-xa-revokes-record-keys", "profile-xa"]), "profile.roll-back"),
         refused("fork", "P-8", xa(&["profile-xa", with_key]), "profile.fork"),
         refused("mix-and-match", "P-5", xa(&["profile-xa", "directory"]), "profile.other-profile"),
+        refused("expired", "P-8", walk("XA", days(800), &[("profile-xa", days(800))]), "charter.expired"),
         refused("fast-forward", "P-8", xa(&["profile-xa", "profile-xa-far-ahead"]), "profile.bad-content"),
         computed(m, "freeze: two days after the last head", &["P-6"], heard(days(2))),
         computed(m, "freeze: fourteen days after it", &["P-6"], heard(days(14))),
