@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use comity_core::{
     ids::{Digest, LedgerIndex},
-    ledger::{Tree, leaf_hash},
+    ledger::{Edge, leaf_hash},
     record::Record,
 };
 use prost::Message as _;
@@ -19,6 +19,7 @@ use super::{
     record::{self, NODE_SLOT, Opener},
     segments::{Shelf, Tail},
     slots::RequestKeys,
+    tiles::TileFolder,
     writer::Book,
 };
 
@@ -30,7 +31,8 @@ const OVERHEAD: usize = 256;
 pub(super) struct LedgerBook {
     tail: Tail,
     shelf: Arc<Shelf>,
-    tree: Arc<RwLock<Tree>>,
+    edge: Arc<RwLock<Edge>>,
+    tiles: Arc<TileFolder>,
     opener: Opener,
 }
 
@@ -38,8 +40,13 @@ pub(super) struct LedgerBook {
 type Keyed = Result<Vec<(Record, u32, RequestKeys)>, StoreFault>;
 
 impl LedgerBook {
-    pub(super) fn new(tail: Tail, shelf: Arc<Shelf>, tree: Arc<RwLock<Tree>>, opener: Opener) -> Self {
-        Self { tail, shelf, tree, opener }
+    pub(super) fn new(
+        tail: Tail,
+        shelf: Arc<Shelf>,
+        (edge, tiles): (Arc<RwLock<Edge>>, Arc<TileFolder>),
+        opener: Opener,
+    ) -> Self {
+        Self { tail, shelf, edge, tiles, opener }
     }
 
     fn keyed(&self, records: Vec<Record>) -> Keyed {
@@ -56,11 +63,11 @@ impl LedgerBook {
     /// Grows the tree. Only ever done right before the write: if that fails the writer ends, so a
     /// tree that ran ahead of the disk is never built upon.
     fn plant(&self, leaves: &[Digest]) -> Digest {
-        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        let mut edge = self.edge.write().unwrap_or_else(PoisonError::into_inner);
         for leaf in leaves {
-            tree.push(*leaf);
+            edge.push(*leaf, |id, tile| self.tiles.take(id, tile));
         }
-        tree.root()
+        edge.root()
     }
 }
 
@@ -108,9 +115,10 @@ impl Book for LedgerBook {
             self.tail.reserve(batch.len())?;
             let root = self.plant(&leaves);
             self.shelf.extend(self.tail.commit(batch, *root.as_bytes())?);
+            self.tiles.settle();
         }
         let size = self.tail.size();
-        let root = self.tree.read().unwrap_or_else(PoisonError::into_inner).root();
+        let root = self.edge.read().unwrap_or_else(PoisonError::into_inner).root();
         let done = |(first, count)| Committed { first: LedgerIndex(first), count, size, root };
         Ok(answers.into_iter().map(|answer| answer.map(done)).collect())
     }

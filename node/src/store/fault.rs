@@ -5,7 +5,7 @@
 
 use std::{fmt, io, path::Path, path::PathBuf, sync::Arc};
 
-use comity_core::ids::RequestId;
+use comity_core::{ids::RequestId, ledger::LedgerFault};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -103,6 +103,9 @@ pub enum StoreFault {
         /// Held.
         size: u64,
     },
+    /// The tree does not answer what was asked.
+    #[error("{0}")]
+    Tree(#[from] LedgerFault),
 }
 
 impl StoreFault {
@@ -124,6 +127,7 @@ impl StoreFault {
             Self::Erased { .. } => "store.erased",
             Self::NotACheckpoint => "store.not-a-checkpoint",
             Self::NoSuchRecord { .. } => "store.no-such-record",
+            Self::Tree(fault) => fault.code(),
         }
     }
 

@@ -19,13 +19,14 @@ use super::{
     scan::Visit,
     segments::{self, Shape, Shelf},
     slots::Slots,
+    tiles::{OnDisk, TileFolder},
     writer::Writer,
 };
 use crate::disk::Disk;
 use comity_core::{
     crypto::DataKey,
     ids::{Digest, LedgerIndex, RequestId},
-    ledger::{Appended, LedgerFault, Tree, checkpoint, leaf_hash},
+    ledger::{Appended, Edge, LedgerFault, Resource, TILE_WIDTH, TileId, bundle_bytes, checkpoint, leaf_hash},
     record::Record,
 };
 
@@ -93,7 +94,8 @@ pub struct Verified {
 /// An open ledger. Shared by reference; dropping it finishes what was submitted.
 pub struct Ledger {
     shelf: Arc<Shelf>,
-    tree: Arc<RwLock<Tree>>,
+    edge: Arc<RwLock<Edge>>,
+    tiles: Arc<TileFolder>,
     slots: Arc<Slots>,
     opener: Opener,
     writer: Option<Writer<LedgerBook>>,
@@ -125,30 +127,33 @@ impl Ledger {
         let (slots, bad_slot) = Slots::open(disk, &folder.join("slots"), keys.kek)?;
         let slots = Arc::new(slots);
         let (notes, saved) = Notes::read(disk, folder)?;
-        let mut planted = Planter::default();
+        let tiles = Arc::new(TileFolder::new(disk, folder));
+        let mut planted = Planter::new(&tiles);
         let known = known.unwrap_or(0).max(notes.size());
         let (tail, shelf, found) = segments::open(disk, &folder.join("segments"), shape, known, &mut planted)?;
-        let Planter { tree, .. } = planted;
+        let Planter { edge, .. } = planted;
         let opener = Opener::new(keys.node, Arc::clone(&slots));
         opener.check_key(&shelf)?;
-        let read_only = found.damage.or(bad_slot).or_else(|| disagreement(&tree, &found, &saved));
+        let planted = OnDisk { edge: &edge, tiles: &tiles, shelf: &shelf };
+        let read_only = found.damage.or(bad_slot).or_else(|| disagreement(&planted, &found, &saved));
         let opened = Opened {
             size: found.size,
             proven: found.intact,
-            root: tree.root_at(found.intact).expect("the tree was grown by what is intact"),
+            root: edge.root_at(found.intact, &planted)?,
             torn_bytes: found.torn_bytes,
             read_only,
         };
-        let tree = Arc::new(RwLock::new(tree));
+        let edge = Arc::new(RwLock::new(edge));
         let writer = match tail {
             Some(tail) if read_only.is_none() => {
-                let book = LedgerBook::new(tail, Arc::clone(&shelf), Arc::clone(&tree), opener.clone());
+                let tree = (Arc::clone(&edge), Arc::clone(&tiles));
+                let book = LedgerBook::new(tail, Arc::clone(&shelf), tree, opener.clone());
                 Some(Writer::start(shape.name, book)?)
             }
             _ => None,
         };
         let (notes, proven) = (Mutex::new(notes), read_only.map(|_| opened.proven));
-        Ok((Self { shelf, tree, slots, opener, writer, read_only, proven, notes }, opened))
+        Ok((Self { shelf, edge, tiles, slots, opener, writer, read_only, proven, notes }, opened))
     }
 
     /// Hands records to the writer: all of them will stand together, or none. The answer comes
@@ -193,34 +198,57 @@ impl Ledger {
     /// The path from a record to the root at a size, leaf side first.
     ///
     /// # Errors
-    /// When the index is not below the size, or the tree does not reach it.
-    pub fn prove(&self, index: LedgerIndex, size: u64) -> Result<Vec<Digest>, LedgerFault> {
-        self.on_tree(size, |tree| tree.inclusion(index, size))
+    /// When the index is not below the size, the tree does not reach it, or a tile is damaged beyond repair.
+    pub fn prove(&self, index: LedgerIndex, size: u64) -> Result<Vec<Digest>, StoreFault> {
+        self.on_tree(size, |edge, tiles| edge.inclusion(index, size, tiles))
     }
 
     /// The path that shows the ledger at one size to be a beginning of it at another.
     ///
     /// # Errors
-    /// When `from` exceeds `to`, or the tree does not reach it.
-    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest>, LedgerFault> {
-        self.on_tree(to, |tree| tree.consistency(from, to))
+    /// When `from` exceeds `to`, the tree does not reach it, or a tile is damaged beyond repair.
+    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest>, StoreFault> {
+        self.on_tree(to, |edge, tiles| edge.consistency(from, to, tiles))
     }
 
     /// The root at a size.
     ///
     /// # Errors
-    /// When the tree does not reach it.
-    pub fn root_at(&self, size: u64) -> Result<Digest, LedgerFault> {
-        self.on_tree(size, |tree| tree.root_at(size))
+    /// When the tree does not reach it, or a tile is damaged beyond repair.
+    pub fn root_at(&self, size: u64) -> Result<Digest, StoreFault> {
+        self.on_tree(size, |edge, tiles| edge.root_at(size, tiles))
+    }
+
+    /// A tile or an entry bundle of this ledger as tlog-tiles lays it out, if it lies within the tree of this size.
+    /// The checkpoint is kept elsewhere: none.
+    ///
+    /// # Errors
+    /// When a record or tile is damaged beyond repair, or the tree does not reach the size.
+    pub fn resource(&self, resource: Resource, size: u64) -> Result<Option<Vec<u8>>, StoreFault> {
+        let within = |id: TileId, width: u64| width > 0 && id.width_in(size) >= width;
+        self.on_tree(size, |edge, tiles| match resource {
+            Resource::Tile(id, width) if within(id, width) => edge.tile_bytes(id, width, tiles).map(Some),
+            Resource::Entries(number, width) if within(TileId { row: 0, number }, width) => {
+                let first = number * TILE_WIDTH;
+                let leaves: Result<Vec<_>, _> = (first..first + width).map(|index| tiles.leaf(index)).collect();
+                leaves.map(|leaves| Some(bundle_bytes(&leaves)))
+            }
+            Resource::Tile(..) | Resource::Entries(..) | Resource::Checkpoint => Ok(None),
+        })
     }
 
     /// The tree runs ahead of the disk while a batch is in flight; nobody is shown that part.
-    fn on_tree<T>(&self, size: u64, ask: impl Fn(&Tree) -> Result<T, LedgerFault>) -> Result<T, LedgerFault> {
+    fn on_tree<T>(
+        &self,
+        size: u64,
+        ask: impl Fn(&Edge, &OnDisk<'_>) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
         let held = self.proven.unwrap_or_else(|| self.size());
         if size > held {
-            return Err(LedgerFault::SizeBeyondTree { size, held });
+            return Err(LedgerFault::SizeBeyondTree { size, held }.into());
         }
-        ask(&self.tree.read().unwrap_or_else(PoisonError::into_inner))
+        let edge = self.edge.read().unwrap_or_else(PoisonError::into_inner);
+        ask(&edge, &OnDisk { edge: &edge, tiles: &self.tiles, shelf: &self.shelf })
     }
 
     /// Destroys the data keys of a request; returns once that is on disk. Its records stay, and
@@ -271,7 +299,7 @@ impl Ledger {
     /// [`StoreFault::Damaged`] names the first that does not match.
     pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, StoreFault> {
         let mut inspector = Inspector {
-            planter: Planter { check_roots: true, ..Planter::default() },
+            planter: Planter { thorough: true, ..Planter::new(&self.tiles) },
             opener: &self.opener,
             erased: 0,
             progress,
@@ -287,40 +315,48 @@ impl Ledger {
 type Saved = Result<Option<checkpoint::Checkpoint>, Damage>;
 
 /// Where the tree of what was read differs from what the last commit or the checkpoint states.
-fn disagreement(tree: &Tree, found: &segments::Found, saved: &Saved) -> Option<Damage> {
+fn disagreement(planted: &OnDisk<'_>, found: &segments::Found, saved: &Saved) -> Option<Damage> {
+    let edge = planted.edge;
     let root_damage = |record| Damage { kind: DamageKind::Root, record, segment: 0, offset: 0 };
-    if tree.size() > 0 && tree.root().as_bytes() != &found.root {
-        return Some(root_damage(tree.size()));
+    if edge.size() > 0 && edge.root().as_bytes() != &found.root {
+        return Some(root_damage(edge.size()));
     }
     match saved {
         Err(damage) => Some(*damage),
-        Ok(Some(saved)) if tree.root_at(saved.size).ok() != Some(saved.root) => Some(root_damage(saved.size)),
+        Ok(Some(saved)) if edge.root_at(saved.size, planted).ok() != Some(saved.root) => Some(root_damage(saved.size)),
         Ok(_) => None,
     }
 }
 
-/// Grows the tree from the records of a walk. At an open the last root speaks for all before it,
+/// Grows the tree from the records of a walk, and sees to its tiles. At an open the last root speaks for all before it,
 /// since the chain is checked; a full walk checks each.
-#[derive(Default)]
-struct Planter {
-    tree: Tree,
-    check_roots: bool,
+struct Planter<'t> {
+    edge: Edge,
+    tiles: &'t TileFolder,
+    thorough: bool,
 }
 
-impl Visit for Planter {
+impl<'t> Planter<'t> {
+    fn new(tiles: &'t TileFolder) -> Self {
+        Self { edge: Edge::default(), tiles, thorough: false }
+    }
+}
+
+impl Visit for Planter<'_> {
     fn record(&mut self, _index: u64, payload: &[u8]) -> Result<(), DamageKind> {
-        self.tree.push(leaf_hash(&record::leaf_of(payload)?));
+        let leaf = leaf_hash(&record::leaf_of(payload)?);
+        self.edge.push(leaf, |id, tile| self.tiles.ensure(id, &tile, self.thorough));
         Ok(())
     }
 
     fn commit(&mut self, commit: &super::frame::Commit) -> Result<(), DamageKind> {
-        let differs = self.check_roots && self.tree.root().as_bytes() != &commit.root;
+        let differs = self.thorough && self.edge.root().as_bytes() != &commit.root;
         if differs { Err(DamageKind::Root) } else { Ok(()) }
     }
 }
 
 struct Inspector<'a> {
-    planter: Planter,
+    planter: Planter<'a>,
     opener: &'a Opener,
     erased: u64,
     progress: &'a mut dyn FnMut(u64),

@@ -5,7 +5,7 @@
 //! files are the truth, the index may be thrown away at any time. Serves SPEC `[F-*]`.
 //!
 //! Start with [`Ledger`]. Below it: `book` and `record` (what goes into frames), `slots` (data
-//! keys), `notes` (the newest checkpoint), `writer` (group commit), `segments` and `scan` (a log of opaque payloads), `frame` (the
+//! keys), `notes` (the newest checkpoint), `tiles` (the tree), `writer` (group commit), `segments` and `scan` (a log of opaque payloads), `frame` (the
 //! bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
 //! [`Folder`] is the lock.
 
@@ -22,6 +22,7 @@ mod record;
 mod scan;
 mod segments;
 mod slots;
+mod tiles;
 mod writer;
 
 pub use desk::{Desk, DeskChange, DeskOpened};

@@ -11,6 +11,11 @@ pub enum LedgerFault {
     /// A stored leaf entry has another length or an unknown version byte.
     #[error("ledger.bad-leaf: no leaf was read; it is not a version 1 leaf entry of 33 bytes; verify the ledger")]
     BadLeaf,
+    /// A tile or bundle of another length than its place in the tree gives it.
+    #[error(
+        "ledger.bad-tile: nothing was read; a tile or bundle has not the hashes or entries its place in the tree demands; fetch it again, and verify the ledger"
+    )]
+    BadTile,
     /// An index at or beyond the size it was asked or claimed for.
     #[error(
         "ledger.index-beyond-size: nothing is proven; the index is not below the size; ask within the size; index {index}, size {size}"
@@ -137,6 +142,7 @@ impl LedgerFault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadLeaf => "ledger.bad-leaf",
+            Self::BadTile => "ledger.bad-tile",
             Self::IndexBeyondSize { .. } => "ledger.index-beyond-size",
             Self::SizeBeyondTree { .. } => "ledger.size-beyond-tree",
             Self::Shrinks { .. } => "ledger.shrinks",
@@ -174,6 +180,7 @@ mod tests {
     fn every_text_begins_with_its_own_code() {
         let all = [
             LedgerFault::BadLeaf,
+            LedgerFault::BadTile,
             LedgerFault::IndexBeyondSize { index: 2, size: 1 },
             LedgerFault::SizeBeyondTree { size: 2, held: 1 },
             LedgerFault::Shrinks { from: 2, to: 1 },

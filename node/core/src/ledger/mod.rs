@@ -15,6 +15,7 @@ mod lately;
 pub mod leaf;
 mod note;
 pub mod proof;
+pub mod tile;
 pub mod tree;
 
 pub use checkpoint::{Checkpoint, VerifiedCheckpoint};
@@ -24,4 +25,5 @@ pub use lately::LatelyVerified;
 pub use leaf::{LeafEntry, Salt, leaf_entry, leaf_hash, signatures_digest, slip_digest, slip_nonce};
 pub use note::{LINES_MAX, NOTE_MAX};
 pub use proof::{Appended, ProvenRecord, RecordProof};
-pub use tree::{PATH_MAX, Tree, verify_consistency, verify_inclusion};
+pub use tile::{Resource, TILE_WIDTH, Tile, TileId, bundle_bytes, bundle_entries};
+pub use tree::{Edge, PATH_MAX, Tiles, Tree, verify_consistency, verify_inclusion};

@@ -1,10 +1,16 @@
 //! The tree over a ledger's leaves (RFC 6962), its proofs, and the two checks of such proofs.
 //!
 //! Decides roots, inclusion paths and growth (consistency) paths. Never sees a record or a leaf
-//! entry, only leaf hashes. Start with [`Tree`]; [`verify_inclusion`] and [`verify_consistency`]
-//! need no tree and are safe on anything a peer may send. Serves SPEC `[L-*]`.
+//! entry, only leaf hashes. Start with [`Edge`], which stands on tiles kept elsewhere, and [`Tree`], which keeps
+//! them itself; [`verify_inclusion`] and [`verify_consistency`] need no tree and are safe on anything a peer may
+//! send. Serves SPEC `[L-*]`.
 
-use super::LedgerFault;
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use super::{
+    LedgerFault,
+    tile::{TILE_LEVELS, TILE_WIDTH, Tile, TileId},
+};
 use crate::{
     crypto::sha256,
     ids::{Digest, LedgerIndex},
@@ -17,13 +23,199 @@ pub const PATH_MAX: usize = 64;
 /// RFC 6962 section 2.1: inner nodes are hashed under 0x01.
 const NODE_PREFIX: [u8; 1] = [0x01];
 
-/// An append-only tree held as the hashes of its complete subtrees, about 64 bytes a leaf.
+/// Where full tiles are kept, so that a tree need not hold them all.
+pub trait Tiles {
+    /// Why a tile is not given.
+    type Fault: From<LedgerFault>;
+
+    /// A tile that was full when the tree had the size it has now.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn tile(&self, id: TileId) -> Result<Arc<Tile>, Self::Fault>;
+}
+
+/// The right edge of an append-only tree: the growing tile of each row, a few dozen KiB for any size. With [`Tiles`] for
+/// what lies left of it, it answers everything.
+#[derive(Debug, Clone, Default)]
+pub struct Edge {
+    rows: Vec<Tile>,
+    size: u64,
+}
+
+impl Edge {
+    /// The number of leaves.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends one leaf and completes every subtree that ends with it. Full tiles leave the edge and are handed out, from
+    /// the leaves up.
+    pub fn push(&mut self, leaf_hash: Digest, mut full: impl FnMut(TileId, Tile)) -> LedgerIndex {
+        let index = LedgerIndex(self.size);
+        let mut hash = leaf_hash;
+        for row in 0.. {
+            if row == self.rows.len() {
+                self.rows.push(Tile::default());
+            }
+            let Some(root) = self.rows[row].push(hash) else { break };
+            full(self.growing(row), std::mem::take(&mut self.rows[row]));
+            hash = root;
+        }
+        self.size += 1;
+        index
+    }
+
+    /// The growing tile of a row.
+    fn growing(&self, row: usize) -> TileId {
+        let row = u8::try_from(row).expect("there are eight rows");
+        TileId { row, number: self.size.checked_shr(TILE_LEVELS * (u32::from(row) + 1)).unwrap_or(0) }
+    }
+
+    /// The root over all leaves. Of no leaves it is the hash of nothing.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        range_root(0, self.size, &mut |level, offset| {
+            let (id, within, place) = TileId::of(level, offset);
+            Ok::<_, Infallible>(
+                self.held(id)
+                    .and_then(|tile| tile.hash(within, place))
+                    .expect("a subtree that ends a tree is not full beyond its tile, so the tile grows"),
+            )
+        })
+        .unwrap_or_else(|never| match never {})
+    }
+
+    fn held(&self, id: TileId) -> Option<&Tile> {
+        self.rows.get(usize::from(id.row)).filter(|_| self.growing(usize::from(id.row)) == id)
+    }
+
+    fn hash_at<T: Tiles>(&self, (level, offset): (u32, u64), tiles: &T) -> Result<Digest, T::Fault> {
+        let (id, within, place) = TileId::of(level, offset);
+        let hash = match self.held(id) {
+            Some(tile) => tile.hash(within, place),
+            None => tiles.tile(id)?.hash(within, place),
+        };
+        hash.ok_or_else(|| LedgerFault::BadTile.into())
+    }
+
+    /// The root this tree had at an earlier size.
+    ///
+    /// # Errors
+    /// When the tree has not reached that size, or a tile cannot be had.
+    pub fn root_at<T: Tiles>(&self, size: u64, tiles: &T) -> Result<Digest, T::Fault> {
+        self.holds(size)?;
+        range_root(0, size, &mut |level, offset| self.hash_at((level, offset), tiles))
+    }
+
+    /// The path from a leaf to the root at a size, leaf side first (RFC 6962 section 2.1.1).
+    ///
+    /// # Errors
+    /// When the index is not below the size, the tree has not reached it, or a tile cannot be had.
+    pub fn inclusion<T: Tiles>(&self, index: LedgerIndex, size: u64, tiles: &T) -> Result<Vec<Digest>, T::Fault> {
+        self.holds(size)?;
+        if index.0 >= size {
+            return Err(LedgerFault::IndexBeyondSize { index: index.0, size }.into());
+        }
+        let mut hash_at = |level, offset| self.hash_at((level, offset), tiles);
+        let (mut start, mut end) = (0, size);
+        let mut path = Vec::new();
+        while end - start > 1 {
+            let middle = start + left_width(end - start);
+            if index.0 < middle {
+                path.push(range_root(middle, end, &mut hash_at)?);
+                end = middle;
+            } else {
+                path.push(range_root(start, middle, &mut hash_at)?);
+                start = middle;
+            }
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// The path that shows the tree at `from` to be a beginning of the tree at `to` (RFC 6962
+    /// section 2.1.2). Empty when the sizes are equal or the older tree had no leaves.
+    ///
+    /// # Errors
+    /// When `from` exceeds `to`, the tree has not reached `to`, or a tile cannot be had.
+    pub fn consistency<T: Tiles>(&self, from: u64, to: u64, tiles: &T) -> Result<Vec<Digest>, T::Fault> {
+        self.holds(to)?;
+        if from > to {
+            return Err(LedgerFault::Shrinks { from, to }.into());
+        }
+        let mut path = Vec::new();
+        if from == 0 {
+            return Ok(path);
+        }
+        let mut hash_at = |level, offset| self.hash_at((level, offset), tiles);
+        let (mut start, mut end) = (0, to);
+        while end != from {
+            let middle = start + left_width(end - start);
+            if from <= middle {
+                path.push(range_root(middle, end, &mut hash_at)?);
+                end = middle;
+            } else {
+                path.push(range_root(start, middle, &mut hash_at)?);
+                start = middle;
+            }
+        }
+        // A verifier that knows the older root needs no copy of it.
+        if start > 0 {
+            path.push(range_root(start, end, &mut hash_at)?);
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// The bytes of a tile at the width it has in a tree of some size, this one or an earlier.
+    ///
+    /// # Errors
+    /// When this tree has no tile so wide there, or it cannot be had.
+    pub fn tile_bytes<T: Tiles>(&self, id: TileId, width: u64, tiles: &T) -> Result<Vec<u8>, T::Fault> {
+        if width == 0 || id.width_in(self.size) < width {
+            return Err(LedgerFault::BadTile.into());
+        }
+        Ok(match self.held(id) {
+            Some(tile) => tile.to_bytes(width),
+            None => tiles.tile(id)?.to_bytes(width),
+        })
+    }
+
+    /// The root of a full tile as the tile above it has it: what a tile read back must lead to.
+    ///
+    /// # Errors
+    /// When no such tile is full in this tree, or the one above cannot be had.
+    pub fn root_of<T: Tiles>(&self, id: TileId, tiles: &T) -> Result<Digest, T::Fault> {
+        if id.width_in(self.size) < TILE_WIDTH {
+            return Err(LedgerFault::BadTile.into());
+        }
+        self.hash_at((TILE_LEVELS * (u32::from(id.row) + 1), id.number), tiles)
+    }
+
+    fn holds(&self, size: u64) -> Result<(), LedgerFault> {
+        if size <= self.size { Ok(()) } else { Err(LedgerFault::SizeBeyondTree { size, held: self.size }) }
+    }
+}
+
+/// An append-only tree held in memory whole, about 64 bytes a leaf.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    /// `levels[l][i]` is the root over leaves `i << l .. (i + 1) << l`, and is there as soon as
-    /// all of them are.
-    levels: Vec<Vec<Digest>>,
-    size: u64,
+    edge: Edge,
+    full: Kept,
+}
+
+/// Full tiles in memory: none is ever missing.
+#[derive(Debug, Clone, Default)]
+struct Kept(BTreeMap<TileId, Arc<Tile>>);
+
+impl Tiles for Kept {
+    type Fault = LedgerFault;
+
+    fn tile(&self, id: TileId) -> Result<Arc<Tile>, LedgerFault> {
+        self.0.get(&id).cloned().ok_or(LedgerFault::BadTile)
+    }
 }
 
 impl Tree {
@@ -36,130 +228,66 @@ impl Tree {
     /// The number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.edge.size()
     }
 
-    /// Appends one leaf and completes every subtree that ends with it.
+    /// Appends one leaf.
     pub fn push(&mut self, leaf_hash: Digest) -> LedgerIndex {
-        let index = LedgerIndex(self.size);
-        let mut hash = leaf_hash;
-        for level in 0..=self.size.trailing_ones() {
-            let offset = self.size >> level;
-            if level > 0 {
-                hash = node_hash(&self.hash_at(level - 1, offset << 1), &hash);
-            }
-            self.keep(level, hash);
-        }
-        self.size += 1;
-        index
+        let full = &mut self.full.0;
+        self.edge.push(leaf_hash, |id, tile| drop(full.insert(id, Arc::new(tile))))
     }
 
-    /// The root over all leaves. Of no leaves it is the hash of nothing.
+    /// The root over all leaves.
     #[must_use]
     pub fn root(&self) -> Digest {
-        self.range_root(0, self.size)
+        self.edge.root()
     }
 
-    /// The root this tree had at an earlier size.
+    /// As [`Edge::root_at`].
     ///
     /// # Errors
     /// When the tree has not reached that size.
     pub fn root_at(&self, size: u64) -> Result<Digest, LedgerFault> {
-        self.holds(size)?;
-        Ok(self.range_root(0, size))
+        self.edge.root_at(size, &self.full)
     }
 
-    /// The path from a leaf to the root at a size, leaf side first (RFC 6962 section 2.1.1).
+    /// As [`Edge::inclusion`].
     ///
     /// # Errors
     /// When the index is not below the size, or the tree has not reached it.
     pub fn inclusion(&self, index: LedgerIndex, size: u64) -> Result<Vec<Digest>, LedgerFault> {
-        self.holds(size)?;
-        if index.0 >= size {
-            return Err(LedgerFault::IndexBeyondSize { index: index.0, size });
-        }
-        let (mut start, mut end) = (0, size);
-        let mut path = Vec::new();
-        while end - start > 1 {
-            let middle = start + left_width(end - start);
-            if index.0 < middle {
-                path.push(self.range_root(middle, end));
-                end = middle;
-            } else {
-                path.push(self.range_root(start, middle));
-                start = middle;
-            }
-        }
-        path.reverse();
-        Ok(path)
+        self.edge.inclusion(index, size, &self.full)
     }
 
-    /// The path that shows the tree at `from` to be a beginning of the tree at `to` (RFC 6962
-    /// section 2.1.2). Empty when the sizes are equal or the older tree had no leaves.
+    /// As [`Edge::consistency`].
     ///
     /// # Errors
     /// When `from` exceeds `to`, or the tree has not reached `to`.
     pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest>, LedgerFault> {
-        self.holds(to)?;
-        if from > to {
-            return Err(LedgerFault::Shrinks { from, to });
-        }
-        let mut path = Vec::new();
-        if from == 0 {
-            return Ok(path);
-        }
-        let (mut start, mut end) = (0, to);
-        while end != from {
-            let middle = start + left_width(end - start);
-            if from <= middle {
-                path.push(self.range_root(middle, end));
-                end = middle;
-            } else {
-                path.push(self.range_root(start, middle));
-                start = middle;
-            }
-        }
-        // A verifier that knows the older root needs no copy of it.
-        if start > 0 {
-            path.push(self.range_root(start, end));
-        }
-        path.reverse();
-        Ok(path)
+        self.edge.consistency(from, to, &self.full)
     }
 
-    fn holds(&self, size: u64) -> Result<(), LedgerFault> {
-        if size <= self.size { Ok(()) } else { Err(LedgerFault::SizeBeyondTree { size, held: self.size }) }
+    /// As [`Edge::tile_bytes`].
+    ///
+    /// # Errors
+    /// When this tree has no tile so wide there.
+    pub fn tile_bytes(&self, id: TileId, width: u64) -> Result<Vec<u8>, LedgerFault> {
+        self.edge.tile_bytes(id, width, &self.full)
     }
+}
 
-    /// The root over leaves `start..end`, where `start` is a multiple of a power of two not less
-    /// than the width: what every split of RFC 6962 yields, so the complete subtrees lie aligned.
-    fn range_root(&self, start: u64, end: u64) -> Digest {
-        let mut root = None;
-        let mut end = end;
-        while end > start {
-            let level = (end - start).trailing_zeros();
-            end -= 1 << level;
-            let left = self.hash_at(level, end >> level);
-            root = Some(root.map_or(left, |right| node_hash(&left, &right)));
-        }
-        root.unwrap_or_else(|| sha256(&[]))
+/// The root over leaves `start..end`, where `start` is a multiple of a power of two not less
+/// than the width: what every split of RFC 6962 yields, so the complete subtrees lie aligned.
+fn range_root<E>(start: u64, end: u64, hash_at: &mut impl FnMut(u32, u64) -> Result<Digest, E>) -> Result<Digest, E> {
+    let mut root = None;
+    let mut end = end;
+    while end > start {
+        let level = (end - start).trailing_zeros();
+        end -= 1 << level;
+        let left = hash_at(level, end >> level)?;
+        root = Some(root.map_or(left, |right| node_hash(&left, &right)));
     }
-
-    /// The only way hashes are read, so that tiles on disk can stand behind it one day.
-    fn hash_at(&self, level: u32, offset: u64) -> Digest {
-        let held = usize::try_from(level).ok().zip(usize::try_from(offset).ok());
-        *held
-            .and_then(|(level, offset)| self.levels.get(level)?.get(offset))
-            .expect("callers ask only for complete subtrees below the size, and those are kept")
-    }
-
-    fn keep(&mut self, level: u32, hash: Digest) {
-        let level = usize::try_from(level).expect("there are at most 64 levels");
-        if level == self.levels.len() {
-            self.levels.push(Vec::new());
-        }
-        self.levels[level].push(hash);
-    }
+    Ok(root.unwrap_or_else(|| sha256(&[])))
 }
 
 /// Checks that a leaf stands at `index` in the tree of this size and root (RFC 9162 section
@@ -296,7 +424,7 @@ impl Walk {
     }
 }
 
-fn node_hash(left: &Digest, right: &Digest) -> Digest {
+pub(super) fn node_hash(left: &Digest, right: &Digest) -> Digest {
     sha256(&[&NODE_PREFIX, left.as_bytes(), right.as_bytes()])
 }
 
@@ -410,6 +538,47 @@ mod tests {
                     .expect("accepted elsewhere");
                 assert_eq!(verify_consistency(from, &old, to, &new, &path), Ok(()), "{from} to {to}");
             }
+        }
+    }
+
+    /// Three rows of tiles are not reached by tests of every pair; these sizes are walked by themselves.
+    #[test]
+    fn every_size_to_a_thousand_is_proved_as_another_implementation_does() {
+        let mut oracle = Oracle::new();
+        let mut tree = Tree::new();
+        for size in 1..=1000 {
+            oracle.push(leaf(size - 1));
+            tree.push(hash(&leaf(size - 1)));
+            let root = tree.root();
+            assert_eq!(oracle.root().as_bytes()[..], root.as_bytes()[..], "{size}");
+            for n in [0, size / 3, size / 2, size * 7 / 11, size - 1] {
+                let path = tree.inclusion(LedgerIndex(n), size).expect("path");
+                assert_eq!(oracle.prove_inclusion(at(n)).as_bytes(), bytes(&path), "{n} in {size}");
+                assert_eq!(verify_inclusion(&hash(&leaf(n)), LedgerIndex(n), size, &path, &root), Ok(()));
+            }
+            for from in [1, size / 3, size / 2, size.next_power_of_two() / 2, size - 1, size] {
+                let Some(from) = Some(from).filter(|from| *from > 0) else { continue };
+                let path = tree.consistency(from, size).expect("path");
+                assert_eq!(oracle.prove_consistency(at(size - from)).as_bytes(), bytes(&path), "{from} to {size}");
+                let older = tree.root_at(from).expect("held");
+                assert_eq!(verify_consistency(from, &older, size, &root, &path), Ok(()), "{from} to {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tile_is_given_as_wide_as_it_was() {
+        let tree = tree(600);
+        let tile = |row, number, width| tree.tile_bytes(TileId { row, number }, width);
+        let leaves: Vec<u8> = (256..512).flat_map(|n| *hash(&leaf(n)).as_bytes()).collect();
+        assert_eq!(tile(0, 1, 256), Ok(leaves.clone()));
+        assert_eq!(tile(0, 1, 7), Ok(leaves[..224].to_vec()));
+        assert_eq!(tile(0, 2, 88).map(|bytes| bytes.len()), Ok(88 * 32));
+        assert_eq!(tile(1, 0, 1), Ok(tree.root_at(256).expect("held").as_bytes().to_vec()));
+        for (row, number, width) in
+            [(0, 2, 89), (0, 3, 1), (1, 0, 3), (1, 0, 0), (2, 0, 1), (60, 0, 1), (0, u64::MAX, 1)]
+        {
+            assert_eq!(tile(row, number, width), Err(LedgerFault::BadTile), "{row} {number} {width}");
         }
     }
 

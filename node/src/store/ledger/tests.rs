@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::mpsc
 use comity_core::{
     crypto::{HybridSigner, Seed},
     ids::{Origin, Time},
-    ledger::{Checkpoint, Salt, leaf_entry, verify_consistency, verify_inclusion},
+    ledger::{Checkpoint, Salt, Tree, bundle_entries, leaf_entry, verify_consistency, verify_inclusion},
     proto::{Algorithm, CasePart, KeyRole, NodePart, RecordKind},
 };
 use tempfile::TempDir;
@@ -105,8 +105,8 @@ fn what_is_appended_is_read_and_proven_after_a_reopen() {
     drop(ledger);
     let (ledger, opened) = open(&folder);
     assert_eq!((opened.size, opened.proven, opened.torn_bytes), (120, 120, 0));
-    assert_eq!(ledger.root_at(2), Ok(committed.root));
-    assert_eq!(ledger.root_at(120), Ok(opened.root));
+    assert_eq!(ledger.root_at(2).expect("root"), committed.root);
+    assert_eq!(ledger.root_at(120).expect("root"), opened.root);
     for (n, stored) in (0..).zip(ledger.iterate(LedgerIndex(0))) {
         let stored = stored.expect("read");
         check_record(&stored, n);
@@ -120,6 +120,109 @@ fn what_is_appended_is_read_and_proven_after_a_reopen() {
     let mut told = 0;
     let verified = ledger.verify(&mut |size| told = size).expect("verified");
     assert_eq!((verified, told), (Verified { records: 120, commits: 119, erased: 0 }, 120));
+}
+
+/// Batches of 32 records, so that many take few syncs.
+fn pour(ledger: &Ledger, from: u64, until: u64) {
+    for start in (from..until).step_by(32) {
+        append(ledger, (start..until.min(start + 32)).map(|n| record(None, n)).collect()).expect("appended");
+    }
+}
+
+/// The tree over the records of [`pour`], from core's own.
+fn oracle(size: u64) -> Tree {
+    let mut tree = Tree::new();
+    for n in 0..size {
+        tree.push(leaf_hash(&record(None, n).leaf));
+    }
+    tree
+}
+
+fn check_tree(ledger: &Ledger, oracle: &Tree, sizes: &[u64]) {
+    for size in sizes {
+        assert_eq!(ledger.root_at(*size).expect("root"), oracle.root_at(*size).expect("root"), "{size}");
+        for index in [0, 255, 256, 300, 511, 512, 599].map(LedgerIndex).into_iter().filter(|index| index.0 < *size) {
+            assert_eq!(ledger.prove(index, *size).expect("path"), oracle.inclusion(index, *size).expect("path"));
+        }
+        let growth = ledger.consistency(77.min(*size), *size).expect("path");
+        assert_eq!(growth, oracle.consistency(77.min(*size), *size).expect("path"));
+    }
+}
+
+/// [L-10]: what a log of some size consists of, and nothing beyond it.
+#[test]
+fn the_ledger_is_laid_out_in_tiles_and_bundles() {
+    let (_home, folder) = home();
+    let (ledger, _) = open(&folder);
+    pour(&ledger, 0, 600);
+    let oracle = oracle(600);
+    check_tree(&ledger, &oracle, &[1, 256, 300, 511, 512, 513, 600]);
+    for size in [1, 255, 256, 257, 512, 600] {
+        for resource in Resource::tiles(size).chain(Resource::entries(size)) {
+            let bytes = ledger.resource(resource, size).expect("read").expect("there");
+            match resource {
+                Resource::Tile(id, width) => assert_eq!(bytes, oracle.tile_bytes(id, width).expect("tile")),
+                Resource::Entries(number, width) => {
+                    let entries = bundle_entries(&bytes, width).expect("bundle");
+                    for (n, entry) in (number * TILE_WIDTH..).zip(entries) {
+                        assert_eq!(entry, record(None, n).leaf);
+                    }
+                }
+                Resource::Checkpoint => panic!("neither tile nor bundle"),
+            }
+        }
+    }
+    let beyond =
+        ["checkpoint", "tile/0/002.p/1", "tile/0/001.p/1", "tile/1/000.p/2", "tile/2/000.p/1", "tile/entries/001.p/1"];
+    for path in beyond {
+        let resource = Resource::parse(path).expect("a path");
+        assert_eq!(ledger.resource(resource, 256).expect("asked"), None, "{path}");
+    }
+    // A narrower tile of an older checkpoint is still given.
+    let older = ledger.resource(Resource::parse("tile/0/000.p/9").expect("a path"), 600).expect("read");
+    assert_eq!(older.expect("there").len(), 9 * 32);
+    let far = Resource::parse("tile/0/x018/x446/x744/x073/x709/x551/615").expect("a path");
+    assert_eq!(ledger.resource(far, 600).expect("asked"), None);
+    assert_eq!(code(ledger.resource(Resource::Entries(0, 1), 601)), "ledger.size-beyond-tree");
+    drop(ledger);
+    let (ledger, _) = open(&folder);
+    check_tree(&ledger, &oracle, &[600]);
+}
+
+/// [F-7]: tiles are a copy: lost, torn or changed they are made again and nobody sees a difference.
+#[test]
+fn tiles_that_are_lost_torn_or_changed_are_made_again() {
+    let (_home, folder) = home();
+    let (ledger, _) = open(&folder);
+    pour(&ledger, 0, 600);
+    let oracle = oracle(600);
+    drop(ledger);
+    let path = folder.join("tile/0/001");
+    let whole = fs::read(&path).expect("read");
+    let mut changed = whole.clone();
+    changed[5000] ^= 1;
+    let older = fs::read(folder.join("tile/0/000")).expect("read");
+    for bytes in [None, Some(vec![]), Some(whole[..4096].to_vec()), Some(vec![0; 8192]), Some(changed), Some(older)] {
+        let spoil = || match &bytes {
+            None => fs::remove_file(&path).expect("removed"),
+            Some(bytes) => fs::write(&path, bytes).expect("written"),
+        };
+        // Under a node that runs: when it is next read from the disk.
+        let (ledger, _) = open(&folder);
+        spoil();
+        check_tree(&ledger, &oracle, &[513, 600]);
+        assert_eq!(fs::read(&path).expect("read"), whole);
+        // Between two runs, and by a verification.
+        drop(ledger);
+        spoil();
+        let (ledger, opened) = open(&folder);
+        assert_eq!(opened.read_only, None);
+        assert_eq!(ledger.verify(&mut |_| ()).expect("whole").records, 600);
+        assert_eq!(fs::read(&path).expect("read"), whole);
+    }
+    fs::remove_dir_all(folder.join("tile")).expect("removed");
+    let (ledger, _) = open(&folder);
+    check_tree(&ledger, &oracle, &[600]);
 }
 
 #[test]
@@ -294,7 +397,9 @@ fn a_wrong_leaf_or_root_is_found() {
     drop(ledger);
     // A batch with a good chain whose commit states another root.
     let segments = folder.join("segments");
-    let (tail, _, _) = segments::open(&Disk::default(), &segments, SMALL, 0, &mut Planter::default()).expect("opened");
+    let tiles = TileFolder::new(&Disk::default(), &folder);
+    let mut planter = Planter::new(&tiles);
+    let (tail, _, _) = segments::open(&Disk::default(), &segments, SMALL, 0, &mut planter).expect("opened");
     let mut batch = Batch::default();
     batch.push(&payload);
     tail.expect("undamaged").commit(batch, [9; 32]).expect("committed");
