@@ -18,5 +18,6 @@ pub mod runtime;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod tlog;
 pub mod warnings;
 pub mod words;

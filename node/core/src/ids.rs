@@ -180,6 +180,22 @@ text_id!(
     "it must read <party>.<network>/ledger/<number>"
 );
 
+text_id!(
+    /// The name under which a Party's witness signs: `<party>.<network>/witness`, as a C2SP signed note has it.
+    WitnessName, "witness name", 160,
+    |t: &str| t.strip_suffix("/witness").is_some_and(is_dotted),
+    "it must read <party>.<network>/witness"
+);
+
+impl WitnessName {
+    /// That of a Party in a network.
+    #[must_use]
+    pub fn of(party: &PartyCode, network: &NetworkName) -> Self {
+        let party = party.as_str().to_ascii_lowercase();
+        Self(format!("{party}.{network}/witness"))
+    }
+}
+
 impl Origin {
     /// The `number`-th ledger of a Party in a network; numbers start at 1.
     #[must_use]

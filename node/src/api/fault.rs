@@ -127,6 +127,12 @@ pub enum ApiFault {
         "api.not-covered: there is no proof yet; the record is newer than the last checkpoint; ask again in a moment"
     )]
     NotCovered,
+    /// The ledger has no such tile, bundle or other file.
+    #[error(
+        "api.no-such-file: nothing was read; the ledger under its newest checkpoint has no such file; \
+         read checkpoint first, and the paths that its size demands"
+    )]
+    NoSuchFile,
     /// No such Party.
     #[error("api.unknown-party: nothing was done; the charter names no other Party so; see /v1/peers")]
     UnknownParty,
@@ -188,6 +194,7 @@ impl ApiFault {
             Self::OtherEpoch => "api.other-epoch",
             Self::NoProof => "api.no-proof",
             Self::NotCovered => "api.not-covered",
+            Self::NoSuchFile => "api.no-such-file",
             Self::UnknownParty => "api.unknown-party",
             Self::NotCutOff => "api.not-cut-off",
             Self::NoSuchProof => "api.no-such-proof",

@@ -35,6 +35,10 @@ pub(super) struct Contract;
 
 /// Gives every operation an id of its own, and the problem it may answer with.
 pub(super) fn complete(mut contract: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    // What the router calls the rest of a path is one parameter here.
+    let plain = |path: String| path.replace("{*", "{");
+    let paths = std::mem::take(&mut contract.paths.paths);
+    contract.paths.paths = paths.into_iter().map(|(path, item)| (plain(path), item)).collect();
     for path in contract.paths.paths.values_mut() {
         operations(path).for_each(|operation| {
             add_problem(operation);

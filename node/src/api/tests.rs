@@ -75,9 +75,11 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/health",
         "/v1/inbox",
         "/v1/ledger",
+        "/v1/ledger/tlog/{path}",
         "/v1/ledger/verify",
         "/v1/ledger/{index}",
         "/v1/ledger/{index}/proof",
+        "/v1/ledger/{index}/tlog-proof",
         "/v1/lots",
         "/v1/lots/{lot_id}",
         "/v1/lots/{lot_id}/changed",
@@ -243,10 +245,29 @@ async fn proves(town: &Town) {
     let bytes = unhex(proof["proof"].as_str().expect("hexadecimal"), "proof").expect("hexadecimal");
     let read = RecordProof::parse(&bytes).expect("a proof");
     assert_eq!(json!(read.record_id().to_string()), record["record_id"]);
+    check_files(&town, &ledger, FOUNDED).await;
     check(&town.get(&format!("/v1/ledger/{size}")).await, 404, "store.no-such-record");
     check(&town.get("/v1/ledger/first").await, 400, "api.bad-parameter");
     let verified = town.post("/v1/ledger/verify", &json!({})).await.body;
     assert_eq!((&verified["ok"], &verified["records"]), (&json!(true), &json!(size)));
+}
+
+/// The ledger as others read it: the layout of tlog-tiles, and what its keys follow from.
+async fn check_files(town: &Town, ledger: &Value, index: u64) {
+    let note = town.get("/v1/ledger/tlog/checkpoint").await;
+    assert!(note.text().starts_with(ledger["origin"].as_str().expect("a name")), "{}", note.text());
+    let size: u64 = note.text().lines().nth(1).expect("size").parse().expect("number");
+    let tile = town.get(&format!("/v1/ledger/tlog/tile/0/000.p/{size}")).await;
+    let entries = town.get(&format!("/v1/ledger/tlog/tile/entries/000.p/{size}")).await;
+    assert_eq!((tile.bytes.len() as u64, entries.bytes.len() as u64), (size * 32, size * 35));
+    assert!(town.get("/v1/ledger/tlog/policy").await.text().ends_with("\nquorum ledger-ml-dsa-44-1\n"));
+    assert!(!town.get("/v1/ledger/tlog/documents").await.bytes.is_empty());
+    let proof = town.get(&format!("/v1/ledger/{index}/tlog-proof")).await;
+    assert!(proof.text().starts_with("c2sp.org/tlog-proof@v1\nextra "), "{}", proof.text());
+    for path in ["", "tile/0/001", "tile/0/000.p/255", "tile/0/0", "tile/data/000", "..%2Fcheckpoint", "checkpoint/"] {
+        let answer = town.get(&format!("/v1/ledger/tlog/{path}")).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

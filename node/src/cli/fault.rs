@@ -20,6 +20,7 @@ use crate::{
     runtime::{RunFault, StartFault},
     store::StoreFault,
     telemetry::TelemetryFault,
+    tlog::TlogFault,
 };
 
 /// Why a command did not do what was asked.
@@ -166,6 +167,9 @@ pub(crate) enum CliFault {
     /// The ledger of a stopped node.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// An exported ledger.
+    #[error(transparent)]
+    Tlog(#[from] TlogFault),
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] BenchFault),
@@ -203,6 +207,7 @@ impl CliFault {
             Self::Start(fault) => fault.code(),
             Self::Run(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
+            Self::Tlog(fault) => fault.code(),
             Self::Bench(fault) => fault.code(),
             Self::Ceremony(fault) => fault.code(),
             Self::Crypto(fault) => fault.code(),
@@ -216,6 +221,7 @@ impl CliFault {
             Self::NoNode { .. } | Self::NoAnswer(_) | Self::Api(_) | Self::Run(_) => super::TRY_AGAIN,
             Self::Start(fault) => start_exit(fault),
             Self::Ceremony(fault) if fault.is_finding() => super::FINDING,
+            Self::Tlog(fault) if fault.is_finding() => super::FINDING,
             Self::NoFolder(_)
             | Self::BadField { .. }
             | Self::BadArgument { .. }
@@ -227,6 +233,7 @@ impl CliFault {
             | Self::Config(_)
             | Self::Keys(_)
             | Self::Ceremony(_)
+            | Self::Tlog(_)
             | Self::Telemetry(_) => super::WRONG_USE,
             Self::BadAnswer(_)
             | Self::Disk { .. }
@@ -286,6 +293,11 @@ impl Problem {
             errors: errors.map(|error| ["field", "code", "detail"].map(|key| text(error, key))).collect(),
             whole: body,
         }
+    }
+
+    /// True if it is this problem.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code == code
     }
 
     fn exit(&self) -> u8 {

@@ -1,18 +1,32 @@
 //! `comity ledger …`: what the signed ledger is, and whether it is whole.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
+use comity_core::{
+    ids::{Digest, PartyCode, Time, hex},
+    ledger::{Resource, TILE_WIDTH, checkpoint},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
     Context, Done, Verdict,
+    client::Client,
     fault::CliFault,
-    show::{local, number, or_dash, pairs, short, text},
+    found::disk,
+    peer::write_new,
+    show::{list, local, number, or_dash, pairs, short, text},
 };
 use crate::{
+    ceremony,
     keys::{Keyring, Passphrase, Purpose},
     store::{Folder, Ledger, LedgerKeys},
+    time,
+    tlog::{self, Checked, DOCUMENTS, POLICY},
 };
 
 /// The verbs.
@@ -23,33 +37,201 @@ pub(crate) enum Command {
         /// The record's index, counted from 0.
         index: Option<u64>,
     },
-    /// Read every record again and check every frame, leaf, commit and root. Asks the node, or reads the
-    /// folder of a node that is stopped.
-    Verify {
-        /// For a stopped node: read the passphrase from this file instead of asking for it.
+    /// Write the proof of one record as a C2SP tlog-proof, which other tools can check.
+    Proof {
+        /// The record's index, counted from 0.
+        index: u64,
+        /// The file to write, by custom ending in .tlog-proof; it must not exist.
         #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write the ledger into a folder in the layout of C2SP tlog-tiles, with the documents its keys follow from. It shows
+    /// no name, kind or partner of any record.
+    Export {
+        /// The folder to make; nothing may be there.
+        folder: PathBuf,
+    },
+    /// Check that the ledger is whole.
+    ///
+    /// Alone: every frame, leaf, commit and root, by the node itself, or in the folder of a node that is stopped. With a
+    /// charter's fingerprint: from outside, believing nothing else, a folder that was exported or the node that runs.
+    Verify {
+        /// An exported ledger.
+        #[arg(requires = "fingerprint")]
+        folder: Option<PathBuf>,
+        /// The fingerprint of the charter as the printed minutes have it: 64 digits, or 24 words.
+        #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
+        fingerprint: Vec<String>,
+        /// For a stopped node: read the passphrase from this file instead of asking for it.
+        #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
         passphrase_file: Option<PathBuf>,
     },
 }
 
 /// The command.
 pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
-    let client = context.client()?;
     match command {
-        Command::Show { index: None } => context.out.either(&client.get("/v1/ledger").await?, shown),
-        Command::Show { index: Some(index) } => {
-            context.out.either(&client.get(&format!("/v1/ledger/{index}")).await?, record);
+        Command::Show { index: None } => {
+            context.out.either(&context.client()?.get("/v1/ledger").await?, shown);
         }
-        Command::Verify { passphrase_file } => {
-            let verified = match client.post_empty("/v1/ledger/verify").await {
-                Err(CliFault::NoNode { .. }) => verify_folder(passphrase_file.as_deref(), context)?,
-                answered => answered?,
-            };
-            context.out.either(&verified, verdict);
-            return Ok(if is_whole(&verified) { Verdict::Fine } else { Verdict::Finding });
+        Command::Show { index: Some(index) } => {
+            let found = context.client()?.get(&format!("/v1/ledger/{index}")).await?;
+            context.out.either(&found, record);
+        }
+        Command::Proof { index, out } => {
+            let proof = context.client()?.bytes(&format!("/v1/ledger/{index}/tlog-proof")).await?;
+            write_new(&out, &proof).map_err(disk("write", &out))?;
+            let written = json!({ "schema": "comity/written/v1", "file": out, "bytes": proof.len() });
+            context.out.either(&written, |_| format!("{} bytes in {}", proof.len(), out.display()));
+        }
+        Command::Export { folder } => {
+            let size = export(&context.client()?, &folder, context).await?;
+            let written = json!({ "schema": "comity/exported/v1", "folder": folder, "records": size });
+            context.out.either(&written, |_| format!("{size} records in {}", folder.display()));
+        }
+        Command::Verify { folder, fingerprint, passphrase_file } => {
+            return verify(folder, &fingerprint, passphrase_file.as_deref(), context).await;
         }
     }
     Ok(Verdict::Fine)
+}
+
+async fn verify(
+    folder: Option<PathBuf>,
+    fingerprint: &[String],
+    passphrase_file: Option<&Path>,
+    context: &Context,
+) -> Done {
+    if !fingerprint.is_empty() {
+        let fingerprint = ceremony::read_fingerprint(&fingerprint.join(" "))?;
+        return match folder {
+            Some(folder) => verify_export(&folder, fingerprint, context),
+            None => verify_live(fingerprint, context).await,
+        };
+    }
+    let verified = match context.client()?.post_empty("/v1/ledger/verify").await {
+        Err(CliFault::NoNode { .. }) => verify_folder(passphrase_file, context)?,
+        answered => answered?,
+    };
+    context.out.either(&verified, verdict);
+    Ok(if is_whole(&verified) { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// Fetches the files of a node's ledger under its newest checkpoint, one after the other, into a new folder.
+async fn export(client: &Client, folder: &Path, context: &Context) -> Result<u64, CliFault> {
+    let unfinished = tlog::Folder::begin(folder)?;
+    let fetch = async |name: &str| client.bytes(&format!("/v1/ledger/tlog/{name}")).await;
+    let note = fetch("checkpoint").await?;
+    let size = checkpoint::parse_unverified(&note).map_err(|fault| CliFault::BadAnswer(fault.to_string()))?.size;
+    let bar = bar("exporting", size, context);
+    for resource in Resource::tiles(size).chain(Resource::entries(size)) {
+        unfinished.put(&resource.to_string(), &fetch(&resource.to_string()).await?)?;
+        if let Resource::Entries(number, _) = resource {
+            bar.set_position(number * TILE_WIDTH);
+        }
+    }
+    unfinished.put(DOCUMENTS, &fetch(DOCUMENTS).await?)?;
+    match fetch(POLICY).await {
+        Ok(policy) => unfinished.put(POLICY, &policy)?,
+        Err(CliFault::Problem(problem)) if problem.is("api.no-such-file") => {
+            context.out.say(&"No policy file: keys of witnesses that the charter demands are not known here yet.");
+        }
+        Err(fault) => return Err(fault),
+    }
+    // The checkpoint last: who finds it finds all it speaks of.
+    unfinished.put("checkpoint", &note)?;
+    bar.finish_and_clear();
+    unfinished.finish()?;
+    Ok(size)
+}
+
+/// A bar on standard error, if somebody looks at it.
+fn bar(what: &'static str, entries: u64, context: &Context) -> ProgressBar {
+    let target = if context.out.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} entries, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(entries), target).with_style(style).with_message(what)
+}
+
+/// A folder that is removed when it is no longer looked at.
+struct Passing(PathBuf);
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0)); // what stays is public, and in a folder for what may go
+    }
+}
+
+/// Checks a running node from outside: as what it exports.
+async fn verify_live(fingerprint: Digest, context: &Context) -> Done {
+    let client = context.client()?;
+    let mut mark = [0; 8];
+    getrandom::fill(&mut mark).expect("the system gives entropy once it has booted");
+    let folder = std::env::temp_dir().join(format!("comity-ledger-{}", hex(&mark)));
+    let passing = Passing(folder);
+    export(&client, &passing.0, context).await?;
+    verify_export(&passing.0, fingerprint, context)
+}
+
+fn verify_export(folder: &Path, fingerprint: Digest, context: &Context) -> Done {
+    let bar = bar("checking", 0, context);
+    let mut progress = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let checked = tlog::check(&tlog::Folder::at(folder), fingerprint, time::now(), &mut progress);
+    bar.finish_and_clear();
+    let told = told(&checked?);
+    context.out.either(&told, checked_text);
+    let fine = told["witnessed"] == true && told["policy_fits"] != false;
+    Ok(if fine { Verdict::Fine } else { Verdict::Finding })
+}
+
+fn told(checked: &Checked) -> Value {
+    let at = |at: Time| time::rfc3339(at);
+    let checkpoint = checked.witnessed.checkpoint();
+    let by = |(party, when): (&PartyCode, &Time)| json!({ "party": party.as_str(), "at": at(*when) });
+    let by: Vec<Value> = checked.witnessed.by.iter().map(by).collect();
+    json!({
+        "schema": "comity/verification/v1", "ok": true, "kind": "ledger", "party": checked.party.as_str(),
+        "origin": checkpoint.origin.as_str(), "records": checkpoint.size, "root": checkpoint.root.to_string(),
+        "signed": at(checked.witnessed.verified.signed()), "charter": checked.charter,
+        "charter_expires": at(checked.charter_expires), "witnessed": checked.witnessed.is_met(), "witnesses": by,
+        "witnesses_assigned": checked.policy.witnesses.len(), "witnesses_needed": checked.policy.quorum,
+        "policy_fits": checked.policy_fits, "left_out": checked.left_out,
+    })
+}
+
+fn checked_text(told: &Value) -> String {
+    let needed = number(told, "/witnesses_needed");
+    let by: Vec<String> = list(told, "/witnesses")
+        .iter()
+        .map(|one| format!("{} at {}", text(one, "/party"), local(text(one, "/at"))))
+        .collect();
+    let witnesses = match (needed, by.as_slice()) {
+        (0, _) => "none is assigned to this ledger".to_owned(),
+        (_, []) => format!("none of the {needed} it needs"),
+        (_, by) => format!("{}; {needed} are needed", by.join(", ")),
+    };
+    let rows = [
+        ("Ledger", text(told, "/origin").to_owned()),
+        ("Records", number(told, "/records").to_string()),
+        ("Signed", local(text(told, "/signed"))),
+        ("Witnessed", witnesses),
+        ("Charter", format!("version {}, until {}", number(told, "/charter"), local(text(told, "/charter_expires")))),
+    ];
+    let mut said = format!("{}\n\nwhole: every entry lies under the root that its Party signed", pairs(&rows));
+    for code in list(told, "/left_out") {
+        said +=
+            &format!("\nA document was left out, for it does not hold any more: {}", code.as_str().unwrap_or_default());
+    }
+    if told["witnessed"] == false {
+        said += "\nNOT WITNESSED: the Party could still show another ledger to others";
+    }
+    if told["policy_fits"] == false {
+        said += "\nOTHER POLICY: the policy file does not say what the documents say; do not use it";
+    }
+    said
 }
 
 /// Whether a verification found nothing wrong.
@@ -58,7 +240,7 @@ pub(crate) fn is_whole(verified: &Value) -> bool {
 }
 
 /// Verifies the ledger of a node that is not running, in the words of the API.
-fn verify_folder(passphrase_file: Option<&std::path::Path>, context: &Context) -> Result<Value, CliFault> {
+fn verify_folder(passphrase_file: Option<&Path>, context: &Context) -> Result<Value, CliFault> {
     let settings = context.settings(&[])?;
     context.out.say(&format!("No node answers; reading {} itself.", settings.data.join("ledger").display()));
     let _folder = Folder::claim(&settings.data)?;

@@ -37,7 +37,7 @@ use crate::{
     time,
 };
 
-pub use shelf::{HEAD_PREFIX, keep_head, newest};
+pub use shelf::{HEAD_PREFIX, keep_head, newest, proving};
 
 /// Things waiting to be told: a burst of documents, or every peer at once.
 const TOLD_MAX: usize = 512;

@@ -85,6 +85,19 @@ pub fn newest(view: &View, trust: &Trust) -> Vec<Vec<u8>> {
     fetch(view, &lacked, usize::MAX).0
 }
 
+/// The charters, and of those Parties the profile and what suspends it: from which the keys follow that a ledger of the first
+/// of them is checked by. Contacts, addresses and holidays are no part of it.
+#[must_use]
+pub fn proving(view: &View, trust: &Trust, parties: &[PartyCode]) -> Vec<Vec<u8>> {
+    let mut lacked = trust.lacking(&RosterHeld::default());
+    lacked.retain(|lacked| match lacked.kind {
+        Kind::Charter => true,
+        Kind::Profile | Kind::Suspension => lacked.party.as_ref().is_some_and(|party| parties.contains(party)),
+        Kind::Directory | Kind::Head => false,
+    });
+    fetch(view, &lacked, usize::MAX).0
+}
+
 fn envelopes(view: &View, lacked: &Lacked) -> Vec<Vec<u8>> {
     if lacked.kind == Kind::Head {
         return lacked.party.iter().filter_map(|party| kept_head(&view.desk, party)).collect();

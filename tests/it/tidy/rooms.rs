@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 20] = [
+const NODE_ROOMS: [(&str, &[&str]); 21] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -83,6 +83,8 @@ const NODE_ROOMS: [(&str, &[&str]); 20] = [
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
+    // A ledger as others read it: handed bytes, or reading a folder. It knows no node.
+    ("tlog", &[]),
     // Reads what is known of Parties against the clock, and what a person should know before it hurts.
     ("duty", &[]),
     ("warnings", &["handle"]),
@@ -99,7 +101,7 @@ const NODE_ROOMS: [(&str, &[&str]); 20] = [
     ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
-    ("cli", &["api", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry"]),
+    ("cli", &["api", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry", "tlog"]),
 ];
 
 /// Files of the node that belong to no room: they name what there is.

@@ -1,30 +1,24 @@
 //! Checkpoints: the size and root of a ledger, signed by its Party with both algorithms.
 //!
-//! Decides the bytes of a checkpoint, how it is signed, and when it counts: an Ed25519 line and an
-//! ML-DSA-44 line, each by a known key of the checkpoint role. Never decides whose keys are known
-//! or whether a ledger forked. The form is a C2SP signed note without extension lines; the
-//! ML-DSA-44 line is a C2SP tlog-cosignature by the ledger itself. Lines by others (cosignatures)
-//! are passed over. Start with [`Checkpoint::sign`] and [`VerifiedCheckpoint::verify`]. Serves
+//! Decides the bytes of a checkpoint, how it is signed and cosigned, and when that counts: an Ed25519 line
+//! and an ML-DSA-44 line, each by a known key of the checkpoint or witness role. Never decides whose keys
+//! are known or whether a ledger forked. The form is a C2SP signed note without extension lines; lines by
+//! others than those asked about are passed over. Start with [`Checkpoint::sign`] and [`VerifiedCheckpoint::verify`]. Serves
 //! SPEC `[L-*]`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     LedgerFault,
-    note::{self, Line, Note},
+    line::{halves, sign_pair},
+    note::Note,
 };
 use crate::{
     crypto::{PublicKey, Signer},
-    ids::{Digest, Origin, Time},
-    proto::{Algorithm, KeyRole},
+    ids::{Digest, Origin, Time, WitnessName},
+    proto::KeyRole,
 };
 
-/// signed-note: a plain Ed25519 signature over the text.
-const TYPE_ED25519: u8 = 0x01;
-/// tlog-cosignature: a timestamped ML-DSA-44 signature.
-const TYPE_ML_DSA_44: u8 = 0x06;
-/// tlog-cosignature: what separates these messages from all others an ML-DSA-44 key may sign.
-const COSIGNED_LABEL: &[u8; 12] = b"subtree/v1\n\0";
 /// The size and root of one ledger at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -49,22 +43,28 @@ impl Checkpoint {
     /// # Errors
     /// When the tree has no leaves, or the signer is not a checkpoint pair.
     pub fn sign(&self, signer: &dyn Signer, now: Time) -> Result<String, LedgerFault> {
+        let lines = self.lines(KeyRole::Checkpoint, self.origin.as_str(), signer, now)?;
+        Ok(format!("{}\n{lines}", self.text()))
+    }
+
+    /// Signs as a witness: two lines that may be added to a note of this checkpoint. They state that at `now` no larger
+    /// tree of this ledger, and none that contradicts it, had been seen (C2SP tlog-cosignature). Whoever signs so has
+    /// that on disk before.
+    ///
+    /// # Errors
+    /// When the tree has no leaves, or the signer is not a witness pair.
+    pub fn cosign(&self, witness: &WitnessName, signer: &dyn Signer, now: Time) -> Result<String, LedgerFault> {
+        self.lines(KeyRole::Witness, witness.as_str(), signer, now)
+    }
+
+    fn lines(&self, role: KeyRole, name: &str, signer: &dyn Signer, now: Time) -> Result<String, LedgerFault> {
         if self.size == 0 {
             return Err(LedgerFault::Empty);
         }
-        let origin = self.origin.as_str();
-        let [first, second] =
-            signer.public().map(|key| line_type(key).map(|kind| note::key_id(origin, kind, &key.bytes)));
-        let (first, second) = first.zip(second).ok_or(LedgerFault::CannotSign)?;
-        let text = self.text();
-        let seconds = now.0 / 1000;
-        let message = cosigned_message(origin, self, seconds);
-        let signature = signer.sign_ml_dsa(&message).map_err(|_| LedgerFault::CannotSign)?;
-        let timestamped = [&seconds.to_be_bytes()[..], &signature].concat();
-        let signature = signer.sign_ed25519(text.as_bytes()).map_err(|_| LedgerFault::CannotSign)?;
-        let first = note::line(origin, first, &signature);
-        let second = note::line(origin, second, &timestamped);
-        Ok(format!("{text}\n{first}{second}"))
+        if signer.public().iter().any(|key| key.role != role) {
+            return Err(LedgerFault::CannotSign);
+        }
+        sign_pair(self, name, signer, now)
     }
 }
 
@@ -95,20 +95,11 @@ impl VerifiedCheckpoint {
         if checkpoint.origin != *origin {
             return Err(LedgerFault::OtherOrigin);
         }
-        let (mut classical, mut quantum) = (false, None);
-        for key in keys {
-            let Some(kind) = line_type(key) else { continue };
-            let key_id = note::key_id(origin.as_str(), kind, &key.bytes);
-            let Some(line) = read.line_by(origin.as_str(), key_id)? else { continue };
-            match check_line(line, key, &checkpoint)? {
-                None => classical = true,
-                time => quantum = quantum.max(time),
-            }
-        }
-        let signed = match (classical, quantum) {
-            (true, Some(signed)) => signed,
-            (false, _) => return Err(LedgerFault::NoEd25519),
-            (true, None) => return Err(LedgerFault::NoMlDsa),
+        let own = keys.into_iter().filter(|key| key.role == KeyRole::Checkpoint);
+        let signed = match halves(&read, origin.as_str(), own, &checkpoint)? {
+            (Some(_), Some(signed)) => signed,
+            (None, _) => return Err(LedgerFault::NoEd25519),
+            (Some(_), None) => return Err(LedgerFault::NoMlDsa),
         };
         Ok(Self { checkpoint, signed, note: note.to_vec() })
     }
@@ -130,6 +121,22 @@ impl VerifiedCheckpoint {
     pub fn note(&self) -> &[u8] {
         &self.note
     }
+
+    /// When a witness had cosigned by its own clock, if the note carries a line of each algorithm by `keys` of the witness
+    /// role: the later of the two times. Keys of other roles are passed over.
+    ///
+    /// # Errors
+    /// When a line in the name of a known key does not verify, or there are two.
+    pub fn cosigned<'k>(
+        &self,
+        witness: &WitnessName,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+    ) -> Result<Option<Time>, LedgerFault> {
+        let (checkpoint, read) = read(&self.note)?;
+        let theirs = keys.into_iter().filter(|key| key.role == KeyRole::Witness);
+        let (classical, quantum) = halves(&read, witness.as_str(), theirs, &checkpoint)?;
+        Ok(classical.zip(quantum).map(|(one, other)| one.max(other)))
+    }
 }
 
 /// Reads a note strictly without checking any signature: enough to learn which origin's keys to
@@ -145,21 +152,6 @@ pub fn parse_unverified(note: &[u8]) -> Result<Checkpoint, LedgerFault> {
 fn read(note: &[u8]) -> Result<(Checkpoint, Note<'_>), LedgerFault> {
     let note = Note::parse(note)?;
     Ok((parse_text(note.text)?, note))
-}
-
-/// Checks a line under the key it names. An ML-DSA-44 line gives the time it states.
-fn check_line(line: &Line<'_>, key: &PublicKey, checkpoint: &Checkpoint) -> Result<Option<Time>, LedgerFault> {
-    let bad = |_| LedgerFault::BadSignature;
-    if key.algorithm == Algorithm::Ed25519 {
-        key.verify(checkpoint.text().as_bytes(), &line.signature).map_err(bad)?;
-        return Ok(None);
-    }
-    let (seconds, signature) = line.signature.split_first_chunk::<8>().ok_or(LedgerFault::BadSignature)?;
-    let seconds = u64::from_be_bytes(*seconds);
-    // Within what tlog-cosignature allows, and no farther than our milliseconds count.
-    let moment = seconds.checked_mul(1000).map(Time).ok_or(LedgerFault::BadSignature)?;
-    key.verify(&cosigned_message(line.name, checkpoint, seconds), signature).map_err(bad)?;
-    Ok(Some(moment))
 }
 
 /// The three lines, without the newline that ends the last.
@@ -179,32 +171,6 @@ fn parse_text(text: &str) -> Result<Checkpoint, LedgerFault> {
     if size == 0 { Err(LedgerFault::Empty) } else { Ok(Checkpoint { origin, size, root }) }
 }
 
-/// How a key signs notes, if it is one of the checkpoint role.
-fn line_type(key: &PublicKey) -> Option<u8> {
-    match (key.role == KeyRole::Checkpoint, key.algorithm) {
-        (true, Algorithm::Ed25519) => Some(TYPE_ED25519),
-        (true, Algorithm::MlDsa44) => Some(TYPE_ML_DSA_44),
-        (true, Algorithm::MlDsa65 | Algorithm::Mlkem768X25519 | Algorithm::Unspecified) | (false, _) => None,
-    }
-}
-
-/// tlog-cosignature's `cosigned_message` for a whole tree: label, cosigner, time, origin, start
-/// (zero), end, root. Names are preceded by their length in one byte.
-fn cosigned_message(cosigner: &str, checkpoint: &Checkpoint, seconds: u64) -> Vec<u8> {
-    let mut message = COSIGNED_LABEL.to_vec();
-    let put_name = |message: &mut Vec<u8>, name: &str| {
-        message.push(u8::try_from(name.len()).expect("origins are at most 160 bytes long"));
-        message.extend_from_slice(name.as_bytes());
-    };
-    put_name(&mut message, cosigner);
-    message.extend_from_slice(&seconds.to_be_bytes());
-    put_name(&mut message, checkpoint.origin.as_str());
-    message.extend_from_slice(&0_u64.to_be_bytes());
-    message.extend_from_slice(&checkpoint.size.to_be_bytes());
-    message.extend_from_slice(checkpoint.root.as_bytes());
-    message
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
@@ -213,6 +179,7 @@ pub(super) mod tests {
     use crate::{
         crypto::{HybridSigner, Seed, sha256},
         ledger::note::{LINES_MAX, NOTE_MAX},
+        proto::Algorithm,
     };
 
     const NOW: Time = Time(1_800_000_000_500);
@@ -225,11 +192,11 @@ pub(super) mod tests {
         pair(KeyRole::Checkpoint, Algorithm::MlDsa44, n)
     }
 
-    fn pair(role: KeyRole, ml_dsa: Algorithm, n: u8) -> HybridSigner {
+    pub(in crate::ledger) fn pair(role: KeyRole, ml_dsa: Algorithm, n: u8) -> HybridSigner {
         HybridSigner::new(role, &Seed::new([n; 32]), ml_dsa, &Seed::new([n + 1; 32])).expect("keys")
     }
 
-    fn checkpoint() -> Checkpoint {
+    pub(in crate::ledger) fn checkpoint() -> Checkpoint {
         Checkpoint { origin: origin(), size: 7, root: Digest::new([9; 32]) }
     }
 

@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::LedgerFault;
-use crate::crypto::sha256;
+use crate::{crypto::sha256, ids::hex};
 
 /// The longest note read: room for 18 ML-DSA-44 lines (3.4 KiB each in base64) besides the text.
 pub const NOTE_MAX: usize = 64 << 10;
@@ -77,6 +77,12 @@ impl<'n> Line<'n> {
 pub(super) fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
     let [a, b, c, d, ..] = *sha256(&[name.as_bytes(), b"\n", &[kind], key]).as_bytes();
     [a, b, c, d]
+}
+
+/// A verifier key (vkey): name, key id, and type and key in base64.
+pub(super) fn verifier_key(name: &str, kind: u8, key: &[u8]) -> String {
+    let id = hex(&key_id(name, kind, key));
+    format!("{name}+{id}+{}", STANDARD.encode([&[kind], key].concat()))
 }
 
 /// A signature line with its newline.

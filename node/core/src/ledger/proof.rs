@@ -5,6 +5,7 @@
 //! (see [`VerifiedCheckpoint`]). One shape serves as receipt, as the author's own proof on
 //! delivery, and beside a refusal. Start with [`RecordProof::parse`]. Serves SPEC `[L-*]`.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
 
 use super::{
@@ -13,8 +14,11 @@ use super::{
 use crate::{
     ids::{Digest, LedgerIndex, Time},
     proto::{self, RecordKind},
-    wire::{PROOF_MAX, strict},
+    wire::{PROOF_MAX, WireFault, strict},
 };
+
+/// The first line of a C2SP tlog-proof.
+const TEXT_HEAD: &str = "c2sp.org/tlog-proof@v1";
 
 /// A proof as read: well formed, not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,47 @@ impl RecordProof {
             index: LedgerIndex(wire.index),
             path: wire.path.iter().map(|node| digest(node, "path")).collect::<Result<_, _>>()?,
             note: wire.checkpoint,
+        })
+    }
+
+    /// The proof as a C2SP tlog-proof: what a tool that knows the record and a policy can check offline. `extra` is the
+    /// salt and behind it the context, exactly as the leaf binds it; the record's id is for the reader to know.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let extra = STANDARD.encode([&self.salt.0[..], &self.context_bytes].concat());
+        let path: String = self.path.iter().map(|node| STANDARD.encode(node.as_bytes()) + "\n").collect();
+        let note = String::from_utf8_lossy(&self.note);
+        format!("{TEXT_HEAD}\nextra {extra}\nindex {}\n{path}\n{note}", self.index.0)
+    }
+
+    /// Reads a tlog-proof of the record with this id.
+    ///
+    /// # Errors
+    /// When it breaks the form, lacks `extra`, or the context is not acceptable.
+    pub fn from_text(text: &str, record_id: &Digest) -> Result<Self, LedgerFault> {
+        let bad = |part| move || LedgerFault::ProofField(part);
+        if text.len() > PROOF_MAX {
+            return Err(LedgerFault::ProofMalformed(WireFault::TooLarge));
+        }
+        let (head, note) = text.split_once("\n\n").ok_or_else(bad("checkpoint"))?;
+        let mut lines = head.split('\n');
+        lines.next().filter(|line| *line == TEXT_HEAD).ok_or_else(bad("first line"))?;
+        let extra = lines.next().and_then(|line| STANDARD.decode(line.strip_prefix("extra ")?).ok());
+        let extra = extra.ok_or_else(bad("extra"))?;
+        let (salt, context) = extra.split_first_chunk::<32>().ok_or_else(bad("extra"))?;
+        let index = lines.next().and_then(|line| line.strip_prefix("index "));
+        let index = index.and_then(|text| text.parse::<u64>().ok().filter(|index| index.to_string() == text));
+        let node = |line: &str| STANDARD.decode(line).ok().and_then(|node| Digest::from_slice(&node).ok());
+        let path: Option<Vec<_>> = lines.map(node).collect();
+        let path = path.filter(|path| path.len() <= PATH_MAX).ok_or_else(bad("path"))?;
+        Ok(Self {
+            record_id: *record_id,
+            context: Context::from_bytes(context)?,
+            context_bytes: context.to_vec(),
+            salt: Salt(*salt),
+            index: LedgerIndex(index.ok_or_else(bad("index"))?),
+            path,
+            note: note.as_bytes().to_vec(),
         })
     }
 
@@ -275,6 +320,44 @@ mod tests {
         assert_eq!(again, bytes);
     }
 
+    /// [L-12]
+    #[test]
+    fn a_proof_as_text_is_the_same_proof() {
+        let proof = RecordProof::parse(&FIXTURE.wire.encode_to_vec()).expect("parses");
+        let text = proof.to_text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "c2sp.org/tlog-proof@v1");
+        assert!(lines[1].starts_with("extra d3d3d3"), "the salt comes first: {}", lines[1]);
+        assert_eq!(lines[2], "index 6");
+        assert_eq!((lines[3 + proof.path.len()], lines[4 + proof.path.len()]), ("", origin().as_str()));
+        assert!(text.ends_with(std::str::from_utf8(proof.note()).expect("text")));
+        assert_eq!(RecordProof::from_text(&text, &FIXTURE.record_id), Ok(proof));
+        let other = RecordProof::from_text(&text, &Digest::new([0; 32])).expect("reads");
+        let found = other.verify(&Digest::new([0; 32]), RecordKind::EventReceived, &FIXTURE.verified);
+        assert_eq!(found, Err(LedgerFault::WrongRoot));
+    }
+
+    #[test]
+    fn a_text_is_read_in_its_one_form() {
+        let text = RecordProof::parse(&FIXTURE.wire.encode_to_vec()).expect("parses").to_text();
+        let check = |from: &str, to: &str, part| {
+            let found = RecordProof::from_text(&text.replacen(from, to, 1), &FIXTURE.record_id);
+            assert_eq!(found, Err(LedgerFault::ProofField(part)), "{from:?} to {to:?}");
+        };
+        check("@v1", "@v2", "first line");
+        check("extra ", "extra  ", "extra");
+        check("\nextra ", "\n", "extra");
+        check("index 6", "index 06", "index");
+        check("index 6", "index +6", "index");
+        check("index 6", "place 6", "index");
+        check("index 6\n", "index 6\nAAAA\n", "path");
+        check("index 6\n", &format!("index 6\n{}", (STANDARD.encode([0; 32]) + "\n").repeat(PATH_MAX)), "path");
+        let long = text + &"x".repeat(PROOF_MAX);
+        let found = RecordProof::from_text(&long, &FIXTURE.record_id);
+        assert_eq!(found, Err(LedgerFault::ProofMalformed(WireFault::TooLarge)));
+        assert_eq!(RecordProof::from_text("", &FIXTURE.record_id), Err(LedgerFault::ProofField("checkpoint")));
+    }
+
     #[test]
     fn a_proof_serves_one_record_kind_and_checkpoint() {
         let proof = RecordProof::parse(&FIXTURE.wire.encode_to_vec()).expect("parses");
@@ -363,6 +446,8 @@ mod tests {
         #[test]
         fn noise_is_read_without_panic(noise: Vec<u8>) {
             prop_assert!(judge(&noise).is_err());
+            let text = String::from_utf8_lossy(&noise);
+            prop_assert!(RecordProof::from_text(&text, &FIXTURE.record_id).is_err());
         }
     }
 }

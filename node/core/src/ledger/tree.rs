@@ -44,6 +44,24 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// The edge of a tree of a size whose growing tiles are known, from the leaves up. That they are of one tree only its
+    /// root can show.
+    ///
+    /// # Errors
+    /// When a tile has not the width it must have at this size.
+    pub fn of_tiles(size: u64, rows: Vec<Tile>) -> Result<Self, LedgerFault> {
+        let edge = Self { rows, size };
+        let grown = |(row, tile): (usize, &Tile)| tile.hashes().len() as u64 == edge.growing(row).width_in(size);
+        let next = edge.growing(edge.rows.len()).width_in(size);
+        if edge.rows.iter().enumerate().all(grown) && next == 0 { Ok(edge) } else { Err(LedgerFault::BadTile) }
+    }
+
+    /// The growing tiles, from the leaves up.
+    #[must_use]
+    pub fn tiles(&self) -> &[Tile] {
+        &self.rows
+    }
+
     /// The number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -563,6 +581,25 @@ mod tests {
                 let older = tree.root_at(from).expect("held");
                 assert_eq!(verify_consistency(from, &older, size, &root, &path), Ok(()), "{from} to {size}");
             }
+        }
+    }
+
+    #[test]
+    fn an_edge_is_known_by_its_growing_tiles() {
+        for size in [0, 1, 255, 256, 257, 600, 65_536, 65_793] {
+            let tree = tree(size);
+            let growing = |row| {
+                let id = tree.edge.growing(usize::from(row));
+                let width = id.width_in(size);
+                let bytes = if width == 0 { Ok(vec![]) } else { tree.tile_bytes(id, width) };
+                Tile::from_bytes(&bytes.expect("held"), width).expect("reads")
+            };
+            let rows = (0..8_u8).take_while(|row| TileId { row: *row, number: 0 }.width_in(size) > 0);
+            let rows: Vec<Tile> = rows.map(growing).collect();
+            let edge = Edge::of_tiles(size, rows.clone()).expect("fits");
+            assert_eq!((edge.root(), edge.size()), (tree.root(), size));
+            assert!(Edge::of_tiles(size + 1, rows.clone()).is_err(), "{size}");
+            assert!(size == 0 || Edge::of_tiles(size, rows[..rows.len() - 1].to_vec()).is_err(), "{size}");
         }
     }
 

@@ -89,6 +89,7 @@ pub struct Charter {
     pub(super) instruments: Vec<Arc<proto::InstrumentStatus>>,
     exceptions: Vec<Arc<proto::PairException>>,
     suites: Vec<proto::SuiteDates>,
+    witnesses: Vec<Arc<proto::WitnessDuty>>,
 }
 
 impl Charter {
@@ -162,6 +163,7 @@ impl Charter {
                 (&a.instrument, &a.party_a, &a.party_b).cmp(&(&b.instrument, &b.party_a, &b.party_b))
             }),
             suites: wire.suites,
+            witnesses: shared(wire.witnesses, before.map(|before| &before.witnesses[..]), |a, b| a.party.cmp(&b.party)),
         })
     }
 
@@ -196,6 +198,18 @@ impl Charter {
             .instruments
             .binary_search_by(|row| (row.instrument.as_str(), row.party.as_str()).cmp(&(instrument, party.as_str())));
         place.ok().map(|place| &*self.instruments[place])
+    }
+
+    /// Who witnesses the ledgers of a Party, and how many of them must: of n of whom f may be faulty floor((n + f) / 2) + 1,
+    /// so that no two quorums are without an honest one in common (SPEC `[L-11]`). Nobody and 0 where none is assigned.
+    #[must_use]
+    pub fn witnesses(&self, party: &PartyCode) -> (Vec<PartyCode>, usize) {
+        let place = self.witnesses.binary_search_by(|row| row.party.as_str().cmp(party.as_str()));
+        let Ok(place) = place else { return (Vec::new(), 0) };
+        let duty = &self.witnesses[place];
+        let parties: Vec<_> = duty.witnesses.iter().filter_map(|code| PartyCode::parse(code).ok()).collect();
+        let quorum = (parties.len() + duty.faulty as usize) / 2 + 1;
+        (parties, quorum)
     }
 
     /// The reservations and declarations the charter records for a Party, of every instrument.

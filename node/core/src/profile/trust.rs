@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Charter, Directory, Freshness, Profile, ProfileFault, Suspension, directory::freshness};
 use crate::{
     crypto::PublicKey,
-    ids::{Digest, KeyId, PartyCode, Time},
+    ids::{Digest, KeyId, Origin, PartyCode, Time, WitnessName},
+    ledger::{Policy, WitnessKeys},
     proto::KeyRole,
 };
 
@@ -99,6 +100,29 @@ impl Trust {
     pub fn suspension(&self, party: &PartyCode, at: Time) -> Option<&Suspension> {
         let profile = self.profiles.get(party)?;
         self.suspensions.get(party).filter(|suspension| suspension.stops(profile, at))
+    }
+
+    /// The Party whose profile names a ledger, now or formerly.
+    #[must_use]
+    pub fn party_of(&self, origin: &Origin) -> Option<&PartyCode> {
+        self.profiles.iter().find(|(_, profile)| profile.ledgers().contains(origin)).map(|(party, _)| party)
+    }
+
+    /// What a checkpoint of a ledger must carry to be believed at this time: its Party's signatures, and those of the
+    /// witnesses the charter assigns to it, all by keys that may be used then. None for a ledger that no profile names.
+    #[must_use]
+    pub fn policy(&self, origin: &Origin, at: Time) -> Option<Policy> {
+        let party = self.party_of(origin)?;
+        let profile = self.declared(party)?;
+        let keys = |profile: &Profile, role| profile.keys(role, at).cloned().collect::<Vec<_>>();
+        let (witnesses, quorum) = self.charter.witnesses(party);
+        let witness = |party: PartyCode| {
+            let name = WitnessName::of(&party, &self.charter.network);
+            let keys = self.profile(&party, at).map(|profile| keys(profile, KeyRole::Witness)).unwrap_or_default();
+            (party, WitnessKeys { name, keys })
+        };
+        let witnesses = witnesses.into_iter().map(witness).collect();
+        Some(Policy { origin: origin.clone(), own: keys(profile, KeyRole::Checkpoint), witnesses, quorum })
     }
 
     /// How the Party is reached, as it says itself.

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
 use comity_core::ids::LedgerIndex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -18,7 +23,13 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(ledger)).routes(routes!(record)).routes(routes!(proof)).routes(routes!(verify))
+    OpenApiRouter::new()
+        .routes(routes!(ledger))
+        .routes(routes!(record))
+        .routes(routes!(proof))
+        .routes(routes!(tlog_proof))
+        .routes(routes!(tlog))
+        .routes(routes!(verify))
 }
 
 /// The ledger's name, size and newest checkpoint.
@@ -40,6 +51,24 @@ async fn record(State(api): State<Api>, Params(index): Params<u64>) -> Result<Js
 async fn proof(State(api): State<Api>, Params(index): Params<u64>) -> Result<Json<ProofView>, Problem> {
     let status = api.status();
     api.look(move |view| ledger::proof(view, &status, LedgerIndex(index))).await.map(Json)
+}
+
+/// The same proof as a C2SP tlog-proof, for tools that know nothing of this node; `extra` is the salt and the context.
+#[utoipa::path(get, path = "/v1/ledger/{index}/tlog-proof", tag = "ledger", params(("index" = u64, Path)),
+    responses((status = 200, description = "The proof.", body = String, content_type = "text/plain")))]
+async fn tlog_proof(State(api): State<Api>, Params(index): Params<u64>) -> Result<String, Problem> {
+    let status = api.status();
+    api.look(move |view| ledger::tlog_proof(view, &status, LedgerIndex(index))).await
+}
+
+/// The ledger as others read it, in the layout of C2SP tlog-tiles: `checkpoint`, `tile/L/N`, `tile/entries/N`; and beside
+/// them `documents`, the signed charters and profiles its keys follow from, and `policy`, a C2SP tlog-policy.
+#[utoipa::path(get, path = "/v1/ledger/tlog/{*path}", tag = "ledger", params(("path" = String, Path)),
+    responses((status = 200, description = "The file.", body = Vec<u8>, content_type = "application/octet-stream")))]
+async fn tlog(State(api): State<Api>, Params(path): Params<String>) -> Result<Response, Problem> {
+    let status = api.status();
+    let (kind, bytes) = api.look(move |view| ledger::file(view, &status, &path)).await?;
+    Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
 /// Reads the whole ledger again and checks every checksum, leaf, commit and root. One at a time; it

@@ -49,9 +49,16 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
+    /// The body as it came.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Answer {
+    /// A body that is text.
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).expect("text")
+    }
+
     /// The code of a problem.
     pub(super) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
@@ -126,7 +133,7 @@ impl Town {
             false if is_json => serde_json::from_slice(&bytes).expect("JSON"),
             false => Value::String(String::from_utf8_lossy(&bytes).into_owned()),
         };
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        Answer { status: head.status.as_u16(), headers: head.headers, body, bytes: bytes.to_vec() }
     }
 }
 

@@ -3,9 +3,12 @@
 use comity_core::{
     carry::Stored,
     event::Header,
-    ids::{LedgerIndex, hex},
-    proto::RecordKind,
+    ids::{Digest, LedgerIndex, hex},
+    ledger::{RecordProof, Resource},
+    profile::Trust,
+    proto::{self, RecordKind},
 };
+use prost::Message as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,6 +16,9 @@ use super::at;
 use crate::{
     api::{fault::ApiFault, problem::Problem},
     handle::{Status, View},
+    roster,
+    store::StoredRecord,
+    time,
 };
 
 /// The ledger.
@@ -152,14 +158,8 @@ const fn is_event(kind: RecordKind) -> bool {
 
 /// Proves a record under the newest checkpoint.
 pub(in crate::api) fn proof(view: &View, status: &Status, index: LedgerIndex) -> Result<ProofView, Problem> {
-    let stored = view.record(index)?;
-    if index.0 >= status.signed {
-        return Err(ApiFault::NotCovered.into());
-    }
+    let (stored, path, proof) = proved(view, status, index)?;
     let case = stored.case.as_ref().ok_or(ApiFault::NoProof)?;
-    let path = view.ledger.prove(index, status.signed);
-    let path = path.map_err(|fault| Problem::new(fault.code(), &fault.to_string()))?;
-    let proof = Stored { node: &stored.node, case, body: &stored.body, index, path: &path, note: &status.note }.proof();
     Ok(ProofView {
         schema: "comity/proof/v1",
         index: index.0,
@@ -168,9 +168,54 @@ pub(in crate::api) fn proof(view: &View, status: &Status, index: LedgerIndex) ->
         salt: hex(&case.salt),
         path: path.iter().map(ToString::to_string).collect(),
         checkpoint: String::from_utf8_lossy(&status.note).into_owned(),
-        proof: proof.map(|proof| hex(&proof)).ok_or(ApiFault::NoProof)?,
+        proof: hex(&proof),
         peer_proof: (!case.proof.is_empty()).then(|| hex(&case.proof)),
     })
+}
+
+/// The same as a C2SP tlog-proof.
+pub(in crate::api) fn tlog_proof(view: &View, status: &Status, index: LedgerIndex) -> Result<String, Problem> {
+    let (_, _, proof) = proved(view, status, index)?;
+    let proof = RecordProof::parse(&proof).map_err(|fault| Problem::new(fault.code(), &fault.to_string()))?;
+    Ok(proof.to_text())
+}
+
+type Proved = (StoredRecord, Vec<Digest>, Vec<u8>);
+
+fn proved(view: &View, status: &Status, index: LedgerIndex) -> Result<Proved, Problem> {
+    let stored = view.record(index)?;
+    if index.0 >= status.signed {
+        return Err(ApiFault::NotCovered.into());
+    }
+    let case = stored.case.as_ref().ok_or(ApiFault::NoProof)?;
+    let path = view.ledger.prove(index, status.signed)?;
+    let proof = Stored { node: &stored.node, case, body: &stored.body, index, path: &path, note: &status.note }.proof();
+    let proof = proof.ok_or(ApiFault::NoProof)?;
+    Ok((stored, path, proof))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+
+/// A file of the ledger as others read it, and its type.
+pub(in crate::api) fn file(view: &View, status: &Status, path: &str) -> Result<(&'static str, Vec<u8>), Problem> {
+    let trust: &Trust = &view.trust();
+    let found = match (path, Resource::parse(path)) {
+        ("documents", _) => {
+            let (witnesses, _) = trust.charter().witnesses(&view.us.party);
+            let parties = [vec![view.us.party.clone()], witnesses].concat();
+            let bundle = proto::Bundle { envelopes: roster::proving(view, trust, &parties) };
+            Some((BYTES, bundle.encode_to_vec()))
+        }
+        ("policy", _) => {
+            let policy = trust.policy(&view.us.origin, time::now()).and_then(|policy| policy.to_text());
+            policy.map(|text| (TEXT, text.into_bytes()))
+        }
+        (_, None) => None,
+        (_, Some(Resource::Checkpoint)) => (!status.note.is_empty()).then(|| (TEXT, status.note.to_vec())),
+        (_, Some(resource)) => view.ledger.resource(resource, status.signed)?.map(|bytes| (BYTES, bytes)),
+    };
+    found.ok_or_else(|| ApiFault::NoSuchFile.into())
 }
 
 /// The kind of a record as lists and the feed name it.

@@ -1,0 +1,300 @@
+//! Whose signatures a checkpoint needs: the ledger's own, and those of a quorum of witnesses (C2SP tlog-policy).
+//!
+//! Decides whether a note fulfils a policy, and how the policy is written for others. Both algorithms are asked of the
+//! ledger and of every witness that counts: a policy file says so with groups. Never decides who witnesses whom or whose
+//! keys those are. Start with [`Policy::judge`]. Serves SPEC `[L-11]`.
+
+use std::collections::BTreeMap;
+
+use super::{Checkpoint, LedgerFault, VerifiedCheckpoint, verifier_key};
+use crate::{
+    crypto::PublicKey,
+    ids::{Origin, PartyCode, Time, WitnessName},
+    proto::{Algorithm, KeyRole},
+};
+
+/// A witness as a policy knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessKeys {
+    /// Under which name it signs.
+    pub name: WitnessName,
+    /// Its keys of the witness role; others are passed over.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What a checkpoint of one ledger must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Which ledger.
+    pub origin: Origin,
+    /// Its keys of the checkpoint role; others are passed over.
+    pub own: Vec<PublicKey>,
+    /// The witnesses the charter assigns to it. One whose keys are not known yet cannot count.
+    pub witnesses: BTreeMap<PartyCode, WitnessKeys>,
+    /// How many of these must have cosigned; 0 where none is assigned.
+    pub quorum: usize,
+}
+
+/// A checkpoint with those who had cosigned it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The checkpoint under the ledger's own signatures.
+    pub verified: VerifiedCheckpoint,
+    /// Which witnesses cosigned with both algorithms, and when by their own clocks.
+    pub by: BTreeMap<PartyCode, Time>,
+    quorum: usize,
+}
+
+impl Witnessed {
+    /// What was signed.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        self.verified.checkpoint()
+    }
+
+    /// True if the policy's quorum is reached.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.by.len() >= self.quorum
+    }
+
+    /// When the quorum was reached: the first moment at which so many had cosigned. None before, and where no quorum is
+    /// asked for.
+    #[must_use]
+    pub fn since(&self) -> Option<Time> {
+        let mut times: Vec<Time> = self.by.values().copied().collect();
+        times.sort_unstable();
+        times.get(self.quorum.checked_sub(1)?).copied()
+    }
+}
+
+impl Policy {
+    /// Judges a note: the ledger's own signatures must hold, and the witnesses' that are there.
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::verify`] for the ledger's lines and for every line in a known witness's name.
+    pub fn judge(&self, note: &[u8]) -> Result<Witnessed, LedgerFault> {
+        let verified = VerifiedCheckpoint::verify(note, &self.origin, &self.own)?;
+        let mut by = BTreeMap::new();
+        for (party, witness) in &self.witnesses {
+            by.extend(verified.cosigned(&witness.name, &witness.keys)?.map(|at| (party.clone(), at)));
+        }
+        Ok(Witnessed { verified, by, quorum: self.quorum })
+    }
+
+    /// The policy as a file; none while keys are missing without which nothing could fulfil it. A log is accepted by any
+    /// one of its keys there, so the ledger's ML-DSA-44 line, which is a cosignature in form, is demanded as one: of a
+    /// witness that is the ledger itself.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        let origin = self.origin.as_str();
+        let logs = self.own.iter().filter(|key| key.role == KeyRole::Checkpoint && key.algorithm == Algorithm::Ed25519);
+        let mut lines: Vec<String> =
+            logs.map(|key| verifier_key(origin, key).map(|vkey| format!("log {vkey}"))).collect::<Option<_>>()?;
+        if lines.is_empty() {
+            return None;
+        }
+        let own = halves(&mut lines, ("ledger", origin), (KeyRole::Checkpoint, Algorithm::MlDsa44), &self.own)?;
+        let mut members = Vec::new();
+        for (party, witness) in &self.witnesses {
+            let name = party.as_str().to_ascii_lowercase();
+            let mut half = |algorithm| {
+                halves(&mut lines, (&name, witness.name.as_str()), (KeyRole::Witness, algorithm), &witness.keys)
+            };
+            if let (Some(classical), Some(quantum)) = (half(Algorithm::Ed25519), half(Algorithm::MlDsa44)) {
+                lines.push(format!("group {name} all {classical} {quantum}"));
+                members.push(name);
+            }
+        }
+        if members.len() < self.quorum {
+            return None;
+        }
+        if self.quorum == 0 {
+            lines.push(format!("quorum {own}"));
+        } else {
+            lines.push(format!("group witnesses {} {}", self.quorum, members.join(" ")));
+            lines.push(format!("group both all {own} witnesses"));
+            lines.push("quorum both".to_owned());
+        }
+        Some(lines.join("\n") + "\n")
+    }
+}
+
+/// Adds a line for each key of one algorithm, and a group of any of them if they are several; gives the name of what stands
+/// for them all, if there is a key.
+fn halves(
+    lines: &mut Vec<String>,
+    (name, signs_as): (&str, &str),
+    (role, algorithm): (KeyRole, Algorithm),
+    keys: &[PublicKey],
+) -> Option<String> {
+    let label = if algorithm == Algorithm::Ed25519 { "ed25519" } else { "ml-dsa-44" };
+    let mut names = Vec::new();
+    for key in keys.iter().filter(|key| key.role == role && key.algorithm == algorithm) {
+        let one = format!("{name}-{label}-{}", names.len() + 1);
+        lines.push(format!("witness {one} {}", verifier_key(signs_as, key)?));
+        names.push(one);
+    }
+    if names.len() < 2 {
+        return names.pop();
+    }
+    lines.push(format!("group {name}-{label} any {}", names.join(" ")));
+    Some(format!("{name}-{label}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::HybridSigner,
+        ids::Digest,
+        ledger::checkpoint::tests::{checkpoint, origin, pair, signer},
+    };
+
+    const NOW: Time = Time(1_800_000_000_500);
+
+    fn party(code: &str) -> PartyCode {
+        PartyCode::parse(code).expect("code")
+    }
+
+    fn name(code: &str) -> WitnessName {
+        WitnessName::parse(&format!("{}.demo.test/witness", code.to_ascii_lowercase())).expect("name")
+    }
+
+    fn witness(n: u8) -> HybridSigner {
+        pair(KeyRole::Witness, Algorithm::MlDsa44, n)
+    }
+
+    fn owned(signer: &HybridSigner) -> Vec<PublicKey> {
+        signer.public().map(Clone::clone).to_vec()
+    }
+
+    /// XB, XC and XD witness, two of them must.
+    fn policy() -> Policy {
+        let keys = |(code, n)| (party(code), WitnessKeys { name: name(code), keys: owned(&witness(n)) });
+        let witnesses = [("XB", 20), ("XC", 30), ("XD", 40)].map(keys).into();
+        Policy { origin: origin(), own: owned(&signer(1)), witnesses, quorum: 2 }
+    }
+
+    fn cosigned(code: &str, n: u8, at: u64) -> String {
+        checkpoint().cosign(&name(code), &witness(n), Time(at)).expect("cosigned")
+    }
+
+    fn note(lines: &[String]) -> String {
+        checkpoint().sign(&signer(1), NOW).expect("signed") + &lines.concat()
+    }
+
+    fn met(note: &str) -> Result<(Vec<String>, bool), LedgerFault> {
+        let found = policy().judge(note.as_bytes())?;
+        assert_eq!(found.checkpoint(), &checkpoint());
+        Ok((found.by.keys().map(ToString::to_string).collect(), found.is_met()))
+    }
+
+    /// [L-11]: both algorithms of so many witnesses.
+    #[test]
+    fn a_quorum_of_witnesses_with_both_algorithms_counts() {
+        let (b, c) = (cosigned("XB", 20, 1_800_000_002_000), cosigned("XC", 30, 1_800_000_001_999));
+        let (first, second) = c.split_at(c.find('\n').expect("two lines") + 1);
+        let check = |lines: &[&str], by: &[&str], expected| {
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            let by = by.iter().map(ToString::to_string).collect();
+            assert_eq!(met(&note(&lines)), Ok((by, expected)));
+        };
+        check(&[], &[], false);
+        check(&[&b], &["XB"], false);
+        check(&[&b, &c], &["XB", "XC"], true);
+        check(&[&c, &b], &["XB", "XC"], true);
+        check(&[&b, first], &["XB"], false);
+        check(&[&b, second], &["XB"], false);
+        let found = policy().judge(note(&[b.clone(), c]).as_bytes()).expect("holds");
+        assert_eq!((found.by[&party("XC")], found.since()), (Time(1_800_000_001_000), Some(Time(1_800_000_002_000))));
+        assert_eq!(policy().judge(note(&[b]).as_bytes()).expect("holds").since(), None);
+    }
+
+    #[test]
+    fn what_is_signed_by_others_or_about_another_tree_does_not_count() {
+        // Another key under the name, the right key under another name: lines of nobody known.
+        assert_eq!(met(&note(&[cosigned("XB", 21, NOW.0), cosigned("XE", 20, NOW.0)])), Ok((vec![], false)));
+        let other = Checkpoint { size: 8, root: Digest::new([3; 32]), ..checkpoint() };
+        let moved = other.cosign(&name("XB"), &witness(20), NOW).expect("cosigned");
+        assert_eq!(met(&note(&[moved])), Err(LedgerFault::BadSignature));
+        let twice = cosigned("XB", 20, NOW.0);
+        assert_eq!(met(&note(&[twice.clone(), twice])), Err(LedgerFault::RepeatedSignature));
+        // The ledger is no witness of itself, and a witness does not sign for a ledger.
+        let own = checkpoint().cosign(&name("XA"), &signer(1), NOW);
+        assert_eq!(own, Err(LedgerFault::CannotSign));
+        assert_eq!(checkpoint().sign(&witness(20), NOW), Err(LedgerFault::CannotSign));
+        let empty = Checkpoint { size: 0, ..checkpoint() };
+        assert_eq!(empty.cosign(&name("XB"), &witness(20), NOW), Err(LedgerFault::Empty));
+    }
+
+    #[test]
+    fn a_cosignature_verifies_elsewhere() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let lines = cosigned("XB", 20, NOW.0);
+        let blobs: Vec<Vec<u8>> = lines
+            .lines()
+            .map(|line| STANDARD.decode(line.rsplit(' ').next().expect("encoded")).expect("base64"))
+            .collect();
+        let keys = owned(&witness(20));
+        let key_id = |kind: u8, key: &[u8]| {
+            crate::crypto::sha256(&[b"xb.demo.test/witness\n", &[kind], key]).as_bytes()[..4].to_vec()
+        };
+        assert_eq!(blobs[0][..4], key_id(4, &keys[0].bytes));
+        assert_eq!(blobs[1][..4], key_id(6, &keys[1].bytes));
+        assert_eq!(blobs[0][4..12], 1_800_000_000_u64.to_be_bytes());
+        let message = format!("cosignature/v1\ntime 1800000000\n{}", checkpoint().text());
+        let key = ed25519_dalek::VerifyingKey::from_bytes(keys[0].bytes[..].try_into().expect("32")).expect("key");
+        let signature = ed25519_dalek::Signature::from_slice(&blobs[0][12..]).expect("64");
+        key.verify_strict(message.as_bytes(), &signature).expect("verifies elsewhere");
+        assert_eq!(blobs[1].len(), 12 + 2420);
+    }
+
+    /// The lines of a policy without their keys.
+    fn shape(policy: &Policy) -> Option<Vec<String>> {
+        let text = policy.to_text()?;
+        let short = |line: &str| {
+            line.split(' ').map(|word| word.split('+').next().unwrap_or(word)).collect::<Vec<_>>().join(" ")
+        };
+        Some(text.lines().map(short).collect())
+    }
+
+    #[test]
+    fn the_file_demands_both_algorithms_of_the_ledger_and_of_each_witness() {
+        let expected = [
+            "log xa.demo.test/ledger/1",
+            "witness ledger-ml-dsa-44-1 xa.demo.test/ledger/1",
+            "witness xb-ed25519-1 xb.demo.test/witness",
+            "witness xb-ml-dsa-44-1 xb.demo.test/witness",
+            "group xb all xb-ed25519-1 xb-ml-dsa-44-1",
+            "witness xc-ed25519-1 xc.demo.test/witness",
+            "witness xc-ml-dsa-44-1 xc.demo.test/witness",
+            "group xc all xc-ed25519-1 xc-ml-dsa-44-1",
+            "witness xd-ed25519-1 xd.demo.test/witness",
+            "witness xd-ml-dsa-44-1 xd.demo.test/witness",
+            "group xd all xd-ed25519-1 xd-ml-dsa-44-1",
+            "group witnesses 2 xb xc xd",
+            "group both all ledger-ml-dsa-44-1 witnesses",
+            "quorum both",
+        ];
+        assert_eq!(shape(&policy()), Some(expected.map(ToOwned::to_owned).to_vec()));
+        let own = Policy { quorum: 0, witnesses: BTreeMap::new(), ..policy() };
+        let alone = [expected[0], expected[1], "quorum ledger-ml-dsa-44-1"];
+        assert_eq!(shape(&own), Some(alone.map(ToOwned::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn several_keys_stand_for_one_another_and_missing_ones_are_not_hidden() {
+        let mut turned = Policy { quorum: 0, witnesses: BTreeMap::new(), ..policy() };
+        turned.own.extend(owned(&signer(5)));
+        let lines = shape(&turned).expect("expressible");
+        assert_eq!(
+            lines[4..],
+            ["group ledger-ml-dsa-44 any ledger-ml-dsa-44-1 ledger-ml-dsa-44-2", "quorum ledger-ml-dsa-44"]
+        );
+        let mut unknown = policy();
+        unknown.witnesses.values_mut().take(2).for_each(|witness| witness.keys.clear());
+        assert_eq!(unknown.to_text(), None);
+        assert_eq!(Policy { own: vec![], ..policy() }.to_text(), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! Exported ledgers of every shape, whole and with one thing wrong.
+
+use std::{fs, path::Path};
+
+use comity_core::{
+    crypto::{HybridSigner, PublicKey, Seed, sha256},
+    founding::{self, Founder, PublicRoleKeys},
+    ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
+    ledger::{Checkpoint, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
+    profile::{CHARTER_TYPE, document_id},
+    proto::{self, Algorithm, KeyRole},
+};
+use prost::Message as _;
+use tempfile::TempDir;
+
+use super::{Checked, DOCUMENTS, Folder, POLICY, TlogFault, check};
+
+const NOW: Time = Time(1_800_000_000_000);
+const LATER: Time = Time(1_800_000_060_000);
+
+fn network() -> NetworkName {
+    NetworkName::parse("demo.test").expect("name")
+}
+
+fn party(code: &str) -> PartyCode {
+    PartyCode::parse(code).expect("code")
+}
+
+fn pair(role: KeyRole, name: &str) -> HybridSigner {
+    let seed = |half: &str| Seed::new(*sha256(&[name.as_bytes(), &[role as u8], half.as_bytes()]).as_bytes());
+    let quantum = match role {
+        KeyRole::Checkpoint | KeyRole::Witness => Algorithm::MlDsa44,
+        _ => Algorithm::MlDsa65,
+    };
+    HybridSigner::new(role, &seed("a"), quantum, &seed("b")).expect("keys")
+}
+
+fn owned(signer: &HybridSigner) -> [PublicKey; 2] {
+    signer.public().map(Clone::clone)
+}
+
+fn charter() -> (Vec<u8>, Digest) {
+    let secretariat = pair(KeyRole::Charter, "secretariat");
+    let founder =
+        |code: &str| Founder { code: party(code), name: code.to_owned(), root: owned(&pair(KeyRole::Root, code)) };
+    let founders = ["XA", "XB", "XC"].map(founder);
+    let mut charter = founding::charter(&network(), true, secretariat.public(), &founders, &["BC"], NOW);
+    let witnesses = vec!["XB".to_owned(), "XC".to_owned()];
+    charter.witnesses = vec![proto::WitnessDuty { party: "XA".to_owned(), witnesses, faulty: 0 }];
+    let id = document_id(CHARTER_TYPE, &charter.encode_to_vec());
+    (founding::sign_charter(&charter, &[&secretariat]).expect("signed"), id)
+}
+
+fn profile(code: &str, signed_by: &str) -> Vec<u8> {
+    let pairs = [pair(KeyRole::Checkpoint, code), pair(KeyRole::Witness, code)];
+    let keys = PublicRoleKeys { keys: pairs.iter().flat_map(owned).collect(), node: None };
+    let profile = founding::profile(&network(), &party(code), &[], &["en"], &keys, NOW);
+    founding::sign_profile(&profile, &[&pair(KeyRole::Root, signed_by)]).expect("signed")
+}
+
+fn entry(n: u64) -> LeafEntry {
+    leaf_entry(&Salt([7; 32]), &sha256(&[&n.to_be_bytes()]), b"context")
+}
+
+fn note(tree: &Tree, by: &str, witnesses: &[&str]) -> Vec<u8> {
+    let origin = Origin::of(&party("XA"), &network(), 1);
+    let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
+    let mut note = checkpoint.sign(&pair(KeyRole::Checkpoint, by), NOW).expect("signed");
+    for code in witnesses {
+        let name = WitnessName::of(&party(code), &network());
+        note += &checkpoint.cosign(&name, &pair(KeyRole::Witness, code), LATER).expect("cosigned");
+    }
+    note.into_bytes()
+}
+
+fn bundle(envelopes: Vec<Vec<u8>>) -> Vec<u8> {
+    proto::Bundle { envelopes }.encode_to_vec()
+}
+
+/// An export of XA's ledger with so many records, witnessed by XB and XC.
+fn exported(size: u64) -> (TempDir, Folder) {
+    let home = tempfile::tempdir().expect("folder");
+    let into = home.path().join("xa");
+    let unfinished = Folder::begin(&into).expect("begun");
+    let mut tree = Tree::new();
+    for n in 0..size {
+        tree.push(leaf_hash(&entry(n)));
+    }
+    let put = |name: &str, bytes: &[u8]| unfinished.put(name, bytes).expect("written");
+    for resource in Resource::tiles(size).chain(Resource::entries(size)) {
+        let bytes = match resource {
+            Resource::Tile(id, width) => tree.tile_bytes(id, width).expect("tile"),
+            Resource::Entries(number, width) => {
+                let entries: Vec<_> = (number * TILE_WIDTH..number * TILE_WIDTH + width).map(entry).collect();
+                bundle_bytes(&entries)
+            }
+            Resource::Checkpoint => unreachable!("no tile and no bundle"),
+        };
+        put(&resource.to_string(), &bytes);
+    }
+    put(DOCUMENTS, &bundle(vec![charter().0, profile("XA", "XA"), profile("XB", "XB"), profile("XC", "XC")]));
+    put("checkpoint", &note(&tree, "XA", &["XB", "XC"]));
+    let folder = unfinished.finish().expect("finished");
+    (home, folder)
+}
+
+fn checked(folder: &Folder) -> Result<Checked, TlogFault> {
+    check(folder, charter().1, LATER, &mut |_, _| ())
+}
+
+fn code(folder: &Folder) -> &'static str {
+    checked(folder).map_or_else(|fault| fault.code(), |_| "holds")
+}
+
+#[test]
+fn an_export_holds_from_a_fingerprint_alone() {
+    for size in [1, 255, 256, 257, 600, 66_000] {
+        let (_home, folder) = exported(size);
+        let mut told = Vec::new();
+        let found = check(&folder, charter().1, LATER, &mut |done, all| told.push((done, all))).expect("holds");
+        assert_eq!(told.last(), Some(&(size, size)));
+        assert!(told.is_sorted());
+        assert_eq!((found.party, found.charter), (party("XA"), 1));
+        assert_eq!((found.witnessed.checkpoint().size, found.witnessed.is_met()), (size, true));
+        assert_eq!(found.witnessed.since(), Some(LATER));
+        assert_eq!((found.policy_fits, found.left_out), (None, vec![]));
+    }
+}
+
+fn change(path: &Path, how: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let before = fs::read(path).expect("read");
+    let mut bytes = before.clone();
+    how(&mut bytes);
+    fs::write(path, bytes).expect("written");
+    before
+}
+
+#[test]
+fn one_thing_wrong_in_any_file_is_named() {
+    let (home, folder) = exported(600);
+    let root = home.path().join("xa");
+    let check = |name: &str, how: &dyn Fn(&mut Vec<u8>), expected: &str| {
+        let path = root.join(name);
+        let before = change(&path, how);
+        assert_eq!(code(&folder), expected, "{name}");
+        fs::write(&path, before).expect("written");
+    };
+    let flip: &dyn Fn(&mut Vec<u8>) = &|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle + 10] ^= 1;
+    };
+    let cut: &dyn Fn(&mut Vec<u8>) = &|bytes| drop(bytes.pop());
+    let swell: &dyn Fn(&mut Vec<u8>) = &|bytes| bytes.resize(100 << 10, 0);
+    let names = Resource::tiles(600).chain(Resource::entries(600)).map(|resource| resource.to_string());
+    for name in names {
+        check(&name, flip, "tlog.wrong-tile");
+        check(&name, cut, if name.contains("entries") { "ledger.bad-tile" } else { "tlog.wrong-tile" });
+        check(&name, swell, "tlog.unreadable");
+        let moved = root.join("moved");
+        fs::rename(root.join(&name), &moved).expect("moved");
+        assert_eq!(code(&folder), "tlog.unreadable", "{name}");
+        fs::rename(moved, root.join(&name)).expect("moved back");
+    }
+    check("tile/entries/000", &|bytes| bytes[2] = 2, "ledger.bad-leaf");
+    check("checkpoint", flip, "checkpoint.bad-signature");
+    check("checkpoint", cut, "checkpoint.malformed");
+    check("checkpoint", swell, "tlog.unreadable");
+    check(DOCUMENTS, cut, "tlog.no-documents");
+    assert_eq!(code(&folder), "holds");
+}
+
+#[test]
+fn entries_and_tiles_that_agree_with_each_other_still_need_the_root() {
+    let (home, folder) = exported(100);
+    let mut other = Tree::new();
+    let entries: Vec<_> = (1..101).map(entry).collect();
+    entries.iter().for_each(|entry| drop(other.push(leaf_hash(entry)).0));
+    let put = |name: &str, bytes: Vec<u8>| fs::write(home.path().join("xa").join(name), bytes).expect("written");
+    put("tile/entries/000.p/100", bundle_bytes(&entries));
+    let tile = Resource::tiles(100).next().expect("one");
+    let Resource::Tile(id, width) = tile else { panic!("no tile") };
+    put(&tile.to_string(), other.tile_bytes(id, width).expect("tile"));
+    assert_eq!(code(&folder), "tlog.wrong-root");
+    // Whoever has the keys can sign that; the witnesses' lines are about what they saw.
+    put("checkpoint", note(&other, "XA", &[]));
+    assert!(!checked(&folder).expect("holds").witnessed.is_met());
+}
+
+#[test]
+fn keys_come_from_the_documents_and_those_from_the_fingerprint() {
+    let (home, folder) = exported(3);
+    let put = |name: &str, bytes: &[u8]| fs::write(home.path().join("xa").join(name), bytes).expect("written");
+    let documents = |envelopes: &[Vec<u8>]| put(DOCUMENTS, &bundle(envelopes.to_vec()));
+    let other = check(&folder, Digest::new([1; 32]), LATER, &mut |_, _| ()).expect_err("refused");
+    assert_eq!(other.code(), "tlog.other-charter");
+    assert!(other.is_finding());
+    documents(&[charter().0]);
+    assert_eq!(code(&folder), "tlog.unknown-ledger");
+    // A profile that another Party's root keys signed is no profile.
+    documents(&[charter().0, profile("XA", "XB")]);
+    assert_eq!(code(&folder), "tlog.unknown-ledger");
+    documents(&[charter().0, profile("XA", "XA"), profile("XB", "XC")]);
+    let found = checked(&folder).expect("holds");
+    assert_eq!((found.left_out.len(), found.witnessed.is_met(), found.witnessed.by.len()), (1, false, 0));
+    let mut tree = Tree::new();
+    (0..3).for_each(|n| drop(tree.push(leaf_hash(&entry(n))).0));
+    put("checkpoint", &note(&tree, "XB", &["XB", "XC"]));
+    assert_eq!(code(&folder), "checkpoint.no-ed25519");
+}
+
+#[test]
+fn a_policy_beside_it_must_say_the_same() {
+    let (home, folder) = exported(3);
+    let text = checked(&folder).expect("holds").policy.to_text().expect("all keys are known");
+    fs::write(home.path().join("xa").join(POLICY), &text).expect("written");
+    assert_eq!(checked(&folder).expect("holds").policy_fits, Some(true));
+    fs::write(home.path().join("xa").join(POLICY), text.replace("quorum both", "quorum none")).expect("written");
+    assert_eq!(checked(&folder).expect("holds").policy_fits, Some(false));
+}
+
+#[test]
+fn an_export_appears_whole_or_not_at_all() {
+    let home = tempfile::tempdir().expect("folder");
+    let into = home.path().join("xa");
+    let unfinished = Folder::begin(&into).expect("begun");
+    unfinished.put("tile/0/000.p/1", b"half").expect("written");
+    drop(unfinished);
+    assert!(!into.exists(), "interrupted");
+    let again = Folder::begin(&into).expect("begun");
+    again.put("checkpoint", b"whole").expect("written");
+    again.finish().expect("finished");
+    assert!(into.join("checkpoint").exists() && !into.join("tile").exists());
+    assert_eq!(Folder::begin(&into).err().map(|fault| fault.code()), Some("tlog.exists"));
+    assert_eq!(fs::read_dir(home.path()).expect("read").count(), 1);
+}
