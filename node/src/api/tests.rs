@@ -245,7 +245,7 @@ async fn proves(town: &Town) {
     let bytes = unhex(proof["proof"].as_str().expect("hexadecimal"), "proof").expect("hexadecimal");
     let read = RecordProof::parse(&bytes).expect("a proof");
     assert_eq!(json!(read.record_id().to_string()), record["record_id"]);
-    check_files(&town, &ledger, FOUNDED).await;
+    check_files(town, &ledger, FOUNDED).await;
     check(&town.get(&format!("/v1/ledger/{size}")).await, 404, "store.no-such-record");
     check(&town.get("/v1/ledger/first").await, 400, "api.bad-parameter");
     let verified = town.post("/v1/ledger/verify", &json!({})).await.body;

@@ -85,7 +85,13 @@ pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
             context.out.either(&written, |_| format!("{} bytes in {}", proof.len(), out.display()));
         }
         Command::Export { folder } => {
-            let size = export(&context.client()?, &folder, context).await?;
+            let bar = bar("exporting", context);
+            let (size, without_policy) = export(&context.client()?, &folder, &bar).await?;
+            if without_policy {
+                context
+                    .out
+                    .say(&"No policy file: the keys of witnesses whom the charter demands are not known here yet.");
+            }
             let written = json!({ "schema": "comity/exported/v1", "folder": folder, "records": size });
             context.out.either(&written, |_| format!("{size} records in {}", folder.display()));
         }
@@ -117,13 +123,14 @@ async fn verify(
     Ok(if is_whole(&verified) { Verdict::Fine } else { Verdict::Finding })
 }
 
-/// Fetches the files of a node's ledger under its newest checkpoint, one after the other, into a new folder.
-async fn export(client: &Client, folder: &Path, context: &Context) -> Result<u64, CliFault> {
+/// Fetches the files of a node's ledger under its newest checkpoint, one after the other, into a new folder. Says how many
+/// records that are, and whether there is no policy yet.
+pub(crate) async fn export(client: &Client, folder: &Path, bar: &ProgressBar) -> Result<(u64, bool), CliFault> {
     let unfinished = tlog::Folder::begin(folder)?;
     let fetch = async |name: &str| client.bytes(&format!("/v1/ledger/tlog/{name}")).await;
     let note = fetch("checkpoint").await?;
     let size = checkpoint::parse_unverified(&note).map_err(|fault| CliFault::BadAnswer(fault.to_string()))?.size;
-    let bar = bar("exporting", size, context);
+    bar.set_length(size);
     for resource in Resource::tiles(size).chain(Resource::entries(size)) {
         unfinished.put(&resource.to_string(), &fetch(&resource.to_string()).await?)?;
         if let Resource::Entries(number, _) = resource {
@@ -131,26 +138,27 @@ async fn export(client: &Client, folder: &Path, context: &Context) -> Result<u64
         }
     }
     unfinished.put(DOCUMENTS, &fetch(DOCUMENTS).await?)?;
-    match fetch(POLICY).await {
-        Ok(policy) => unfinished.put(POLICY, &policy)?,
-        Err(CliFault::Problem(problem)) if problem.is("api.no-such-file") => {
-            context.out.say(&"No policy file: keys of witnesses that the charter demands are not known here yet.");
+    let without_policy = match fetch(POLICY).await {
+        Ok(policy) => {
+            unfinished.put(POLICY, &policy)?;
+            false
         }
+        Err(CliFault::Problem(problem)) if problem.is("api.no-such-file") => true,
         Err(fault) => return Err(fault),
-    }
+    };
     // The checkpoint last: who finds it finds all it speaks of.
     unfinished.put("checkpoint", &note)?;
     bar.finish_and_clear();
     unfinished.finish()?;
-    Ok(size)
+    Ok((size, without_policy))
 }
 
 /// A bar on standard error, if somebody looks at it.
-fn bar(what: &'static str, entries: u64, context: &Context) -> ProgressBar {
+fn bar(what: &'static str, context: &Context) -> ProgressBar {
     let target = if context.out.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} entries, {eta} left");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(entries), target).with_style(style).with_message(what)
+    ProgressBar::with_draw_target(Some(0), target).with_style(style).with_message(what)
 }
 
 /// A folder that is removed when it is no longer looked at.
@@ -169,12 +177,12 @@ async fn verify_live(fingerprint: Digest, context: &Context) -> Done {
     getrandom::fill(&mut mark).expect("the system gives entropy once it has booted");
     let folder = std::env::temp_dir().join(format!("comity-ledger-{}", hex(&mark)));
     let passing = Passing(folder);
-    export(&client, &passing.0, context).await?;
+    export(&client, &passing.0, &bar("reading", context)).await?;
     verify_export(&passing.0, fingerprint, context)
 }
 
 fn verify_export(folder: &Path, fingerprint: Digest, context: &Context) -> Done {
-    let bar = bar("checking", 0, context);
+    let bar = bar("checking", context);
     let mut progress = |done, all| {
         bar.set_length(all);
         bar.set_position(done);

@@ -62,6 +62,14 @@ fn entry(n: u64) -> LeafEntry {
     leaf_entry(&Salt([7; 32]), &sha256(&[&n.to_be_bytes()]), b"context")
 }
 
+fn tree(entries: &[LeafEntry]) -> Tree {
+    let mut tree = Tree::new();
+    for entry in entries {
+        tree.push(leaf_hash(entry));
+    }
+    tree
+}
+
 fn note(tree: &Tree, by: &str, witnesses: &[&str]) -> Vec<u8> {
     let origin = Origin::of(&party("XA"), &network(), 1);
     let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
@@ -82,10 +90,7 @@ fn exported(size: u64) -> (TempDir, Folder) {
     let home = tempfile::tempdir().expect("folder");
     let into = home.path().join("xa");
     let unfinished = Folder::begin(&into).expect("begun");
-    let mut tree = Tree::new();
-    for n in 0..size {
-        tree.push(leaf_hash(&entry(n)));
-    }
+    let tree = tree(&(0..size).map(entry).collect::<Vec<_>>());
     let put = |name: &str, bytes: &[u8]| unfinished.put(name, bytes).expect("written");
     for resource in Resource::tiles(size).chain(Resource::entries(size)) {
         let bytes = match resource {
@@ -149,7 +154,7 @@ fn one_thing_wrong_in_any_file_is_named() {
         let middle = bytes.len() / 2;
         bytes[middle + 10] ^= 1;
     };
-    let cut: &dyn Fn(&mut Vec<u8>) = &|bytes| drop(bytes.pop());
+    let cut: &dyn Fn(&mut Vec<u8>) = &|bytes| bytes.truncate(bytes.len() - 1);
     let swell: &dyn Fn(&mut Vec<u8>) = &|bytes| bytes.resize(100 << 10, 0);
     let names = Resource::tiles(600).chain(Resource::entries(600)).map(|resource| resource.to_string());
     for name in names {
@@ -172,9 +177,8 @@ fn one_thing_wrong_in_any_file_is_named() {
 #[test]
 fn entries_and_tiles_that_agree_with_each_other_still_need_the_root() {
     let (home, folder) = exported(100);
-    let mut other = Tree::new();
     let entries: Vec<_> = (1..101).map(entry).collect();
-    entries.iter().for_each(|entry| drop(other.push(leaf_hash(entry)).0));
+    let other = tree(&entries);
     let put = |name: &str, bytes: Vec<u8>| fs::write(home.path().join("xa").join(name), bytes).expect("written");
     put("tile/entries/000.p/100", bundle_bytes(&entries));
     let tile = Resource::tiles(100).next().expect("one");
@@ -202,9 +206,8 @@ fn keys_come_from_the_documents_and_those_from_the_fingerprint() {
     documents(&[charter().0, profile("XA", "XA"), profile("XB", "XC")]);
     let found = checked(&folder).expect("holds");
     assert_eq!((found.left_out.len(), found.witnessed.is_met(), found.witnessed.by.len()), (1, false, 0));
-    let mut tree = Tree::new();
-    (0..3).for_each(|n| drop(tree.push(leaf_hash(&entry(n))).0));
-    put("checkpoint", &note(&tree, "XB", &["XB", "XC"]));
+    let entries: Vec<_> = (0..3).map(entry).collect();
+    put("checkpoint", &note(&tree(&entries), "XB", &["XB", "XC"]));
     assert_eq!(code(&folder), "checkpoint.no-ed25519");
 }
 
