@@ -1141,6 +1141,91 @@ impl CustodyAct {
         }
     }
 }
+/// On /comity/witness/1. A stream carries any number of asks; each is answered in turn.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WitnessAsk {
+    #[prost(oneof = "witness_ask::What", tags = "1, 2, 3")]
+    pub what: ::core::option::Option<witness_ask::What>,
+}
+/// Nested message and enum types in `WitnessAsk`.
+pub mod witness_ask {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        /// a ledger to its witness: cosign this
+        #[prost(message, tag = "1")]
+        Add(super::AddCheckpoint),
+        /// anybody to a ledger: prove that it only grew
+        #[prost(message, tag = "2")]
+        Growth(super::Growth),
+        /// an origin: the largest checkpoint of it that is held
+        #[prost(string, tag = "3")]
+        Newest(::prost::alloc::string::String),
+    }
+}
+/// As add-checkpoint of C2SP tlog-witness.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddCheckpoint {
+    /// of the largest checkpoint the witness holds; 0 if none
+    #[prost(uint64, tag = "1")]
+    pub old_size: u64,
+    /// consistency from there, RFC 6962 order
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// the signed note
+    #[prost(bytes = "vec", tag = "3")]
+    pub checkpoint: ::prost::alloc::vec::Vec<u8>,
+}
+/// Which earlier sizes the answerer's newest checkpoint must be proven to continue.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Growth {
+    /// ascending
+    #[prost(uint64, repeated, tag = "1")]
+    pub sizes: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WitnessAnswer {
+    #[prost(oneof = "witness_answer::Outcome", tags = "1, 2, 3, 4, 5")]
+    pub outcome: ::core::option::Option<witness_answer::Outcome>,
+}
+/// Nested message and enum types in `WitnessAnswer`.
+pub mod witness_answer {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// two lines of a signed note
+        #[prost(bytes, tag = "1")]
+        Cosignatures(::prost::alloc::vec::Vec<u8>),
+        /// the size held: prove from there
+        #[prost(uint64, tag = "2")]
+        Conflict(u64),
+        #[prost(message, tag = "3")]
+        Grown(super::Grown),
+        /// a signed note; empty if none is held
+        #[prost(bytes, tag = "4")]
+        Newest(::prost::alloc::vec::Vec<u8>),
+        #[prost(message, tag = "5")]
+        Refused(super::Retry),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Grown {
+    /// the newest, a signed note
+    #[prost(bytes = "vec", tag = "1")]
+    pub checkpoint: ::prost::alloc::vec::Vec<u8>,
+    /// from each size asked about to it
+    #[prost(message, repeated, tag = "2")]
+    pub paths: ::prost::alloc::vec::Vec<Path>,
+    /// the newest that a quorum cosigned, a signed note; empty before the first
+    #[prost(bytes = "vec", tag = "3")]
+    pub witnessed: ::prost::alloc::vec::Vec<u8>,
+    /// from that to the newest
+    #[prost(message, optional, tag = "4")]
+    pub witnessed_path: ::core::option::Option<Path>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Path {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
 /// The payload of one record frame in a ledger segment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Frame {
@@ -1373,4 +1458,22 @@ pub struct OwedRow {
     pub recorded_ms: u64,
     #[prost(bytes = "vec", tag = "4")]
     pub thread_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// What a node holds of one ledger, on its desk.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LedgerHeld {
+    /// the largest that is proven to continue all that was seen before, a signed note
+    #[prost(bytes = "vec", tag = "1")]
+    pub checkpoint: ::prost::alloc::vec::Vec<u8>,
+    /// the largest size that is proven to have been witnessed
+    #[prost(uint64, tag = "2")]
+    pub witnessed: u64,
+    /// when its quorum was reached
+    #[prost(uint64, tag = "3")]
+    pub witnessed_ms: u64,
+    /// two signed notes that contradict each other; empty if none were seen
+    #[prost(bytes = "vec", tag = "4")]
+    pub fork_a: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub fork_b: ::prost::alloc::vec::Vec<u8>,
 }

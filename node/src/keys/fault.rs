@@ -116,7 +116,7 @@ pub enum KeyFault {
     /// A role that a node holds no keys of.
     #[error(
         "keys.unknown-role: nothing was done: a node holds no keys of that role. \
-         Name one of transport, record, checkpoint, directory, seal"
+         Name one of transport, record, checkpoint, witness, directory, seal"
     )]
     UnknownRole,
     /// No generation of this number.

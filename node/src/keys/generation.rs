@@ -32,13 +32,16 @@ pub(super) struct Family {
 }
 
 const ED25519: (&str, Algorithm) = ("ed25519", Algorithm::Ed25519);
+/// Over checkpoints, of which there are many, the smaller parameters that C2SP tlog-cosignature names.
+const NOTES: &[(&str, Algorithm)] = &[ED25519, ("ml-dsa-44", Algorithm::MlDsa44)];
 const LASTING: &[(&str, Algorithm)] = &[ED25519, ("ml-dsa-65", Algorithm::MlDsa65)];
 
 /// The roles a running node holds keys of, never shared between roles; hybrid where a signature must last.
-pub(super) const NODE: [Family; 5] = [
+pub(super) const NODE: [Family; 6] = [
     Family { role: KeyRole::Transport, name: "transport", halves: &[ED25519] },
     Family { role: KeyRole::Record, name: "record", halves: LASTING },
-    Family { role: KeyRole::Checkpoint, name: "checkpoint", halves: &[ED25519, ("ml-dsa-44", Algorithm::MlDsa44)] },
+    Family { role: KeyRole::Checkpoint, name: "checkpoint", halves: NOTES },
+    Family { role: KeyRole::Witness, name: "witness", halves: NOTES },
     Family { role: KeyRole::Directory, name: "directory", halves: LASTING },
     Family { role: KeyRole::Seal, name: "seal", halves: &[("mlkem768-x25519", Algorithm::Mlkem768X25519)] },
 ];

@@ -243,6 +243,14 @@ impl Keyring {
         self.signer(KeyRole::Checkpoint, profile, at)
     }
 
+    /// The pair that cosigns checkpoints of others now.
+    ///
+    /// # Errors
+    /// As [`Self::sign_event`].
+    pub fn witness_signer(&self, profile: &Profile, at: Time) -> Result<&dyn Signer, KeyFault> {
+        self.signer(KeyRole::Witness, profile, at).map(|(_, signer)| signer)
+    }
+
     /// Opens a 32-byte secret wrapped for one of this node's seal keys, of whichever generation.
     ///
     /// # Errors

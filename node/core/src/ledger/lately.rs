@@ -1,9 +1,10 @@
-//! Checkpoints that verified lately, so that many proofs under one note cost its two verifications once.
+//! Checkpoints that verified lately, so that many proofs under one note cost its two verifications once; and those of
+//! which nobody has asked yet whether they continue what was seen before.
 //!
-//! A memory of results and nothing else: it answers as [`VerifiedCheckpoint::verify`] would, for the same
-//! note, origin and keys. Serves SPEC `[L-*]`.
+//! Every checkpoint of a peer is verified here, in whatever it came; so here is where none is overlooked. It answers as
+//! [`VerifiedCheckpoint::verify`] would, for the same note, origin and keys. Serves SPEC `[L-*]` and `[N-3]`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{LedgerFault, VerifiedCheckpoint};
 use crate::{crypto::PublicKey, ids::Origin};
@@ -11,10 +12,19 @@ use crate::{crypto::PublicKey, ids::Origin};
 /// Notes of one ledger that are remembered: a peer's deliveries and receipts on their way stand under its newest
 /// few.
 const KEPT_MAX: usize = 4;
+/// Checkpoints of one ledger that wait to be proven: a minute's worth in an ordinary hour, and four MiB.
+const UNPROVEN_MAX: usize = 1024;
 
 /// The last notes of one ledger that verified, newest last. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct LatelyVerified(Arc<Mutex<Vec<Remembered>>>);
+pub struct LatelyVerified(Arc<Mutex<Lately>>);
+
+#[derive(Debug, Default)]
+struct Lately {
+    kept: Vec<Remembered>,
+    unproven: Vec<Arc<VerifiedCheckpoint>>,
+    overlooked: u64,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -35,21 +45,43 @@ impl LatelyVerified {
         origin: &Origin,
         keys: impl IntoIterator<Item = &'k PublicKey> + Clone,
     ) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = self.lock();
         let same = |known: &&Remembered| {
             known.verified.note() == note
                 && known.verified.checkpoint().origin == *origin
                 && known.keys.iter().eq(keys.clone())
         };
-        if let Some(known) = kept.iter().rev().find(same) {
+        if let Some(known) = lately.kept.iter().rev().find(same) {
             return Ok(Arc::clone(&known.verified));
         }
         let verified = Arc::new(VerifiedCheckpoint::verify(note, origin, keys.clone())?);
-        if kept.len() >= KEPT_MAX {
-            kept.remove(0);
+        if lately.kept.len() >= KEPT_MAX {
+            lately.kept.remove(0);
         }
-        kept.push(Remembered { keys: keys.into_iter().cloned().collect(), verified: Arc::clone(&verified) });
+        lately.kept.push(Remembered { keys: keys.into_iter().cloned().collect(), verified: Arc::clone(&verified) });
+        if lately.unproven.len() < UNPROVEN_MAX {
+            lately.unproven.push(Arc::clone(&verified));
+        } else {
+            lately.overlooked += 1;
+        }
         Ok(verified)
+    }
+
+    /// How many wait to be proven.
+    #[must_use]
+    pub fn unproven(&self) -> usize {
+        self.lock().unproven.len()
+    }
+
+    /// Takes those that wait to be proven, and how many more there were than are kept.
+    #[must_use]
+    pub fn take_unproven(&self) -> (Vec<Arc<VerifiedCheckpoint>>, u64) {
+        let mut lately = self.lock();
+        (std::mem::take(&mut lately.unproven), std::mem::take(&mut lately.overlooked))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lately> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +139,22 @@ mod tests {
         for size in 2..=KEPT_MAX as u64 + 1 {
             ask(&lately, &note(size), &signer(1)).expect("verifies");
         }
-        assert_eq!(lately.0.lock().expect("no panic before").len(), KEPT_MAX);
+        assert_eq!(lately.lock().kept.len(), KEPT_MAX);
+        assert_eq!(Arc::strong_count(&first), 2, "it waits only to be proven");
+        drop(lately.take_unproven());
         assert_eq!(Arc::strong_count(&first), 1, "the first is forgotten");
+    }
+    /// [N-3]
+    #[test]
+    fn each_new_one_waits_once_to_be_proven() {
+        let lately = LatelyVerified::default();
+        for size in [1, 2, 2, 1] {
+            ask(&lately, &note(size), &signer(1)).expect("verifies");
+        }
+        assert!(ask(&lately, &note(3), &signer(2)).is_err());
+        assert_eq!(lately.unproven(), 2);
+        let (unproven, overlooked) = lately.take_unproven();
+        let sizes: Vec<u64> = unproven.iter().map(|one| one.checkpoint().size).collect();
+        assert_eq!((sizes, overlooked, lately.unproven()), (vec![1, 2], 0, 0));
     }
 }

@@ -181,8 +181,11 @@ impl Book {
                 self.chain.splice(place - 1.., walked);
                 news
             }
-            Entry::Profile(profile) => {
+            Entry::Profile(mut profile) => {
                 let party = profile.party.clone();
+                if let Some(before) = self.profile(&party) {
+                    Arc::make_mut(&mut profile).follow(before);
+                }
                 self.page(&party).profile = Some((profile, seen));
                 News::Profile(party)
             }

@@ -208,6 +208,17 @@ impl Profile {
         self.checkpoints.verify(note, origin, self.keys(KeyRole::Checkpoint, at))
     }
 
+    /// Its Party's checkpoints that verified here, and those of them that wait to be proven.
+    #[must_use]
+    pub fn checkpoints(&self) -> &LatelyVerified {
+        &self.checkpoints
+    }
+
+    /// What of its Party's checkpoints waits to be proven waits on under the next profile.
+    pub(super) fn follow(&mut self, before: &Self) {
+        self.checkpoints = before.checkpoints.clone();
+    }
+
     pub(super) fn dated(&self, role: KeyRole, at: Time) -> impl Iterator<Item = &DatedKey> + Clone {
         self.keys.values().filter(move |dated| dated.key.role == role && dated.from <= at && at < dated.end())
     }

@@ -76,6 +76,8 @@ pub(crate) enum Role {
     Record,
     /// Signs the ledger.
     Checkpoint,
+    /// Cosigns the ledgers of others.
+    Witness,
     /// Signs what changes weekly.
     Directory,
     /// Opens bodies.
@@ -88,6 +90,7 @@ impl From<Role> for KeyRole {
             Role::Transport => Self::Transport,
             Role::Record => Self::Record,
             Role::Checkpoint => Self::Checkpoint,
+            Role::Witness => Self::Witness,
             Role::Directory => Self::Directory,
             Role::Seal => Self::Seal,
         }

@@ -135,7 +135,14 @@ fn a_folder_opens_to_the_keys_it_was_made_with() {
     assert_eq!(keys.public_keys(), public);
     assert_eq!(public.len(), FILES);
     let held: Vec<_> = keys.held().map(|held| (held.role_name(), held.number, held.public.len())).collect();
-    let expected = [("transport", 1, 1), ("record", 1, 2), ("checkpoint", 1, 2), ("directory", 1, 2), ("seal", 1, 1)];
+    let expected = [
+        ("transport", 1, 1),
+        ("record", 1, 2),
+        ("checkpoint", 1, 2),
+        ("witness", 1, 2),
+        ("directory", 1, 2),
+        ("seal", 1, 1),
+    ];
     assert_eq!(held, expected);
     let secrets = keys.secrets();
     assert_ne!(secrets.ledger.expose(), secrets.kek.expose());
@@ -288,8 +295,8 @@ fn a_new_generation_stands_beside_what_was_there() {
     assert_eq!(before, after);
     let keys = Keyring::open(&dir, &good()).expect("opens");
     let held: Vec<_> = keys.held().map(|held| (held.role_name(), held.number)).collect();
-    let expected = ["transport", "record", "checkpoint", "directory", "seal"].iter().flat_map(|name| {
-        let numbers = if matches!(*name, "checkpoint" | "directory") { 1..=1 } else { 1..=3 };
+    let expected = ["transport", "record", "checkpoint", "witness", "directory", "seal"].iter().flat_map(|name| {
+        let numbers = if matches!(*name, "checkpoint" | "witness" | "directory") { 1..=1 } else { 1..=3 };
         numbers.map(move |number| (*name, number))
     });
     assert_eq!(held, expected.collect::<Vec<_>>());
