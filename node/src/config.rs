@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use comity_core::ids::{Digest, NetworkName, PartyCode};
@@ -69,6 +70,8 @@ pub struct Settings {
     pub log_level: Level,
     /// The local API's Unix socket.
     pub api_socket: PathBuf,
+    /// How often our witnesses are asked to cosign our ledger.
+    pub witness_beat: Duration,
 }
 
 impl Settings {
@@ -122,6 +125,13 @@ struct Raw {
     log: RawLog,
     #[serde(default)]
     api: RawApi,
+    witness: RawWitness,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWitness {
+    beat: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -174,6 +184,7 @@ impl Raw {
             log_format: self.log.format.parse().expect(CHECKED),
             log_level: self.log.level.parse().expect(CHECKED),
             api_socket,
+            witness_beat: table::seconds(&self.witness.beat).expect(CHECKED),
         };
         settings.with_reachable_socket(file)
     }

@@ -83,6 +83,46 @@ pub struct PeerStatus {
     pub demoted: u64,
 }
 
+/// How the ledgers of this network stand with their witnesses, as far as this node has proof of it.
+#[derive(Debug, Clone, Default)]
+pub struct Witnessing {
+    /// Our newest checkpoint that as many witnesses cosigned as the charter demands; none before the first, and where it
+    /// demands none.
+    pub own: Option<OwnWitnessed>,
+    /// The ledgers of others, by Party.
+    pub peers: BTreeMap<PartyCode, PeerLedger>,
+}
+
+/// Our ledger at one moment, with those who cosigned it.
+#[derive(Debug, Clone)]
+pub struct OwnWitnessed {
+    /// Its size then.
+    pub size: u64,
+    /// The checkpoint with all signature lines.
+    pub note: Arc<[u8]>,
+    /// Who cosigned, and when by their own clocks.
+    pub by: BTreeMap<PartyCode, Time>,
+    /// How many must.
+    pub quorum: usize,
+}
+
+/// What is proven here of another Party's ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerLedger {
+    /// Its largest checkpoint that continues all that were seen of it.
+    pub size: u64,
+    /// Its largest that was witnessed as the charter demands.
+    pub witnessed: u64,
+    /// When that was reached; none before the first.
+    pub since: Option<Time>,
+    /// True if two of its checkpoints contradict each other.
+    pub forked: bool,
+    /// True if it showed fewer records when last asked than it has signed before.
+    pub rolled_back: bool,
+    /// Checkpoints that wait to be proven.
+    pub unproven: usize,
+}
+
 /// What changes while a node runs.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -130,6 +170,8 @@ pub struct View {
     pub index: Index<SledPairs>,
     /// Drafts and what else must last but proves nothing.
     pub desk: Arc<Desk>,
+    /// How ledgers stand with their witnesses.
+    pub(crate) witnessing: RwLock<Arc<Witnessing>>,
     /// How the peers behave.
     pub conduct: Conduct,
     /// Where the settings say each Party's nodes are.
@@ -222,6 +264,12 @@ impl View {
 
     pub(crate) fn set_trust(&self, trust: Arc<Trust>) {
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// How ledgers stand with their witnesses now.
+    #[must_use]
+    pub fn witnessing(&self) -> Arc<Witnessing> {
+        Arc::clone(&self.witnessing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads one record.

@@ -20,4 +20,5 @@ pub mod telemetry;
 pub mod time;
 pub mod tlog;
 pub mod warnings;
+pub mod witness;
 pub mod words;

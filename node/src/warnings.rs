@@ -15,6 +15,9 @@ use crate::{handle::View, time::rfc3339};
 /// People are warned this long before something expires: a treaty secretariat meets every other month.
 pub const AHEAD_MS: u64 = 60 * DAY_MS;
 
+/// Witnesses are asked every minute: after so long they do not merely rest.
+const UNWITNESSED_MS: u64 = 10 * 60 * 1000;
+
 /// One thing to look after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -63,6 +66,30 @@ fn forked(view: &View) -> Option<Warning> {
     Some(Warning { code: "charter.fork", party: None, detail })
 }
 
+/// Whether our witnesses keep up with us.
+fn own_ledger(view: &View, now: Time) -> Vec<Warning> {
+    let trust = view.trust();
+    let (assigned, quorum) = trust.charter().witnesses(&view.us.party);
+    let signed = view.ledger.size();
+    let witnessing = view.witnessing();
+    let own = witnessing.own.as_ref();
+    let reached = own.and_then(|own| own.by.values().max().copied()).unwrap_or(view.started);
+    let behind = quorum > 0 && signed > own.map_or(0, |own| own.size) && now.since(reached) > UNWITNESSED_MS;
+    let mut found = Vec::new();
+    let mut warn = |code, detail| found.push(Warning { code, party: Some(view.us.party.clone()), detail });
+    if behind {
+        let count = assigned.len();
+        warn("ledger.not-witnessed", format!("{quorum} of its {count} witnesses must cosign; see comity ledger show"));
+    }
+    let we_witness =
+        trust.charter().parties().keys().any(|party| trust.charter().witnesses(party).0.contains(&view.us.party));
+    let keyed = trust.profile(&view.us.party, now).is_none_or(|own| own.keys(KeyRole::Witness, now).next().is_some());
+    if we_witness && !keyed {
+        warn("witness.no-key", "the charter makes it a witness, and its profile names no witness key".to_owned());
+    }
+    found
+}
+
 /// Of each role the key that lasts longest counts: while one is left, the others may end.
 fn own_keys(view: &View, now: Time) -> Vec<Warning> {
     let trust = view.trust();
@@ -85,7 +112,9 @@ fn own_keys(view: &View, now: Time) -> Vec<Warning> {
 #[must_use]
 pub fn of(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
     let trust = view.trust();
-    let mut found = if *party == view.us.party { own_keys(view, now) } else { Vec::new() };
+    let own = *party == view.us.party;
+    let mut found =
+        if own { own_keys(view, now).into_iter().chain(own_ledger(view, now)).collect() } else { Vec::new() };
     let mut warn = |code, detail| found.push(Warning { code, party: Some(party.clone()), detail });
     if let Some(named) = trust.charter().parties().get(party) {
         if let Some(at) = named.refounded() {
@@ -99,6 +128,18 @@ pub fn of(view: &View, party: &PartyCode, now: Time) -> Vec<Warning> {
             (_, Some(at)) if at <= now => warn("charter.withdrawn", format!("since {}", rfc3339(at))),
             (Some(at), _) if at <= now => warn("charter.suspended", format!("by the charter, since {}", rfc3339(at))),
             _ => {}
+        }
+    }
+    if let Some(ledger) = view.witnessing().peers.get(party) {
+        if ledger.forked {
+            warn(
+                "ledger.forked",
+                "two checkpoints it signed contradict each other; nothing of it is cosigned".to_owned(),
+            );
+        }
+        if ledger.rolled_back {
+            let size = ledger.size;
+            warn("ledger.rolled-back", format!("its ledger shows fewer than the {size} records it has signed before"));
         }
     }
     if let Some(suspension) = trust.suspension(party, now) {

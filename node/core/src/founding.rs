@@ -9,7 +9,7 @@ use prost::Message as _;
 use crate::{
     crypto::{CryptoFault, HybridSigner, PublicKey, Seed},
     ids::{NetworkName, Origin, PartyCode, Time},
-    profile::{CHARTER_TYPE, PROFILE_TYPE, document, document_id, node_of, signing_message},
+    profile::{CHARTER_TYPE, PROFILE_TYPE, WITNESSES_MAX, document, document_id, node_of, signing_message},
     proto::{self, Algorithm, KeyRole, Side},
 };
 
@@ -115,6 +115,21 @@ pub fn charter(
         suites: vec![proto::SuiteDates { id: crate::event::SUITE_1, from_ms: now.0, until_ms: 0 }],
         ..proto::Charter::default()
     }
+}
+
+/// Who witnesses whom where nothing else is agreed: each ledger the next Parties by code, seven at most, none of them
+/// taken to be faulty. Of two or three Parties that leaves no witness that may be away.
+#[must_use]
+pub fn witnesses(founders: &[Founder]) -> Vec<proto::WitnessDuty> {
+    let mut codes: Vec<&PartyCode> = founders.iter().map(|founder| &founder.code).collect();
+    codes.sort();
+    let duty = |(place, code): (usize, &&PartyCode)| {
+        let others = codes.iter().cycle().skip(place + 1).take((codes.len() - 1).min(WITNESSES_MAX));
+        let mut witnesses: Vec<String> = others.map(ToString::to_string).collect();
+        witnesses.sort();
+        proto::WitnessDuty { party: code.to_string(), witnesses, faulty: 0 }
+    };
+    codes.iter().enumerate().map(duty).filter(|duty| !duty.witnesses.is_empty()).collect()
 }
 
 fn party(founder: &Founder, now: Time) -> proto::Party {
@@ -283,14 +298,18 @@ pub(crate) mod tests {
         charter_of(&CODES)
     }
 
-    fn charter_of(parties: &[&str]) -> Vec<u8> {
-        let secretariat = root("secretariat", KeyRole::Charter);
+    fn founders(parties: &[&str]) -> Vec<Founder> {
         let founder = |party: &&str| Founder {
             code: code(party),
             name: (*party).to_owned(),
             root: root(party, KeyRole::Root).public().map(Clone::clone),
         };
-        let founders: Vec<Founder> = parties.iter().map(founder).collect();
+        parties.iter().map(founder).collect()
+    }
+
+    fn charter_of(parties: &[&str]) -> Vec<u8> {
+        let secretariat = root("secretariat", KeyRole::Charter);
+        let founders = founders(parties);
         let draft = charter(&network(), true, secretariat.public(), &founders, &["BC"], START);
         sign_charter(&draft, &[&secretariat]).expect("signed")
     }
@@ -373,6 +392,28 @@ pub(crate) mod tests {
         static MADE: Mutex<BTreeMap<String, Arc<RoleKeys>>> = Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().expect("no key fails");
         made.entry(party.to_owned()).or_insert_with(|| Arc::new(keys(party))).clone()
+    }
+
+    #[test]
+    fn each_is_witnessed_by_the_next_ones() {
+        let all = codes(12);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let duties = |count: usize| witnesses(&founders(&all[..count]));
+        let named = |duty: &proto::WitnessDuty| (duty.party.clone(), duty.witnesses.join(" "));
+        assert_eq!(duties(1), []);
+        assert_eq!(
+            duties(2).iter().map(named).collect::<Vec<_>>(),
+            [("XA".into(), "XB".into()), ("XB".into(), "XA".into())]
+        );
+        assert_eq!(named(&duties(3)[1]), ("XB".into(), "XA XC".into()));
+        let many = duties(12);
+        assert!(many.iter().all(|duty| duty.witnesses.len() == 7 && !duty.witnesses.contains(&duty.party)));
+        let charter: proto::Charter = strict(&payload(&charter_of(&all)), 1 << 20).expect("a charter");
+        let charter = proto::Charter { witnesses: many, ..charter };
+        let signed = sign_charter(&charter, &[&root("secretariat", KeyRole::Charter)]).expect("signed");
+        let read = Charter::open(&signed, fingerprint(&signed)).expect("holds");
+        assert_eq!(read.witnesses(&code("XA")).1, 4, "of seven, none of them faulty");
+        assert_eq!(read.witnesses(&code("ZZ")), (vec![], 0));
     }
 
     #[test]

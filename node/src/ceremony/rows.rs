@@ -107,8 +107,12 @@ fn charter(wire: &proto::Charter) -> Vec<Row> {
         )
     }));
     rows.extend(wire.witnesses.iter().map(|duty| {
-        let who = format!("{}, of whom {} may be faulty", duty.witnesses.join(", "), duty.faulty);
-        row(format!("Witnesses of {}", duty.party), who)
+        let count = duty.witnesses.len();
+        let quorum = (count + duty.faulty as usize) / 2 + 1;
+        let away = count.saturating_sub(quorum);
+        let (who, faulty) = (duty.witnesses.join(", "), duty.faulty);
+        let said = format!("{who}; {quorum} of {count} must sign, so {faulty} may be faulty and {away} may be away");
+        row(format!("Witnesses of {}", duty.party), said)
     }));
     rows
 }

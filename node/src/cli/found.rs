@@ -115,7 +115,8 @@ fn charter(
         root: made.root.public().map(PublicKey::clone),
     };
     let founders: Vec<Founder> = made.iter().map(founder).collect();
-    let draft = founding::charter(&network.name, true, secretariat.public(), &founders, &INSTRUMENTS, now);
+    let mut draft = founding::charter(&network.name, true, secretariat.public(), &founders, &INSTRUMENTS, now);
+    draft.witnesses = founding::witnesses(&founders);
     let payload = draft.encode_to_vec();
     let fingerprint = document_id(CHARTER_TYPE, &payload);
     Ok((signed(CHARTER_TYPE, payload, secretariat)?, fingerprint))

@@ -275,11 +275,25 @@ fn shown(ledger: &Value) -> String {
         ("Ledger", text(ledger, "/origin").to_owned()),
         ("Records", number(ledger, "/size").to_string()),
         ("Signed", number(ledger, "/signed").to_string()),
+        ("Witnessed", witnessed(ledger)),
     ];
     // The signatures are two thousand characters that only programs read.
     let (note, signatures) = text(ledger, "/checkpoint").split_once("\n\n").unwrap_or_default();
     let signed = format!("\n{} signatures (in full: --json)", signatures.lines().count());
     format!("{}\n\n{}{signed}", pairs(&rows), or_dash(note))
+}
+
+fn witnessed(ledger: &Value) -> String {
+    let (assigned, needed) = (number(ledger, "/witnesses_assigned"), number(ledger, "/witnesses_needed"));
+    let by: Vec<&str> = list(ledger, "/witnessed/by").iter().map(|one| text(one, "/party")).collect();
+    match (assigned, by.as_slice()) {
+        (0, _) => "no witness is assigned".to_owned(),
+        (_, []) => format!("not yet; {needed} of {assigned} witnesses must cosign"),
+        (_, by) => {
+            let size = number(ledger, "/witnessed/size");
+            format!("{size} by {}; {needed} of {assigned} must", by.join(", "))
+        }
+    }
 }
 
 fn record(record: &Value) -> String {

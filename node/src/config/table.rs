@@ -1,5 +1,7 @@
 //! The table of settings: one row each, from which come checks, messages and the commented file.
 
+use std::time::Duration;
+
 use comity_core::ids::{Digest, NetworkName, PartyCode};
 
 use super::Address;
@@ -35,7 +37,7 @@ pub(super) struct Setting {
 /// begins to take ports for outgoing connections, so that a restart never finds it taken by one.
 const LISTEN_DEFAULT: &str = r#"["/ip4/0.0.0.0/tcp/4810", "/ip6/::/tcp/4810"]"#;
 
-const SETTINGS: [Setting; 10] = [
+const SETTINGS: [Setting; 11] = [
     Setting {
         key: "party",
         shape: Shape::Text,
@@ -111,6 +113,17 @@ const SETTINGS: [Setting; 10] = [
         example: "",
     },
     Setting {
+        key: "witness.beat",
+        shape: Shape::Text,
+        allowed: "a number of seconds from 1 to 3600, for example 60s",
+        default: Some(r#""60s""#),
+        required: false,
+        is_good: |text| seconds(text).is_some(),
+        comment: "How often the witnesses that the charter assigns are asked to cosign this ledger. A steady\n\
+                  beat keeps them from seeing when something happens; shorten it for exercises only.",
+        example: "",
+    },
+    Setting {
         key: "log.format",
         shape: Shape::Text,
         allowed: "text or json",
@@ -142,6 +155,12 @@ const SETTINGS: [Setting; 10] = [
         example: r#""/run/comity/api.sock""#,
     },
 ];
+
+/// Reads a number of seconds as a beat may have.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    let seconds = text.strip_suffix('s')?.parse().ok().filter(|seconds| (1..=3600).contains(seconds))?;
+    Some(Duration::from_secs(seconds))
+}
 
 /// The setting with this key, whose `*` may be any Party code.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {

@@ -38,7 +38,7 @@ use super::{
     crowd::Crowd,
     inside::Lobby,
     roster::Roster,
-    side::{EVIDENCE_MAX, Opening, ROSTER_MAX},
+    side::{EVIDENCE_MAX, Opening, ROSTER_MAX, WITNESS_MAX},
 };
 
 /// What a stream is for. Its name is what the two sides agree on.
@@ -50,6 +50,8 @@ pub(super) enum Protocol {
     Evidence,
     /// Documents of charter and Parties.
     Roster,
+    /// Checkpoints and what proves and witnesses them.
+    Witness,
 }
 
 impl AsRef<str> for Protocol {
@@ -58,6 +60,7 @@ impl AsRef<str> for Protocol {
             Self::Deliver => "/comity/deliver/1",
             Self::Evidence => "/comity/evidence/1",
             Self::Roster => "/comity/roster/1",
+            Self::Witness => "/comity/witness/1",
         }
     }
 }
@@ -310,6 +313,7 @@ impl Ask {
         match self {
             Self::Deliver => Offer(&[Protocol::Deliver]),
             Self::Side(Protocol::Evidence, _) => Offer(&[Protocol::Evidence]),
+            Self::Side(Protocol::Witness, _) => Offer(&[Protocol::Witness]),
             Self::Side(Protocol::Roster, _) | Self::Show(_) => Offer(&[Protocol::Roster]),
             Self::Side(Protocol::Deliver, _) => Offer(&[]),
         }
@@ -400,6 +404,7 @@ impl Door {
             Protocol::Deliver => (WAITING_MAX, What::Accepted(stream)),
             Protocol::Evidence => (EVIDENCE_MAX, What::Side(protocol, stream, self.cut.clone())),
             Protocol::Roster => (ROSTER_MAX, What::Side(protocol, stream, self.cut.clone())),
+            Protocol::Witness => (WITNESS_MAX, What::Side(protocol, stream, self.cut.clone())),
         };
         if waiting < places {
             self.passed.push_back(what);

@@ -18,6 +18,7 @@ mod gate;
 mod ground;
 mod inside;
 mod link;
+mod message;
 mod muxer;
 mod peer;
 mod reach;
@@ -42,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use self::{
     fault::{LinkEnd, NetFault, SendFault},
     link::Reply,
+    message::{Line, MESSAGE, MessageFault, receive, send},
     reach::{Reach, reach},
     roster::{Roster, can_dial, peer_id_of, transport_key_of},
     side::{EVIDENCE_MAX, Opener, SideStream},
@@ -122,6 +124,13 @@ pub enum NetEvent {
     Roster {
         /// Who; none if a stranger.
         party: Option<PartyCode>,
+        /// The stream; dropped, it is reset.
+        stream: SideStream,
+    },
+    /// A Party opened a witness stream; at most two of them are open at once.
+    Witness {
+        /// Who.
+        party: PartyCode,
         /// The stream; dropped, it is reset.
         stream: SideStream,
     },
@@ -296,7 +305,7 @@ impl Admission {
 }
 
 /// What a node offers on each admitted connection.
-const PROTOCOLS: [Protocol; 3] = [Protocol::Deliver, Protocol::Evidence, Protocol::Roster];
+const PROTOCOLS: [Protocol; 4] = [Protocol::Deliver, Protocol::Evidence, Protocol::Roster, Protocol::Witness];
 /// Orders waiting for the loop, each answered within a turn of it; a caller beyond them waits.
 const ORDERS_MAX: usize = 8;
 

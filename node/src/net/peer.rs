@@ -19,7 +19,7 @@ use super::{
     LinkEnd,
     budget::{Budget, Deliveries, STREAMS_BURST, STREAMS_PER_SECOND},
     gate::Protocol,
-    side::{EVIDENCE_MAX, ROSTER_MAX},
+    side::{EVIDENCE_MAX, ROSTER_MAX, WITNESS_MAX},
     window::Window,
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Peer {
     evidence: Places,
     /// And for roster streams.
     roster: Places,
+    /// And for witness streams.
+    witness: Places,
     links: Vec<Link>,
     used: Option<ConnectionId>,
     attempt: u32,
@@ -114,6 +116,7 @@ impl Peer {
             streams: Budget::new(STREAMS_PER_SECOND, STREAMS_BURST, now),
             evidence: Places::new(EVIDENCE_MAX),
             roster: Places::new(ROSTER_MAX),
+            witness: Places::new(WITNESS_MAX),
             links: Vec::new(),
             used: None,
             attempt: 0,
@@ -131,6 +134,7 @@ impl Peer {
         match protocol {
             Protocol::Evidence => Some(&self.evidence),
             Protocol::Roster => Some(&self.roster),
+            Protocol::Witness => Some(&self.witness),
             Protocol::Deliver => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Side streams: byte streams beside the deliver streams, on the same connections, for evidence and for the roster.
+//! Side streams: byte streams beside the deliver streams, on the same connections, for evidence, the roster and witnesses.
 //!
 //! This room opens and accepts them and hands them out; what is said on them is not known here, and
 //! no task of ours reads or writes one, so a peer that stalls holds up only whoever asked it. A
@@ -49,6 +49,14 @@ impl Opener {
     /// As [`Self::evidence`]; of roster streams two may be open.
     pub async fn roster(&self, party: &PartyCode) -> Result<SideStream, SendFault> {
         self.open(Protocol::Roster, party).await
+    }
+
+    /// Opens a witness stream on the connection in use with a Party. Waits at most ten seconds.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`]; of witness streams two may be open.
+    pub async fn witness(&self, party: &PartyCode) -> Result<SideStream, SendFault> {
+        self.open(Protocol::Witness, party).await
     }
 
     async fn open(&self, protocol: Protocol, party: &PartyCode) -> Result<SideStream, SendFault> {
@@ -159,5 +167,7 @@ fn gone<T>() -> Poll<io::Result<T>> {
 pub const EVIDENCE_MAX: usize = 8;
 /// Roster streams with one Party in each direction: the exchange under way, and one that a change since has begun.
 pub(super) const ROSTER_MAX: usize = 2;
+/// Witness streams with one Party in each direction: the asks of one beat, and those of one that was late.
+pub(super) const WITNESS_MAX: usize = 2;
 /// How long opening may take: as long as a line may be silent between two pings, and then some.
 const OPENING: Duration = Duration::from_secs(10);

@@ -1,23 +1,24 @@
 //! The rounds of an exchange: what we hold, what they hold, and the documents that make up the difference.
 
-use std::{collections::BTreeSet, future::Future, io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use comity_core::{
     engine::NotDone,
     ids::PartyCode,
     profile::{Kind, Lacked, News, Trust, claimed},
     proto::{RosterAnswer, RosterAsk, RosterHeld},
-    wire::{DOCUMENT_MAX, strict},
+    wire::DOCUMENT_MAX,
 };
-use prost::Message;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::timeout,
-};
+use prost::Message as _;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::shelf;
-use crate::{handle::Handle, time};
+use crate::{
+    handle::Handle,
+    net::{Line, MessageFault, receive, send},
+    time,
+};
 
 /// Documents offered to a peer before it is known what it lacks.
 pub(super) const OFFERS_MAX: usize = 32;
@@ -34,20 +35,14 @@ const VAIN_MAX: usize = 1024;
 const LOBBY_BYTES_MAX: usize = 256 << 10;
 /// Documents a stranger may have judged: checking signatures is work for somebody nobody knows.
 const LOBBY_DOCUMENTS_MAX: usize = 16;
-/// One message, even over a bad satellite line.
-const MESSAGE: Duration = Duration::from_secs(60);
 /// A visit altogether.
 const VISIT: Duration = Duration::from_secs(10);
 
 /// Why an exchange ended early. Nothing follows from it but the next one.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("the line failed: {0}")]
-    Line(#[from] io::Error),
-    #[error("the other side was too slow")]
-    Slow,
-    #[error("the other side broke the protocol")]
-    Wrong,
+    #[error(transparent)]
+    Message(#[from] MessageFault),
     #[error("too much of what it hands over is known or does not hold")]
     Vain,
 }
@@ -120,7 +115,7 @@ impl<H: Holdings> Speaker<H> {
             for _ in 0..ROUNDS_MAX {
                 let ask = RosterAsk { held: Some(self.held()), offered: std::mem::take(&mut offered) };
                 send(&mut stream, &ask).await?;
-                let answer: RosterAnswer = receive(&mut stream, MESSAGE_MAX).await?.ok_or(Ended::Wrong)?;
+                let answer: RosterAnswer = receive(&mut stream, MESSAGE_MAX).await?.ok_or(MessageFault::Wrong)?;
                 let theirs = self.same_network(answer.held)?;
                 let news = self.take(Some(party), answer.envelopes, &mut passed).await?;
                 offered = self.lacked_by(&theirs, &mut passed).await;
@@ -139,7 +134,7 @@ impl<H: Holdings> Speaker<H> {
     pub(super) async fn serve(&self, party: Option<PartyCode>, mut stream: impl Line) {
         let ended = match &party {
             Some(party) => self.rounds(party, &mut stream).await,
-            None => timeout(VISIT, self.visit(&mut stream)).await.unwrap_or(Err(Ended::Slow)),
+            None => timeout(VISIT, self.visit(&mut stream)).await.unwrap_or(Err(MessageFault::Slow.into())),
         };
         if let Err(ended) = ended {
             self.ended(party.as_ref(), &ended);
@@ -178,7 +173,7 @@ impl<H: Holdings> Speaker<H> {
         let introduced = async {
             let held = || Some(RosterHeld { parties: Vec::new(), ..self.held() });
             send(&mut stream, &RosterAsk { held: held(), offered: Vec::new() }).await?;
-            let answer: RosterAnswer = receive(&mut stream, LOBBY_BYTES_MAX).await?.ok_or(Ended::Wrong)?;
+            let answer: RosterAnswer = receive(&mut stream, LOBBY_BYTES_MAX).await?.ok_or(MessageFault::Wrong)?;
             let theirs = self.same_network(answer.held)?;
             let us = self.holdings.us();
             let mut lacked = self.holdings.trust().lacking(&theirs);
@@ -188,7 +183,7 @@ impl<H: Holdings> Speaker<H> {
             receive::<RosterAnswer>(&mut stream, LOBBY_BYTES_MAX).await?;
             Ok::<_, Ended>(())
         };
-        match timeout(VISIT, introduced).await.unwrap_or(Err(Ended::Slow)) {
+        match timeout(VISIT, introduced).await.unwrap_or(Err(MessageFault::Slow.into())) {
             Ok(()) => debug!(target: "roster", peer = %party, "introduced"),
             Err(ended) => self.ended(Some(party), &ended),
         }
@@ -198,9 +193,9 @@ impl<H: Holdings> Speaker<H> {
         self.holdings.trust().held()
     }
 
-    fn same_network(&self, theirs: Option<RosterHeld>) -> Result<RosterHeld, Ended> {
+    fn same_network(&self, theirs: Option<RosterHeld>) -> Result<RosterHeld, MessageFault> {
         let network = self.holdings.trust().charter().network.clone();
-        theirs.filter(|theirs| theirs.network == network.as_str()).ok_or(Ended::Wrong)
+        theirs.filter(|theirs| theirs.network == network.as_str()).ok_or(MessageFault::Wrong)
     }
 
     /// What the other side lacks by what it says it holds, and was not handed before: as much as one message takes.
@@ -256,16 +251,11 @@ impl<H: Holdings> Speaker<H> {
 
     fn ended(&self, party: Option<&PartyCode>, ended: &Ended) {
         debug!(target: "roster", peer = ?party, %ended, "exchange ended early");
-        if let (Some(party), Ended::Wrong) = (party, ended) {
+        if let (Some(party), Ended::Message(MessageFault::Wrong)) = (party, ended) {
             self.holdings.wrong(party, "roster.malformed", None);
         }
     }
 }
-
-/// What an exchange runs over.
-pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for S {}
 
 /// As many of these as fit.
 fn fitting(envelopes: impl Iterator<Item = Vec<u8>>, max: usize) -> Vec<Vec<u8>> {
@@ -276,36 +266,6 @@ fn fitting(envelopes: impl Iterator<Item = Vec<u8>>, max: usize) -> Vec<Vec<u8>>
             bytes <= max
         })
         .collect()
-}
-
-async fn send(stream: &mut impl Line, message: &impl Message) -> Result<(), Ended> {
-    let bytes = message.encode_to_vec();
-    let len = u32::try_from(bytes.len()).map_err(|_| Ended::Wrong)?;
-    let sent = async {
-        stream.write_u32(len).await?;
-        stream.write_all(&bytes).await?;
-        stream.flush().await
-    };
-    Ok(timeout(MESSAGE, sent).await.map_err(|_| Ended::Slow)??)
-}
-
-/// The next message; none if the other side has ended.
-async fn receive<M: Message + Default>(stream: &mut impl Line, max: usize) -> Result<Option<M>, Ended> {
-    let received = async {
-        let len = match stream.read_u32().await {
-            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            // Who has asked enough drops the stream.
-            Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-            other => other? as usize,
-        };
-        if len > max {
-            return Err(Ended::Wrong);
-        }
-        let mut bytes = vec![0; len];
-        stream.read_exact(&mut bytes).await?;
-        strict(&bytes, max).map(Some).map_err(|_| Ended::Wrong)
-    };
-    timeout(MESSAGE, received).await.map_err(|_| Ended::Slow)?
 }
 
 #[cfg(test)]

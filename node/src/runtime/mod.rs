@@ -49,7 +49,7 @@ use crate::{
     net::{self, NetFault, NetSettings},
     roster::{self, admitted},
     store::{Desk, Folder, Ledger, LedgerKeys, SledPairs, StoreFault},
-    time,
+    time, witness,
 };
 
 use arrivals::Arrivals;
@@ -207,6 +207,7 @@ pub struct Node {
     task: JoinHandle<Result<(), RunFault>>,
     conduct: JoinHandle<()>,
     roster: JoinHandle<()>,
+    witness: JoinHandle<()>,
     _folder: Folder,
 }
 
@@ -241,6 +242,7 @@ impl Node {
         let ended = self.ended().await;
         (&mut self.conduct).await.map_err(|_| RunFault::Worker)?;
         (&mut self.roster).await.map_err(|_| RunFault::Worker)?;
+        (&mut self.witness).await.map_err(|_| RunFault::Worker)?;
         ended
     }
 }
@@ -283,6 +285,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
+        witnessing: RwLock::default(),
         conduct,
         addresses: addresses(settings),
         listening,
@@ -293,6 +296,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
     let handle = Handle::new(commands_in, status, view.clone());
     let (registrar, room) = roster::room();
+    let (bell, witnesses) = witness::room();
     let (opener, admission) = (net.opener(), net.admission());
     let vault = open_vault(&settings.data, &view)?;
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
@@ -314,6 +318,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         replies: BTreeMap::new(),
         documents: BTreeMap::new(),
         registrar,
+        bell,
         answers: BTreeMap::new(),
         next_ticket: 0,
         wake: now,
@@ -324,8 +329,10 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let stop = CancellationToken::new();
     let task = tokio::spawn(turn.run(stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
+    let (beat, watch) = (settings.witness_beat, (handle.clone(), Arc::clone(&keys), opener.clone()));
+    let witness = tokio::spawn(witnesses.run(watch.0, watch.1, watch.2, beat, stop.clone()));
     let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
-    Ok(Node { handle, evidence, stop, task, conduct, roster, _folder: folder })
+    Ok(Node { handle, evidence, stop, task, conduct, roster, witness, _folder: folder })
 }
 
 /// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.

@@ -39,6 +39,7 @@ use crate::{
     roster::Registrar,
     store::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, SledPairs, StoreFault},
     time,
+    witness::Bell,
 };
 
 /// Workers at once: more than the cores, since some wait for the disk.
@@ -78,6 +79,7 @@ pub(super) struct Turn {
     pub(super) replies: BTreeMap<Ticket, handle::Reply<Done>>,
     pub(super) documents: BTreeMap<Ticket, handle::Reply<News>>,
     pub(super) registrar: Registrar,
+    pub(super) bell: Bell,
     pub(super) answers: BTreeMap<Ticket, Reply>,
     pub(super) next_ticket: Ticket,
     pub(super) wake: Time,
@@ -335,6 +337,10 @@ impl Turn {
             }
             NetEvent::Roster { party, stream } => {
                 self.registrar.asked(party, stream);
+                Ok(())
+            }
+            NetEvent::Witness { party, stream } => {
+                self.bell.asked(party, stream);
                 Ok(())
             }
             NetEvent::Lobby { party, stream } => {

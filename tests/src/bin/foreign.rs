@@ -79,6 +79,7 @@ fn tell(event: NetEvent) {
         }
         NetEvent::Unanswered { party } => print("unanswered", &[("party", party.as_str())]),
         NetEvent::Evidence { party, .. } => print("evidence", &[("party", party.as_str())]),
+        NetEvent::Witness { party, .. } => print("witness", &[("party", party.as_str())]),
         NetEvent::Roster { party, .. } => {
             print("roster", &[("party", party.as_ref().map_or("a stranger", PartyCode::as_str))]);
         }

@@ -9,7 +9,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
 
 use super::{
-    Checkpoint, Context, LedgerFault, PATH_MAX, Salt, VerifiedCheckpoint, leaf_entry, leaf_hash, verify_inclusion,
+    Checkpoint, Context, LedgerFault, NOTE_MAX, PATH_MAX, Salt, VerifiedCheckpoint, leaf_entry, leaf_hash,
+    verify_inclusion,
 };
 use crate::{
     ids::{Digest, LedgerIndex, Time},
@@ -19,6 +20,9 @@ use crate::{
 
 /// The first line of a C2SP tlog-proof.
 const TEXT_HEAD: &str = "c2sp.org/tlog-proof@v1";
+
+/// A proof as text: its checkpoint may bear the lines of seven witnesses, which none that travels does.
+const TEXT_MAX: usize = NOTE_MAX + PROOF_MAX;
 
 /// A proof as read: well formed, not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,22 @@ impl RecordProof {
             checkpoint: note.to_vec(),
         }
         .encode_to_vec()
+    }
+
+    /// A proof of these parts, for whoever made them: it is not judged, and may be longer than what travels.
+    ///
+    /// # Errors
+    /// When the context is not acceptable.
+    pub fn of(
+        record_id: Digest,
+        context_bytes: Vec<u8>,
+        salt: Salt,
+        index: LedgerIndex,
+        path: Vec<Digest>,
+        note: Vec<u8>,
+    ) -> Result<Self, LedgerFault> {
+        let context = Context::from_bytes(&context_bytes)?;
+        Ok(Self { record_id, context, context_bytes, salt, index, path, note })
     }
 
     /// Reads a proof strictly.
@@ -93,7 +113,7 @@ impl RecordProof {
     /// When it breaks the form, lacks `extra`, or the context is not acceptable.
     pub fn from_text(text: &str, record_id: &Digest) -> Result<Self, LedgerFault> {
         let bad = |part| move || LedgerFault::ProofField(part);
-        if text.len() > PROOF_MAX {
+        if text.len() > TEXT_MAX {
             return Err(LedgerFault::ProofMalformed(WireFault::TooLarge));
         }
         let (head, note) = text.split_once("\n\n").ok_or_else(bad("checkpoint"))?;
@@ -107,15 +127,8 @@ impl RecordProof {
         let node = |line: &str| STANDARD.decode(line).ok().and_then(|node| Digest::from_slice(&node).ok());
         let path: Option<Vec<_>> = lines.map(node).collect();
         let path = path.filter(|path| path.len() <= PATH_MAX).ok_or_else(bad("path"))?;
-        Ok(Self {
-            record_id: *record_id,
-            context: Context::from_bytes(context)?,
-            context_bytes: context.to_vec(),
-            salt: Salt(*salt),
-            index: LedgerIndex(index.ok_or_else(bad("index"))?),
-            path,
-            note: note.as_bytes().to_vec(),
-        })
+        let index = LedgerIndex(index.ok_or_else(bad("index"))?);
+        Self::of(*record_id, context.to_vec(), Salt(*salt), index, path, note.as_bytes().to_vec())
     }
 
     /// The record this proof claims to be about.
@@ -352,7 +365,7 @@ mod tests {
         check("index 6", "place 6", "index");
         check("index 6\n", "index 6\nAAAA\n", "path");
         check("index 6\n", &format!("index 6\n{}", (STANDARD.encode([0; 32]) + "\n").repeat(PATH_MAX)), "path");
-        let long = text + &"x".repeat(PROOF_MAX);
+        let long = text + &"x".repeat(TEXT_MAX);
         let found = RecordProof::from_text(&long, &FIXTURE.record_id);
         assert_eq!(found, Err(LedgerFault::ProofMalformed(WireFault::TooLarge)));
         assert_eq!(RecordProof::from_text("", &FIXTURE.record_id), Err(LedgerFault::ProofField("checkpoint")));

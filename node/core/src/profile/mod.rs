@@ -49,7 +49,7 @@ const NODE_TYPE: &str = "application/vnd.comity.node.v1";
 const DOCUMENT_ID_TYPE: &str = "application/vnd.comity.document-id.v1";
 
 /// Witnesses of one ledger: with seven, two may collude and the others still decide.
-const WITNESSES_MAX: usize = 7;
+pub const WITNESSES_MAX: usize = 7;
 
 /// A PeerId of an Ed25519 key is the identity multihash of its protobuf form: this and the key.
 const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];

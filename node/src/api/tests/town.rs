@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use comity_core::{
@@ -191,6 +192,7 @@ impl Federation {
 
 fn settings(data: &Path, party: &PartyCode, charter: Digest) -> Settings {
     Settings {
+        witness_beat: Duration::from_secs(1),
         party: party.clone(),
         network: network(),
         charter,

@@ -1,10 +1,12 @@
 //! The ledger, one record of it, and the proof that the record stands in it.
 
+use std::sync::Arc;
+
 use comity_core::{
     carry::Stored,
     event::Header,
     ids::{Digest, LedgerIndex, hex},
-    ledger::{RecordProof, Resource},
+    ledger::{RecordProof, Resource, Salt},
     profile::Trust,
     proto::{self, RecordKind},
 };
@@ -15,7 +17,7 @@ use utoipa::ToSchema;
 use super::at;
 use crate::{
     api::{fault::ApiFault, problem::Problem},
-    handle::{Status, View},
+    handle::{OwnWitnessed, Status, View},
     roster,
     store::StoredRecord,
     time,
@@ -34,6 +36,34 @@ pub(in crate::api) struct LedgerView {
     signed: u64,
     /// That checkpoint, a C2SP signed note; null before the first.
     checkpoint: Option<String>,
+    /// How many witnesses the charter assigns to this ledger.
+    witnesses_assigned: usize,
+    /// How many of them must cosign; 0 where none is assigned.
+    witnesses_needed: usize,
+    /// The newest checkpoint that so many have cosigned; null before the first.
+    witnessed: Option<WitnessedView>,
+}
+
+/// A checkpoint that witnesses have cosigned.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Witnessed)]
+struct WitnessedView {
+    /// Records it covers.
+    size: u64,
+    /// The note, with the lines of the witnesses.
+    checkpoint: String,
+    /// Who cosigned.
+    by: Vec<CosignedView>,
+}
+
+/// One who cosigned.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cosigned)]
+struct CosignedView {
+    /// The Party.
+    party: String,
+    /// When, by its own clock.
+    at: Option<String>,
 }
 
 /// A record.
@@ -116,13 +146,23 @@ pub(in crate::api) struct VerificationView {
 /// Reads what the ledger is.
 pub(in crate::api) fn ledger(view: &View, status: &Status) -> LedgerView {
     let note = (!status.note.is_empty()).then(|| String::from_utf8_lossy(&status.note).into_owned());
+    let (witnesses, witnesses_needed) = view.trust().charter().witnesses(&view.us.party);
     LedgerView {
+        witnesses_assigned: witnesses.len(),
+        witnesses_needed,
+        witnessed: view.witnessing().own.as_ref().map(witnessed),
         schema: "comity/ledger/v1",
         origin: view.us.origin.to_string(),
         size: status.size,
         signed: status.signed,
         checkpoint: note,
     }
+}
+
+fn witnessed(own: &OwnWitnessed) -> WitnessedView {
+    let by = own.by.iter().map(|(party, when)| CosignedView { party: party.to_string(), at: at(when.0) });
+    let checkpoint = String::from_utf8_lossy(&own.note).into_owned();
+    WitnessedView { size: own.size, checkpoint, by: by.collect() }
 }
 
 /// Reads a record.
@@ -173,11 +213,25 @@ pub(in crate::api) fn proof(view: &View, status: &Status, index: LedgerIndex) ->
     })
 }
 
-/// The same as a C2SP tlog-proof.
+/// The checkpoint by which others are shown the ledger: the newest that its witnesses have cosigned, where the charter
+/// assigns some and they have; else the newest.
+fn shown_by(view: &View, status: &Status) -> (u64, Arc<[u8]>) {
+    let own = view.witnessing().own.clone().filter(|own| own.size <= status.signed);
+    own.map_or((status.signed, Arc::clone(&status.note)), |own| (own.size, own.note))
+}
+
+/// The same as a C2SP tlog-proof, under the newest checkpoint that covers it and that witnesses have cosigned, if there is
+/// one.
 pub(in crate::api) fn tlog_proof(view: &View, status: &Status, index: LedgerIndex) -> Result<String, Problem> {
-    let (_, _, proof) = proved(view, status, index)?;
-    let proof = RecordProof::parse(&proof).map_err(|fault| Problem::new(fault.code(), &fault.to_string()))?;
-    Ok(proof.to_text())
+    let (signed, note) = shown_by(view, status);
+    let witnessed = Status { signed, note, ..status.clone() };
+    let status = if index.0 < signed { &witnessed } else { status };
+    let (stored, path, _) = proved(view, status, index)?;
+    let case = stored.case.ok_or(ApiFault::NoProof)?;
+    let salt = case.salt.try_into().map(Salt).map_err(|_| ApiFault::NoProof)?;
+    let id = Digest::from_slice(&stored.node.record_id).map_err(|_| ApiFault::NoProof)?;
+    let proof = RecordProof::of(id, case.context, salt, index, path, status.note.to_vec());
+    Ok(proof.map_err(|fault| Problem::new(fault.code(), &fault.to_string()))?.to_text())
 }
 
 type Proved = (StoredRecord, Vec<Digest>, Vec<u8>);
@@ -212,7 +266,10 @@ pub(in crate::api) fn file(view: &View, status: &Status, path: &str) -> Result<(
             policy.map(|text| (TEXT, text.into_bytes()))
         }
         (_, None) => None,
-        (_, Some(Resource::Checkpoint)) => (!status.note.is_empty()).then(|| (TEXT, status.note.to_vec())),
+        (_, Some(Resource::Checkpoint)) => {
+            let (_, note) = shown_by(view, status);
+            (!note.is_empty()).then(|| (TEXT, note.to_vec()))
+        }
         (_, Some(resource)) => view.ledger.resource(resource, status.signed)?.map(|bytes| (BYTES, bytes)),
     };
     found.ok_or_else(|| ApiFault::NoSuchFile.into())

@@ -9,7 +9,7 @@ use crate::{
     api::{fault::ApiFault, problem::Problem},
     conduct::{Standing, proof_key},
     doctor::Finding,
-    handle::{PeerStatus, Status, View},
+    handle::{PeerLedger, PeerStatus, Status, View},
 };
 
 /// A peer.
@@ -42,6 +42,34 @@ pub(in crate::api) struct PeerView {
     profile: Option<u64>,
     /// What is owed to it.
     pub(super) owed: OwedView,
+    /// What is proven of its ledger.
+    ledger: PeerLedgerView,
+}
+
+/// What is proven here of a peer's ledger.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PeerLedger)]
+struct PeerLedgerView {
+    /// The size of its largest checkpoint that continues all that were seen of it.
+    size: u64,
+    /// Of these, witnessed as the charter demands.
+    witnessed: u64,
+    /// When that was reached.
+    witnessed_at: Option<String>,
+    /// Checkpoints seen that wait to be proven.
+    unproven: usize,
+    /// True if two of its checkpoints contradict each other; people must decide.
+    forked: bool,
+    /// True if it showed fewer records when last asked than it has signed before.
+    rolled_back: bool,
+}
+
+impl From<PeerLedger> for PeerLedgerView {
+    fn from(ledger: PeerLedger) -> Self {
+        let PeerLedger { size, witnessed, since, forked, rolled_back, unproven } = ledger;
+        let witnessed_at = since.and_then(|since| super::at(since.0));
+        Self { size, witnessed, witnessed_at, unproven, forked, rolled_back }
+    }
 }
 
 /// The peers.
@@ -179,5 +207,6 @@ fn peer(view: &View, party: &PartyCode, link: Option<&PeerStatus>, now: Time) ->
         missing: gaps,
         profile: trust.profile(party, now).map(|profile| profile.version),
         owed: owed(view, party)?,
+        ledger: view.witnessing().peers.get(party).copied().unwrap_or_default().into(),
     })
 }

@@ -155,6 +155,9 @@ pub(in crate::api) struct ReceiptView {
     recorded_at: Option<String>,
     /// Where the member's ledger holds the event or refusal.
     peer_index: Option<u64>,
+    /// True once witnesses of the member's ledger, as many as the charter demands, have cosigned it up to there: from then
+    /// on it cannot show another ledger to others.
+    witnessed: bool,
     /// Why it was refused: a code.
     code: Option<String>,
 }
@@ -314,12 +317,14 @@ fn receipt(view: &View, event: &EventId, party: &str) -> Result<ReceiptView, Pro
         Some(_) => "refused",
     };
     let refused = answer.as_ref().filter(|_| delivery == "refused");
+    let witnessed = view.witnessing().peers.get(&code).map_or(0, |ledger| ledger.witnessed);
     Ok(ReceiptView {
         party: party.to_owned(),
         delivery,
         index: answer.as_ref().map(|answer| answer.index),
         recorded_at: answer.as_ref().and_then(|answer| at(answer.recorded_ms)),
         peer_index: answer.as_ref().map(|answer| answer.peer_index),
+        witnessed: answer.as_ref().is_some_and(|answer| answer.peer_index < witnessed),
         code: refused.map(|answer| answer.code.clone()),
     })
 }

@@ -94,7 +94,10 @@ fn receipts(event: &Value) -> String {
     let one = |receipt: &Value| {
         let party = text(receipt, "/party");
         match text(receipt, "/delivery") {
-            "receipted" => format!("{party} at {}", number(receipt, "/peer_index")),
+            "receipted" => {
+                let witnessed = if receipt["witnessed"] == true { ", witnessed" } else { "" };
+                format!("{party} at {}{witnessed}", number(receipt, "/peer_index"))
+            }
             "refused" => format!("{party} refused: {}", text(receipt, "/code")),
             other => format!("{party} {other}"),
         }

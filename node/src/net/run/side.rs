@@ -52,6 +52,7 @@ impl Run {
         let stream = SideStream::new(stream, cut, place);
         self.tell(match protocol {
             Protocol::Roster => NetEvent::Roster { party: Some(party), stream },
+            Protocol::Witness => NetEvent::Witness { party, stream },
             Protocol::Evidence | Protocol::Deliver => NetEvent::Evidence { party, stream },
         });
     }

@@ -16,12 +16,13 @@ use comity_core::{
     proto::{Algorithm, Envelope, KeyRole, PartyHeld},
 };
 use tokio::{
-    io::{DuplexStream, duplex},
+    io::{AsyncWriteExt as _, DuplexStream, duplex},
     task::JoinHandle,
     time::Instant,
 };
 
 use super::*;
+use crate::net::MESSAGE;
 
 const START: Time = Time(1_760_000_000_000);
 const PARTIES: [&str; 3] = ["XA", "XB", "XC"];

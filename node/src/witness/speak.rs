@@ -1,0 +1,285 @@
+//! Asks and answers on a witness stream, from both sides.
+
+use std::sync::Arc;
+
+use comity_core::{
+    ids::{Origin, PartyCode, WitnessName},
+    ledger::{NOTE_MAX, PATH_MAX},
+    proto::{
+        AddCheckpoint, Grown, Growth, Path, Retry, WitnessAnswer, WitnessAsk, witness_answer::Outcome,
+        witness_ask::What,
+    },
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    hold::{Denied, Hold},
+    own::Own,
+};
+use crate::{
+    handle::{Handle, OwnWitnessed, View, Witnessing},
+    keys::Keyring,
+    net::{Line, MessageFault, receive, send},
+    store::StoreFault,
+    time,
+};
+
+/// Sizes asked about at once: all that are kept waiting, and the one that is held.
+const SIZES_MAX: usize = 1025;
+/// An ask: a checkpoint and a path, or sizes.
+const ASK_MAX: usize = NOTE_MAX + (16 << 10);
+/// An answer: two checkpoints, and a path for each size.
+const ANSWER_MAX: usize = 2 * NOTE_MAX + (SIZES_MAX + 1) * (PATH_MAX * 34 + 8);
+/// Asks on one stream: the growth of a ledger, its checkpoint to cosign, and that again after a conflict.
+const ASKS_MAX: usize = 8;
+/// Who is refused may come again at the next beat.
+const RETRY_MS: u32 = 60_000;
+
+/// Speaks with one after another.
+pub(super) struct Speaker {
+    pub(super) handle: Handle,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) hold: Hold,
+    pub(super) own: Own,
+}
+
+impl Speaker {
+    fn view(&self) -> &View {
+        self.handle.view()
+    }
+
+    /// The newest checkpoint of ours becomes the one that is cosigned.
+    pub(super) fn begin_beat(&self) {
+        let status = self.handle.status();
+        let status = status.borrow();
+        self.own.begin(status.signed, &status.note);
+    }
+
+    /// The ledger a Party writes now.
+    fn origin(&self, party: &PartyCode) -> Option<Origin> {
+        self.view().trust().declared(party)?.ledgers().last().cloned()
+    }
+
+    /// Whether a peer is to be asked at this beat: it witnesses us, or something of its ledger waits to be proven or
+    /// witnessed.
+    pub(super) fn has_reason(&self, party: &PartyCode) -> bool {
+        let Some(origin) = self.origin(party) else { return false };
+        let trust = self.view().trust();
+        let assigned = |of: &PartyCode| trust.charter().witnesses(of).0;
+        let witnesses_us = assigned(&self.view().us.party).contains(party) && self.own.due(party).is_some();
+        let standing = self.hold.standing(&origin);
+        let behind = !assigned(party).is_empty() && standing.witnessed < standing.size;
+        witnesses_us || behind || standing.unproven > 0 || self.waiting(party) > 0
+    }
+
+    /// How many checkpoints of a Party were seen and not yet looked at.
+    pub(super) fn waiting(&self, party: &PartyCode) -> usize {
+        self.view().trust().declared(party).map_or(0, |profile| profile.checkpoints().unproven())
+    }
+
+    /// Asks a peer everything there is reason to ask.
+    pub(super) async fn ask(self: &Arc<Self>, party: &PartyCode, mut stream: impl Line) {
+        let asked = async {
+            self.ask_growth(party, &mut stream).await?;
+            self.ask_cosignature(party, &mut stream).await
+        };
+        match asked.await {
+            Ok(()) => {}
+            Err(Ended::Denied(denied)) => self.denied(party, &denied, None),
+            Err(Ended::Message(MessageFault::Wrong)) => self.wrong(party, "witness.malformed", None),
+            Err(Ended::Message(fault)) => debug!(target: "witness", peer = %party, %fault, "ended early"),
+        }
+        self.publish();
+    }
+
+    async fn ask_growth(self: &Arc<Self>, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
+        let Some(origin) = self.origin(party) else { return Ok(()) };
+        let (seen, overlooked) = match self.view().trust().declared(party) {
+            Some(profile) => profile.checkpoints().take_unproven(),
+            None => return Ok(()),
+        };
+        if overlooked > 0 {
+            warn!(target: "witness", code = "witness.overlooked", peer = %party, overlooked, "not all checkpoints were looked at");
+        }
+        let (this, of) = (Arc::clone(self), origin.clone());
+        let sizes = blocking(move || this.hold.sizes(this.view(), &of, seen)).await?;
+        send(stream, &WitnessAsk { what: Some(What::Growth(Growth { sizes: sizes.clone() })) }).await?;
+        let answer: WitnessAnswer = receive(stream, ANSWER_MAX).await?.ok_or(MessageFault::Wrong)?;
+        match answer.outcome {
+            Some(Outcome::Grown(grown)) => {
+                let this = Arc::clone(self);
+                blocking(move || this.hold.prove(this.view(), &origin, &sizes, &grown)).await
+            }
+            Some(Outcome::Refused(refused)) => {
+                debug!(target: "witness", peer = %party, code = %refused.code, "no proof of growth now");
+                Ok(())
+            }
+            _ => Err(MessageFault::Wrong.into()),
+        }
+    }
+
+    /// Asks a witness of ours to cosign; after a conflict once more, from the size it holds.
+    async fn ask_cosignature(self: &Arc<Self>, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
+        let us = &self.view().us.party;
+        if !self.view().trust().charter().witnesses(us).0.contains(party) {
+            return Ok(());
+        }
+        for _ in 0..2 {
+            let Some((size, note, old)) = self.own.due(party) else { return Ok(()) };
+            if old > size {
+                warn!(target: "witness", code = "ledger.behind-witness", peer = %party, held = old, size, "a witness holds more of us");
+                return Ok(());
+            }
+            let this = Arc::clone(self);
+            let path =
+                blocking(move || this.view().ledger.consistency(old, size).map_err(|fault| not_kept(&fault))).await?;
+            let path = path.iter().map(|node| node.as_bytes().to_vec()).collect();
+            let add = AddCheckpoint { old_size: old, path, checkpoint: note.to_vec() };
+            send(stream, &WitnessAsk { what: Some(What::Add(add)) }).await?;
+            let answer: WitnessAnswer = receive(stream, ANSWER_MAX).await?.ok_or(MessageFault::Wrong)?;
+            match answer.outcome {
+                Some(Outcome::Conflict(held)) => self.own.holds(party, held),
+                Some(Outcome::Cosignatures(lines)) => return self.cosigned(party, size, lines).await,
+                Some(Outcome::Refused(refused)) => {
+                    warn!(target: "witness", peer = %party, code = %refused.code, "a witness does not cosign");
+                    return Ok(());
+                }
+                _ => return Err(MessageFault::Wrong.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn cosigned(self: &Arc<Self>, party: &PartyCode, size: u64, lines: Vec<u8>) -> Result<(), Ended> {
+        let lines = String::from_utf8(lines).map_err(|_| MessageFault::Wrong)?;
+        let (this, by) = (Arc::clone(self), party.clone());
+        let reached =
+            blocking(move || this.own.add(this.view(), &by, size, &lines).map_err(Denied::Checkpoint)).await?;
+        debug!(target: "witness", peer = %party, size, reached, "cosigned");
+        Ok(())
+    }
+
+    /// Answers a peer until it has asked enough.
+    pub(super) async fn serve(self: &Arc<Self>, party: &PartyCode, mut stream: impl Line) {
+        let served = async {
+            for _ in 0..ASKS_MAX {
+                let Some(ask) = receive::<WitnessAsk>(&mut stream, ASK_MAX).await? else { return Ok(()) };
+                let (this, from) = (Arc::clone(self), party.clone());
+                let answer = tokio::task::spawn_blocking(move || this.answer(&from, ask.what)).await;
+                let outcome = answer.unwrap_or_else(|_| refused("engine.stopped"));
+                send(&mut stream, &WitnessAnswer { outcome: Some(outcome) }).await?;
+            }
+            Ok::<_, MessageFault>(())
+        };
+        match served.await {
+            Ok(()) => {}
+            Err(MessageFault::Wrong) => self.wrong(party, "witness.malformed", None),
+            Err(fault) => debug!(target: "witness", peer = %party, %fault, "ended early"),
+        }
+        self.publish();
+    }
+
+    fn answer(&self, party: &PartyCode, what: Option<What>) -> Outcome {
+        match what {
+            Some(What::Add(add)) => self.add(party, &add),
+            Some(What::Growth(growth)) => self.grown(&growth.sizes).unwrap_or_else(|fault| refused(fault.code())),
+            Some(What::Newest(origin)) => match origin.parse() {
+                Ok(origin) => Outcome::Newest(self.hold.newest(&origin)),
+                Err(_) => refused("event.bad-name"),
+            },
+            None => refused("witness.malformed"),
+        }
+    }
+
+    /// As a witness: judged, on disk, cosigned, in this order.
+    fn add(&self, party: &PartyCode, add: &AddCheckpoint) -> Outcome {
+        let view = self.view();
+        let checkpoint = match self.hold.add(view, party, add) {
+            Ok(checkpoint) => checkpoint,
+            Err(Denied::Conflict(size)) => return Outcome::Conflict(size),
+            Err(denied) => {
+                self.denied(party, &denied, Some(&add.checkpoint));
+                return refused(denied.code());
+            }
+        };
+        let (trust, now) = (view.trust(), time::now());
+        let name = WitnessName::of(&view.us.party, &trust.charter().network);
+        let signer = trust.profile(&view.us.party, now).map(|own| self.keys.witness_signer(own, now));
+        match signer {
+            None => refused("profile.none"),
+            Some(Err(fault)) => refused(fault.code()),
+            Some(Ok(signer)) => match checkpoint.cosign(&name, signer, now) {
+                Ok(lines) => Outcome::Cosignatures(lines.into_bytes()),
+                Err(fault) => refused(fault.code()),
+            },
+        }
+    }
+
+    /// That our ledger only grew, from each of these sizes to its newest checkpoint.
+    fn grown(&self, sizes: &[u64]) -> Result<Outcome, StoreFault> {
+        let view = self.view();
+        let status = self.handle.status().borrow().clone();
+        if sizes.len() > SIZES_MAX || !sizes.is_sorted() {
+            return Ok(refused("witness.malformed"));
+        }
+        if status.signed == 0 {
+            return Ok(refused("checkpoint.empty"));
+        }
+        // Sizes beyond it are of a ledger that is not ours any more: whoever asks sees the smaller checkpoint.
+        let within = sizes.iter().take_while(|size| **size <= status.signed);
+        let path = |size: u64| {
+            let nodes = view.ledger.consistency(size, status.signed)?;
+            Ok::<_, StoreFault>(Path { nodes: nodes.iter().map(|node| node.as_bytes().to_vec()).collect() })
+        };
+        let paths = within.map(|size| path(*size)).collect::<Result<_, _>>()?;
+        let reached = self.own.reached().filter(|reached| reached.size <= status.signed);
+        let (witnessed, witnessed_path) = match reached {
+            Some(OwnWitnessed { size, note, .. }) => (note.to_vec(), Some(path(size)?)),
+            None => (Vec::new(), None),
+        };
+        Ok(Outcome::Grown(Grown { checkpoint: status.note.to_vec(), paths, witnessed, witnessed_path }))
+    }
+
+    /// Lets everybody see how ledgers stand.
+    pub(super) fn publish(&self) {
+        let view = self.view();
+        let trust = view.trust();
+        let parties = trust.charter().parties().keys().filter(|party| **party != view.us.party);
+        let of = |party: &PartyCode| Some((party.clone(), self.hold.standing(&self.origin(party)?)));
+        let now = Witnessing { own: self.own.reached(), peers: parties.filter_map(of).collect() };
+        *view.witnessing.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(now);
+    }
+
+    fn denied(&self, party: &PartyCode, denied: &Denied, proof: Option<&[u8]>) {
+        info!(target: "witness", peer = %party, code = denied.code(), "{denied}");
+        if denied.is_wrong() {
+            self.wrong(party, denied.code(), proof);
+        }
+    }
+
+    fn wrong(&self, party: &PartyCode, code: &'static str, proof: Option<&[u8]>) {
+        self.view().conduct.wrong(party, code, proof, time::now());
+    }
+}
+
+/// Why an exchange ended early.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Message(#[from] MessageFault),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+fn refused(code: &str) -> Outcome {
+    Outcome::Refused(Retry { code: code.to_owned(), after_ms: RETRY_MS })
+}
+
+fn not_kept(fault: &StoreFault) -> Denied {
+    Denied::NotKept(fault.code())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Denied> + Send + 'static) -> Result<T, Ended> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    Ok(worked.unwrap_or(Err(Denied::NotKept("engine.stopped")))?)
+}
