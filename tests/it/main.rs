@@ -17,6 +17,7 @@ mod secrets;
 mod tidy;
 mod token;
 mod walkthrough;
+mod witness;
 
 // What the long runs use as well.
 #[path = "../src/backlog.rs"]

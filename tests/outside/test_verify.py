@@ -570,7 +570,6 @@ class Documents(Case):
             self.fields("nobody who is asked", which, signed_by=others)
 
     def test_content_of_a_charter(self):
-        half = message([message(*SIGNERS[0].raw())])
         self.fields("expires before", "charters", expires=NOW - 9 * DAY)
         self.fields("network's name", "charters", network="Exercise.test")
         self.fields("network's name", "charters", network="exercise..test")
@@ -585,9 +584,16 @@ class Documents(Case):
         twice.halves = (twice.halves[0], SIGNERS[0].halves[1])
         self.fields("stands twice", "charters", signers=([*SIGNERS[:2], twice], 2))
         parties = charter().parties
-        self.fields("threshold of the root", "charters", parties=parties | {"XE": (half, NOW - DAY, 0, 0)})
-        self.fields("no keys of the root", "charters", parties=parties | {"XE": (b"", NOW - DAY, 0, 0)})
         self.fields("two capital letters", "charters", parties=parties | {"xe": parties["XE"]})
+        falling = sorted((pair.raw() for pair in ROOTS["XA"]), reverse=True)
+        for root, why in (
+            (message([message(*SIGNERS[0].raw())]), "threshold of the root"),
+            (b"", "no keys of the root"),
+            (message([message(*raw) for raw in falling], 1), "do not ascend"),
+            (message([message(bytes(31), bytes(1952))], 1), "another length"),
+            (message([message(bytes(32), bytes(1951))], 1), "another length"),
+        ):
+            self.fields(why, "charters", parties=parties | {"XE": (root, NOW - DAY, 0, 0)})
 
     def test_duties(self):
         for duties, why in (

@@ -14,6 +14,7 @@ use comity_core::{
     ledger::{
         Checkpoint, LedgerFault, NotContinued, PATH_MAX, VerifiedCheckpoint, checkpoint, continues, verify_consistency,
     },
+    profile::Trust,
     proto::{self, KeyRole, LedgerHeld},
     wire::strict,
 };
@@ -21,9 +22,8 @@ use prost::Message as _;
 use tracing::{error, warn};
 
 use crate::{
-    handle::{PeerLedger, View},
-    store::{Pending, StoreFault},
-    time,
+    handle::PeerLedger,
+    store::{Desk, Pending, StoreFault},
 };
 
 /// What is held of each ledger, on the desk: this and the origin.
@@ -43,6 +43,9 @@ pub(super) enum Denied {
     NotAssigned,
     #[error("ledger.forked: two checkpoints of this ledger contradict each other; nothing of it is cosigned")]
     Forked,
+    /// These two, seen for the first time.
+    #[error("ledger.forked: two checkpoints of this ledger contradict each other; nothing of it is cosigned any more")]
+    ForkSeen(Vec<u8>),
     #[error("ledger.rolled-back: the ledger shows fewer records than it has signed before")]
     RolledBack,
     #[error("witness.unproven: what was shown does not continue what is held; {0}")]
@@ -60,7 +63,7 @@ impl Denied {
             Self::Conflict(_) => "witness.conflict",
             Self::NotYours => "witness.not-yours",
             Self::NotAssigned => "witness.not-assigned",
-            Self::Forked => "ledger.forked",
+            Self::Forked | Self::ForkSeen(_) => "ledger.forked",
             Self::RolledBack => "ledger.rolled-back",
             Self::Unproven(_) => "witness.unproven",
             Self::Checkpoint(fault) => fault.code(),
@@ -72,7 +75,7 @@ impl Denied {
     /// counted once, when it is seen; after a roll-back, as a restored ledger shows it, people decide.
     pub(super) fn is_wrong(&self) -> bool {
         match self {
-            Self::Unproven(_) => true,
+            Self::Unproven(_) | Self::ForkSeen(_) => true,
             Self::Checkpoint(fault) => !matches!(fault, LedgerFault::NoEd25519 | LedgerFault::NoMlDsa),
             Self::Conflict(_)
             | Self::NotYours
@@ -82,6 +85,15 @@ impl Denied {
             | Self::NotKept(_) => false,
         }
     }
+}
+
+/// What a judgement rests on at this moment.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'k> {
+    pub(super) trust: &'k Trust,
+    pub(super) us: &'k PartyCode,
+    pub(super) desk: &'k Desk,
+    pub(super) now: Time,
 }
 
 /// One ledger.
@@ -142,13 +154,13 @@ pub(super) struct Hold(Mutex<BTreeMap<Origin, Held>>);
 
 impl Hold {
     /// Reads what is on the desk.
-    pub(super) fn open(view: &View) -> Self {
+    pub(super) fn open(desk: &Desk) -> Self {
         let read = |(key, value): (Vec<u8>, zeroize::Zeroizing<Vec<u8>>)| {
             let origin = std::str::from_utf8(key.strip_prefix(PREFIX)?).ok()?.parse::<Origin>().ok()?;
             let wire: LedgerHeld = strict(&value, STATE_MAX).ok()?;
             Some((origin, Held::from_wire(wire).ok()?))
         };
-        Self(Mutex::new(view.desk.range(PREFIX).into_iter().filter_map(read).collect()))
+        Self(Mutex::new(desk.range(PREFIX).into_iter().filter_map(read).collect()))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Origin, Held>> {
@@ -159,15 +171,20 @@ impl Hold {
     ///
     /// # Errors
     /// Why it may not.
-    pub(super) fn add(&self, view: &View, from: &PartyCode, ask: &proto::AddCheckpoint) -> Result<Checkpoint, Denied> {
-        let trust = view.trust();
+    pub(super) fn add(
+        &self,
+        known: Known<'_>,
+        from: &PartyCode,
+        ask: &proto::AddCheckpoint,
+    ) -> Result<Checkpoint, Denied> {
+        let Known { trust, us, now, .. } = known;
         let origin = checkpoint::parse_unverified(&ask.checkpoint).map_err(Denied::Checkpoint)?.origin;
-        let profile = trust.profile(from, time::now()).filter(|profile| profile.ledgers().contains(&origin));
+        let profile = trust.profile(from, now).filter(|profile| profile.ledgers().contains(&origin));
         let profile = profile.ok_or(Denied::NotYours)?;
-        if !trust.charter().witnesses(from).0.contains(&view.us.party) {
+        if !trust.charter().witnesses(from).0.contains(us) {
             return Err(Denied::NotAssigned);
         }
-        let keys = profile.keys(KeyRole::Checkpoint, time::now());
+        let keys = profile.keys(KeyRole::Checkpoint, now);
         let verified = VerifiedCheckpoint::verify(&ask.checkpoint, &origin, keys).map_err(Denied::Checkpoint)?;
         let next = verified.checkpoint();
         let path = digests(&ask.path)?;
@@ -177,7 +194,7 @@ impl Hold {
             return Err(Denied::Forked);
         }
         if let Some(fork) = held.contradicted(next, verified.note()) {
-            return Err(fork_seen(view, &origin, held, fork));
+            return Err(fork_seen(known, &origin, held, fork));
         }
         continues(held.checkpoint(), ask.old_size, &path, next).map_err(|why| match why {
             NotContinued::Conflict(size) => Denied::Conflict(size),
@@ -186,7 +203,7 @@ impl Hold {
         })?;
         if held.size() < next.size {
             let grown = Held { newest: Some((next.clone(), verified.note().to_vec())), ..held.clone() };
-            keep(view, &origin, &grown)?;
+            keep(known, &origin, &grown)?;
             *held = grown;
         }
         Ok(next.clone())
@@ -198,7 +215,7 @@ impl Hold {
     /// [`Denied::Forked`] when two of them contradict each other, or did before.
     pub(super) fn sizes(
         &self,
-        view: &View,
+        known: Known<'_>,
         origin: &Origin,
         seen: Vec<Arc<VerifiedCheckpoint>>,
     ) -> Result<Vec<u64>, Denied> {
@@ -206,7 +223,7 @@ impl Hold {
         let held = ledgers.entry(origin.clone()).or_default();
         for one in seen.into_iter().filter(|one| one.checkpoint().origin == *origin) {
             if let Some(fork) = held.contradicted(one.checkpoint(), one.note()) {
-                return Err(fork_seen(view, origin, held, fork));
+                return Err(fork_seen(known, origin, held, fork));
             }
             if one.checkpoint().size != held.size() {
                 held.waiting.entry(one.checkpoint().size).or_insert(one);
@@ -227,18 +244,18 @@ impl Hold {
     /// When it does not prove what it must; what waits, waits on.
     pub(super) fn prove(
         &self,
-        view: &View,
+        known: Known<'_>,
         origin: &Origin,
         sizes: &[u64],
         answer: &proto::Grown,
     ) -> Result<(), Denied> {
-        let policy = view.trust().policy(origin, time::now()).ok_or(Denied::NotYours)?;
+        let policy = known.trust.policy(origin, known.now).ok_or(Denied::NotYours)?;
         let newest = policy.judge(&answer.checkpoint).map_err(Denied::Checkpoint)?;
         let next = newest.checkpoint();
         let mut ledgers = self.lock();
         let held = ledgers.entry(origin.clone()).or_default();
         if let Some(fork) = held.contradicted(next, newest.verified.note()) {
-            return Err(fork_seen(view, origin, held, fork));
+            return Err(fork_seen(known, origin, held, fork));
         }
         held.rolled_back = sizes.last().is_some_and(|last| *last > next.size);
         if held.rolled_back {
@@ -267,7 +284,7 @@ impl Hold {
             }
         }
         if grown.to_wire() != held.to_wire() {
-            keep(view, origin, &grown)?;
+            keep(known, origin, &grown)?;
         }
         *held = grown;
         Ok(())
@@ -296,22 +313,19 @@ impl Hold {
 }
 
 /// Two signed checkpoints of one size: kept for ever, and people are told. From now on nothing of this ledger is cosigned.
-fn fork_seen(view: &View, origin: &Origin, held: &mut Held, fork: [Vec<u8>; 2]) -> Denied {
+fn fork_seen(known: Known<'_>, origin: &Origin, held: &mut Held, fork: [Vec<u8>; 2]) -> Denied {
     error!(target: "witness", code = "ledger.forked", origin = %origin, "two checkpoints of one size contradict each other");
-    if let Some(party) = view.trust().party_of(origin) {
-        let proof = [&fork[0][..], &fork[1]].concat();
-        view.conduct.wrong(party, Denied::Forked.code(), Some(&proof), time::now());
-    }
+    let proof = fork.concat();
     held.fork = Some(fork);
-    if let Err(fault) = keep(view, origin, held) {
+    if let Err(fault) = keep(known, origin, held) {
         warn!(target: "witness", code = fault.code(), "the proof of the fork is in memory only");
     }
-    Denied::Forked
+    Denied::ForkSeen(proof)
 }
 
-fn keep(view: &View, origin: &Origin, held: &Held) -> Result<(), Denied> {
+fn keep(known: Known<'_>, origin: &Origin, held: &Held) -> Result<(), Denied> {
     let key = [PREFIX, origin.as_str().as_bytes()].concat();
-    let kept = view.desk.put(&key, &held.to_wire().encode_to_vec()).and_then(Pending::wait);
+    let kept = known.desk.put(&key, &held.to_wire().encode_to_vec()).and_then(Pending::wait);
     kept.map_err(|fault: StoreFault| Denied::NotKept(fault.code()))
 }
 

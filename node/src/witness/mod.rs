@@ -77,7 +77,7 @@ impl Room {
         stop: CancellationToken,
     ) {
         let view = Arc::clone(&handle.view);
-        let opened = tokio::task::spawn_blocking(move || (Hold::open(&view), Own::open(&view))).await;
+        let opened = tokio::task::spawn_blocking(move || (Hold::open(&view.desk), Own::open(&view))).await;
         let Ok((hold, own)) = opened else { return };
         let speaker = Arc::new(Speaker { handle: handle.clone(), keys, hold, own });
         let mut work =
@@ -175,3 +175,6 @@ impl Work {
         status.peers.iter().filter(|(_, peer)| peer.up).map(|(party, _)| party.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use comity_core::{
 use tracing::{debug, info, warn};
 
 use super::{
-    hold::{Denied, Hold},
+    hold::{Denied, Hold, Known},
     own::Own,
 };
 use crate::{
@@ -46,6 +46,12 @@ pub(super) struct Speaker {
 impl Speaker {
     fn view(&self) -> &View {
         self.handle.view()
+    }
+
+    /// Lets something be judged by what is known now.
+    fn known<T>(&self, judge: impl FnOnce(Known<'_>) -> T) -> T {
+        let view = self.view();
+        judge(Known { trust: &view.trust(), us: &view.us.party, desk: &view.desk, now: time::now() })
     }
 
     /// The newest checkpoint of ours becomes the one that is cosigned.
@@ -85,7 +91,7 @@ impl Speaker {
         };
         match asked.await {
             Ok(()) => {}
-            Err(Ended::Denied(denied)) => self.denied(party, &denied, None),
+            Err(Ended::Denied(denied)) => self.denied(party, &denied, &[]),
             Err(Ended::Message(MessageFault::Wrong)) => self.wrong(party, "witness.malformed", None),
             Err(Ended::Message(fault)) => debug!(target: "witness", peer = %party, %fault, "ended early"),
         }
@@ -102,13 +108,13 @@ impl Speaker {
             warn!(target: "witness", code = "witness.overlooked", peer = %party, overlooked, "not all checkpoints were looked at");
         }
         let (this, of) = (Arc::clone(self), origin.clone());
-        let sizes = blocking(move || this.hold.sizes(this.view(), &of, seen)).await?;
+        let sizes = blocking(move || this.known(|known| this.hold.sizes(known, &of, seen))).await?;
         send(stream, &WitnessAsk { what: Some(What::Growth(Growth { sizes: sizes.clone() })) }).await?;
         let answer: WitnessAnswer = receive(stream, ANSWER_MAX).await?.ok_or(MessageFault::Wrong)?;
         match answer.outcome {
             Some(Outcome::Grown(grown)) => {
                 let this = Arc::clone(self);
-                blocking(move || this.hold.prove(this.view(), &origin, &sizes, &grown)).await
+                blocking(move || this.known(|known| this.hold.prove(known, &origin, &sizes, &grown))).await
             }
             Some(Outcome::Refused(refused)) => {
                 debug!(target: "witness", peer = %party, code = %refused.code, "no proof of growth now");
@@ -194,11 +200,11 @@ impl Speaker {
     /// As a witness: judged, on disk, cosigned, in this order.
     fn add(&self, party: &PartyCode, add: &AddCheckpoint) -> Outcome {
         let view = self.view();
-        let checkpoint = match self.hold.add(view, party, add) {
+        let checkpoint = match self.known(|known| self.hold.add(known, party, add)) {
             Ok(checkpoint) => checkpoint,
             Err(Denied::Conflict(size)) => return Outcome::Conflict(size),
             Err(denied) => {
-                self.denied(party, &denied, Some(&add.checkpoint));
+                self.denied(party, &denied, &add.checkpoint);
                 return refused(denied.code());
             }
         };
@@ -250,10 +256,11 @@ impl Speaker {
         *view.witnessing.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(now);
     }
 
-    fn denied(&self, party: &PartyCode, denied: &Denied, proof: Option<&[u8]>) {
+    fn denied(&self, party: &PartyCode, denied: &Denied, shown: &[u8]) {
         info!(target: "witness", peer = %party, code = denied.code(), "{denied}");
         if denied.is_wrong() {
-            self.wrong(party, denied.code(), proof);
+            let proof = if let Denied::ForkSeen(both) = denied { both } else { shown };
+            self.wrong(party, denied.code(), (!proof.is_empty()).then_some(proof));
         }
     }
 

@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 21] = [
+const NODE_ROOMS: [(&str, &[&str]); 22] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -91,6 +91,8 @@ const NODE_ROOMS: [(&str, &[&str]); 21] = [
     // Hands documents to the engine through the handle, reads them from where they are kept, and speaks over the
     // network's streams; signs our own head.
     ("roster", &["handle", "keys", "net", "store"]),
+    // Judges checkpoints against what it keeps on the desk, signs with the keys, speaks over the network's streams.
+    ("witness", &["handle", "keys", "net", "store"]),
     // Looks at everything an operator asks about and tries the way to each peer.
     ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
@@ -98,7 +100,7 @@ const NODE_ROOMS: [(&str, &[&str]); 21] = [
     // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds.
     ("ceremony", &["config", "keys", "net"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store"]),
+    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
     ("cli", &["api", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry", "tlog"]),

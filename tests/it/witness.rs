@@ -1,0 +1,99 @@
+//! Ledgers watched by others: three nodes, each witnessed by the two others, so that none may be away.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
+
+fn federation() -> Federation {
+    let mut federation = Federation::stopped(3);
+    federation.nodes.iter_mut().for_each(|node| node.set("COMITY_WITNESS__BEAT", "1s"));
+    federation.start();
+    federation
+}
+
+/// A request of Arvia's that Belmar has receipted.
+fn request(federation: &Federation) -> String {
+    let id = fresh_id();
+    let opening = json!({
+        "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central",
+        "fields": smallest_request(),
+    });
+    federation.nodes[0].insist("/v1/requests", &opening);
+    wait_until("Belmar's receipt is on disk", || receipt(&federation.nodes[0], &id)["delivery"] == "receipted");
+    id
+}
+
+fn receipt(arvia: &Node, id: &str) -> Value {
+    arvia.look(&format!("/v1/requests/{id}"))["events"][0]["receipts"][0].clone()
+}
+
+fn witnessed(node: &Node) -> u64 {
+    node.look("/v1/ledger")["witnessed"]["size"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn receipts_become_witnessed_and_a_witness_that_was_away_catches_up() {
+    let mut federation = federation();
+    let first = request(&federation);
+    wait_until("it is witnessed", || receipt(&federation.nodes[0], &first)["witnessed"] == true);
+    let ledger = federation.nodes[1].look("/v1/ledger");
+    let by: Vec<&str> =
+        ledger["witnessed"]["by"].as_array().expect("a list").iter().filter_map(|one| one["party"].as_str()).collect();
+    assert_eq!((by, &ledger["witnesses_needed"]), (vec!["XA", "XC"], &json!(2)));
+
+    // Without Corvia no quorum is reached; receipts go on.
+    federation.nodes[2].kill();
+    let before = witnessed(&federation.nodes[1]);
+    let second = request(&federation);
+    let signed = |node: &Node| node.look("/v1/ledger")["signed"].as_u64().expect("a size");
+    assert!(signed(&federation.nodes[1]) > before);
+    assert_eq!(receipt(&federation.nodes[0], &second)["witnessed"], false);
+    federation.nodes[2].start(&[]);
+    assert!(federation.nodes[2].answers_or_ended());
+    wait_until("the second is witnessed", || receipt(&federation.nodes[0], &second)["witnessed"] == true);
+
+    // What was reached is known again after a restart, before anybody is asked.
+    assert_eq!(federation.nodes[0].stop(), 0);
+    federation.nodes[1].kill();
+    federation.nodes[0].start(&[]);
+    assert!(federation.nodes[0].answers_or_ended());
+    wait_until("it is read from the desk", || receipt(&federation.nodes[0], &second)["witnessed"] == true);
+    assert!(witnessed(&federation.nodes[0]) > 0);
+}
+
+#[test]
+fn a_running_node_and_its_export_are_checked_from_the_fingerprint_alone() {
+    let federation = federation();
+    request(&federation);
+    let arvia = &federation.nodes[0];
+    wait_until("all of it is witnessed", || witnessed(arvia) == arvia.look("/v1/ledger")["size"].as_u64().unwrap_or(0));
+    let data = arvia.data.to_str().expect("a path");
+    let charter = format!("{data}/charter/charter.dsse");
+    let (code, said, _) = run(&["--json", "verify", &charter]);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let fingerprint = said["id"].as_str().expect("an id");
+    assert_eq!(code, 0);
+    let into = federation.folder.path().join("handed-over");
+    let into = into.to_str().expect("a path");
+    assert_eq!(run(&["--data", data, "ledger", "export", into]).0, 0);
+    let checks: [&[&str]; 2] = [
+        &["--json", "ledger", "verify", into, "--fingerprint", fingerprint],
+        &["--json", "--data", data, "ledger", "verify", "--fingerprint", fingerprint],
+    ];
+    for check in checks {
+        let (code, said, why) = run(check);
+        assert_eq!(code, 0, "{said}{why}");
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(
+            (&said["witnessed"], &said["policy_fits"], &said["party"]),
+            (&json!(true), &json!(true), &json!("XA"))
+        );
+        assert_eq!(said["records"], arvia.look("/v1/ledger")["size"]);
+    }
+    // Wrong use is told apart from a ledger that does not hold.
+    assert_eq!(run(&["--data", data, "ledger", "export", into]).0, 2, "something is there");
+    assert_eq!(run(&["ledger", "verify", into]).0, 2, "without a fingerprint");
+    let other = "0".repeat(64);
+    let (code, _, why) = run(&["ledger", "verify", into, "--fingerprint", &other]);
+    assert_eq!((code, why.contains("tlog.other-charter")), (1, true), "{why}");
+}
