@@ -166,8 +166,8 @@ class Fields(SimpleNamespace):
 
 class Charter(Fields):
     def header(self):
-        parties = [message(code, f"Party {code}", *self.parties[code]) for code in sorted(self.parties)]
-        duties = [message(party, list(witnesses), faulty) for party, (witnesses, faulty) in sorted(self.duties.items())]
+        parties = [message(code, f"Party {code}", *party) for code, party in self.parties.items()]
+        duties = [message(party, list(witnesses), faulty) for party, (witnesses, faulty) in self.duties.items()]
         head = self.network, self.exercise, self.version, self.issued, self.expires, self.grace_days, self.previous
         suites, instruments = [message(1, NOW - 9 * DAY, 0)], [message("BC", "XA", NOW - DAY, 0, ["r"], ["d"])]
         return message(*head, quorum(*self.signers), parties, instruments, [message("BC", "XA", "XB")], suites, duties)
@@ -585,6 +585,7 @@ class Documents(Case):
         self.fields("stands twice", "charters", signers=([*SIGNERS[:2], twice], 2))
         parties = charter().parties
         self.fields("two capital letters", "charters", parties=parties | {"xe": parties["XE"]})
+        self.fields("Parties do not ascend", "charters", parties=dict(reversed(parties.items())))
         falling = sorted((pair.raw() for pair in ROOTS["XA"]), reverse=True)
         for root, why in (
             (message([message(*SIGNERS[0].raw())]), "threshold of the root"),
@@ -604,6 +605,7 @@ class Documents(Case):
             ({"XX": (["XB"], 0)}, "other Parties"),
             ({"XA": ([], 0)}, "other Parties"),
             ({"XA": (["XB"], 1)}, "faulty"),
+            ({"XB": (["XA"], 0), "XA": (["XB"], 0)}, "duties of witnesses do not ascend"),
         ):
             self.fields(why, "charters", duties=duties)
 
@@ -634,6 +636,7 @@ class Documents(Case):
             ({"signers": ([STRANGER], 1), "signed_by": [STRANGER]}, "signers before"),
             ({"signers": ([STRANGER], 1), "signed_by": [STRANGER, SIGNERS[0]]}, "signers before"),
             ({"altered": lambda s: s[1:]}, "one algorithm"),
+            ({"expires": 1}, "expires before"),
         ):
             second = charter(**{"version": 2, "previous": first.document_id()} | changes)
             with self.subTest(changes=list(changes), why=why):

@@ -706,7 +706,6 @@ def root_from_path(leaf, index, size, path):
 
 def check_context(raw):
     """[L-7], as far as it is judged without the record."""
-    require(len(raw) <= 24 * KIB, "a context of more than 24 KiB")
     context = read_message("Context", raw)
     ids = [context.charter, context.profile, context.signatures, *context.slips]
     require(1 <= context.kind <= 12 and all(len(each) == 32 for each in ids), "a context of no kind, or with bad ids")

@@ -44,6 +44,7 @@ fn defaults_stand_where_nothing_is_said() {
     assert_eq!(settings.network.as_str(), "demo.test");
     assert_eq!(settings.data, folder);
     assert_eq!(settings.api_socket, folder.join("api.sock"));
+    assert_eq!(settings.witness_beat, Duration::from_secs(60));
     let listen: Vec<_> = settings.listen.iter().map(Address::as_str).collect();
     assert_eq!(listen, ["/ip4/0.0.0.0/tcp/4810", "/ip6/::/tcp/4810"]);
     assert!(settings.peers.is_empty() && settings.require_hybrid);
@@ -90,6 +91,10 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     check("[peers.xb]\naddresses = []", &["config.unknown-key FILE peers.xb"]);
     check("[peers.XB]\naddress = \"/ip4/1.2.3.4/tcp/1\"", &["config.unknown-key FILE peers.XB.address"]);
     check("[log]\n[peers]\n[peers.XB]", &[]);
+    check("witness.beat = \"3600s\"", &[]);
+    for beat in ["\"0s\"", "\"3601s\"", "\"60\"", "\"1m\"", "\"s\"", "60"] {
+        check(&format!("witness.beat = {beat}"), &["config.bad-value FILE witness.beat"]);
+    }
 
     let check = |name: &str, expected: &[&str]| assert_eq!(mistakes(GOOD, &[(name, "info")], &[]), expected, "{name}");
     check("COMITY_COLOUR", &["config.unknown-key COMITY_COLOUR colour"]);
@@ -143,10 +148,10 @@ fn all_mistakes_are_told_at_once_with_source_and_key() {
     let text = fault.to_string().replace(&file.display().to_string(), "FILE");
     let expected = "\
 config.mistakes: the node does not start: settings to correct: 7.
-  config.unknown-key: FILE: colour: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, log.format, log.level, api.socket
+  config.unknown-key: FILE: colour: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket
   config.bad-value: FILE: party: it must be two capital letters, the Party's ISO 3166-1 code; found \"xa\"
   config.bad-value: COMITY_LOG__FORMAT: log.format: it must be text or json; found \"yaml\"
-  config.unknown-key: COMITY_SPEED: speed: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, log.format, log.level, api.socket
+  config.unknown-key: COMITY_SPEED: speed: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket
   config.bad-value: --listen: listen: it must be a list of addresses like /ip4/0.0.0.0/tcp/4810 or /ip6/::/tcp/4810; port 0 lets the system choose; found \"localhost\"
   config.missing-key: FILE: network: it is not set and has no default. It must be the network's name: lower-case labels joined by dots, as in the charter
   config.missing-key: FILE: charter: it is not set and has no default. It must be the charter's fingerprint: 64 lower-case hexadecimal digits, as printed at the founding";

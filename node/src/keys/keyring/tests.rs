@@ -17,7 +17,7 @@ use super::*;
 use crate::keys::{OfflineKeys, OfflineSigner, Purpose};
 
 /// Halves of the keys of a first generation: a file each.
-const FILES: usize = 8;
+const FILES: usize = 10;
 /// When the profiles of these tests begin.
 const START: Time = Time(1_800_000_000_000);
 const DAY: u64 = 24 * 3600 * 1000;
