@@ -16,7 +16,7 @@ use comity_core::{
     event::{Header, open_body},
     ids::{AuthorityId, EventId, KeyId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
-    ledger::Context,
+    ledger::{Context, Fork},
     procedure::{Delivery, DeliveryState},
     profile::{Doubt, News, Trust},
     proto::{self, EventRow, RecordKind, ThreadRow},
@@ -91,6 +91,8 @@ pub struct Witnessing {
     pub own: Option<OwnWitnessed>,
     /// The ledgers of others, by Party.
     pub peers: BTreeMap<PartyCode, PeerLedger>,
+    /// Proofs that ledgers have forked.
+    pub forks: Vec<Fork>,
 }
 
 /// Our ledger at one moment, with those who cosigned it.

@@ -77,6 +77,12 @@ fn own_ledger(view: &View, now: Time) -> Vec<Warning> {
     let behind = quorum > 0 && signed > own.map_or(0, |own| own.size) && now.since(reached) > UNWITNESSED_MS;
     let mut found = Vec::new();
     let mut warn = |code, detail| found.push(Warning { code, party: Some(view.us.party.clone()), detail });
+    if witnessing.forks.iter().any(|fork| trust.party_of(fork.origin()) == Some(&view.us.party)) {
+        warn(
+            "ledger.forked",
+            "two checkpoints signed by this Party's keys contradict each other: who else has them?".to_owned(),
+        );
+    }
     if behind {
         let count = assigned.len();
         warn("ledger.not-witnessed", format!("{quorum} of its {count} witnesses must cosign; see comity ledger show"));

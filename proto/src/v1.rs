@@ -1144,7 +1144,7 @@ impl CustodyAct {
 /// On /comity/witness/1. A stream carries any number of asks; each is answered in turn.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WitnessAsk {
-    #[prost(oneof = "witness_ask::What", tags = "1, 2, 3")]
+    #[prost(oneof = "witness_ask::What", tags = "1, 2, 3, 4")]
     pub what: ::core::option::Option<witness_ask::What>,
 }
 /// Nested message and enum types in `WitnessAsk`.
@@ -1160,7 +1160,23 @@ pub mod witness_ask {
         /// an origin: the largest checkpoint of it that is held
         #[prost(string, tag = "3")]
         Newest(::prost::alloc::string::String),
+        /// to be seen by all
+        #[prost(message, tag = "4")]
+        Fork(super::ForkProof),
     }
+}
+/// Two checkpoints of one ledger and size with two roots, each signed by that ledger's keys. As a file it bears the
+/// documents from which these keys follow, so that it is checked from a charter's fingerprint.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForkProof {
+    /// the signed note whose bytes come first
+    #[prost(bytes = "vec", tag = "1")]
+    pub one: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub other: ::prost::alloc::vec::Vec<u8>,
+    /// envelopes; empty on the wire
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub documents: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// As add-checkpoint of C2SP tlog-witness.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1184,7 +1200,7 @@ pub struct Growth {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WitnessAnswer {
-    #[prost(oneof = "witness_answer::Outcome", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "witness_answer::Outcome", tags = "1, 2, 3, 4, 5, 6")]
     pub outcome: ::core::option::Option<witness_answer::Outcome>,
 }
 /// Nested message and enum types in `WitnessAnswer`.
@@ -1204,6 +1220,9 @@ pub mod witness_answer {
         Newest(::prost::alloc::vec::Vec<u8>),
         #[prost(message, tag = "5")]
         Refused(super::Retry),
+        /// taken, or known before
+        #[prost(bool, tag = "6")]
+        Fork(bool),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1471,9 +1490,7 @@ pub struct LedgerHeld {
     /// when its quorum was reached
     #[prost(uint64, tag = "3")]
     pub witnessed_ms: u64,
-    /// two signed notes that contradict each other; empty if none were seen
-    #[prost(bytes = "vec", tag = "4")]
-    pub fork_a: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "5")]
-    pub fork_b: ::prost::alloc::vec::Vec<u8>,
+    /// without documents; nothing if none was seen
+    #[prost(message, optional, tag = "4")]
+    pub fork: ::core::option::Option<ForkProof>,
 }

@@ -35,7 +35,7 @@ fn the_demo_passes_and_goes_on_in_an_old_folder() {
         "charter and profiles"
     );
     assert_eq!(of("ended")[0]["ok"], true);
-    for name in ["checkpoint", "vkeys.json", "proof.json"] {
+    for name in ["fingerprint", "ledger/checkpoint", "ledger/documents", "ledger/policy", "ledger/tile"] {
         assert!(fs::metadata(folder.path().join("demo/outside").join(name)).is_ok(), "{name}");
     }
 

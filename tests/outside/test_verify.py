@@ -488,10 +488,22 @@ class Good(Case):
         world.profiles[0].ledgers = [ORIGIN, ORIGIN[:-1] + "2"]
         self.passes(world.files())
 
-    def test_in_grace(self):
+    def test_in_grace_and_just_joined(self):
         world = World()
         world.charters[0].expires = NOW - 5 * DAY + 1
+        world.charters[0].parties["XA"] = (quorum(ROOTS["XA"], 2), NOW, NOW + 1, NOW + 1)
         self.passes(world.files())
+
+    def test_as_many_bytes_and_lines_as_a_note_may_have(self):
+        files = {name: raw for name, raw in good_files().items() if not name.endswith("proof")}
+        note, other = files[CHECKPOINT], f"{DASH} ab {encode(b'12345')}\n".encode()
+        self.passes(files | {CHECKPOINT: note + other * 30})
+        rest = 64 * 1024 - len(note) - len(f"{DASH}  \n".encode())
+        blob = encode(bytes((rest - 1) // 4 * 3)).encode()
+        name = b"n" * (rest - len(blob))
+        full = note + f"{DASH} ".encode() + name + b" " + blob + b"\n"
+        self.assertEqual(len(full), 64 * 1024)
+        self.passes(files | {CHECKPOINT: full})
 
 
 class Documents(Case):
@@ -575,7 +587,8 @@ class Documents(Case):
         self.fields("network's name", "charters", network="exercise..test")
         self.fields("network's name", "charters", network="a" * 101)
         self.fields("names as the one before", "charters", previous=bytes(32))
-        self.fields("version", "charters", version=0)
+        self.fields("the version of a Charter", "charters", version=0)
+        self.fields("the version of a Charter", "charters", version=0, previous=bytes(32))
         self.fields("names as the one before", "charters", version=2)
         self.fields("threshold of the charter's signers", "charters", signers=(SIGNERS, 0))
         self.fields("threshold of the charter's signers", "charters", signers=(SIGNERS, 4))
@@ -792,6 +805,16 @@ class Messages(unittest.TestCase):
             with self.subTest(shape=shape, raw=raw):
                 self.refused(shape, raw)
 
+    def test_size_of_documents(self):
+        """Four MiB are read, and more are not."""
+        header = charter().header()
+        rest = 4096 * 1024 - len(envelope(CHARTER_TYPE, header, [])) - 5
+        for more, why in ((0, "has a body"), (1, "longer than 4 MiB")):
+            raw = envelope(CHARTER_TYPE, header, [], body=bytes(rest + more))
+            self.assertEqual(len(raw), 4096 * 1024 + more)
+            with self.assertRaisesRegex(Refused, why):
+                verify.open_document(raw)
+
     def test_additional_fields_in_documents(self):
         world = World()
         for document in (world.charters[0], world.profiles[0]):
@@ -913,6 +936,13 @@ class Checkpoints(Case):
         note = good_files(3, WITNESSES)[CHECKPOINT].decode().splitlines(keepends=True)
         note = "".join(forged if line.startswith(f"{DASH} {name}") and len(line) > 999 else line for line in note)
         self.refused(good_files(3, WITNESSES) | {CHECKPOINT: note.encode()}, CHECKPOINT, "type 0x06 does not verify")
+
+    def test_long_names(self):
+        checkpoint = verify.read_note(good_files()[CHECKPOINT])
+        verify.cosigned_message(checkpoint, "n" * 255, 1)
+        for name in ("", "n" * 256, "\u00e9" * 128):
+            with self.assertRaises(Refused):
+                verify.cosigned_message(checkpoint, name, 1)
 
     def test_times(self):
         for time_s, good in ((0, True), (2**64 // 1000, True), (2**64 // 1000 + 1, False), (2**63, False)):

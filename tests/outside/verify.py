@@ -364,7 +364,7 @@ def trust_in(origin, charter, profiles, now):
         return valid_keys(profiles[code], *role, now) if speaks else ()
 
     ours = origin[:2].upper()
-    listed = is_party(ours) and ours in profiles and origin in profiles[ours].ledgers
+    listed = ours in profiles and origin in profiles[ours].ledgers
     require(listed, f"no profile of the Party of {origin} that lists this ledger")
     ledger = keys_of(ours, CHECKPOINT, origin, LOG_KINDS)
     require(ledger, f"{ours} takes no part now, or has no checkpoint keys of both algorithms valid now")
@@ -437,8 +437,7 @@ def read_note(note):
     require(len(note) <= 64 * KIB, "a checkpoint has at most 64 KiB")
     require(not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", note.decode()), "a checkpoint has no control characters")
     text, _, signature_lines = note.decode().partition("\n\n")
-    ends = signature_lines.endswith("\n") and "\n\n" not in signature_lines
-    require(ends, "a checkpoint has one blank line, and ends its last")
+    require(signature_lines.endswith("\n"), "a checkpoint has one blank line, and ends its last")
     lines = text.split("\n")
     require(len(lines) == 3, "a checkpoint has origin, size and root, and no other line")
     size, root = decimal(lines[1], "the size"), unbase64(lines[2])

@@ -142,6 +142,11 @@ pub enum ApiFault {
     /// No frame is kept of this.
     #[error("api.no-such-proof: there is nothing to give; no frame is kept of this Party and code; see /v1/peers")]
     NoSuchProof,
+    /// No fork of this Party is proven.
+    #[error(
+        "api.no-such-fork: there is nothing to give; no fork of a ledger of this Party is proven here; see /v1/peers"
+    )]
+    NoSuchFork,
     /// A verification is running.
     #[error("api.verifying: nothing was started; a verification of the ledger runs already; wait for it")]
     Verifying,
@@ -198,6 +203,7 @@ impl ApiFault {
             Self::UnknownParty => "api.unknown-party",
             Self::NotCutOff => "api.not-cut-off",
             Self::NoSuchProof => "api.no-such-proof",
+            Self::NoSuchFork => "api.no-such-fork",
             Self::Verifying => "api.verifying",
             Self::Busy => "api.busy",
             Self::TooManyWaiting => "api.too-many-waiting",

@@ -198,6 +198,7 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("api.unknown-draft", StatusCode::NOT_FOUND, None),
     ("api.unknown-form", StatusCode::NOT_FOUND, None),
     ("api.no-such-file", StatusCode::NOT_FOUND, None),
+    ("api.no-such-fork", StatusCode::NOT_FOUND, None),
     ("api.unknown-party", StatusCode::NOT_FOUND, None),
     ("api.no-such-proof", StatusCode::NOT_FOUND, None),
     ("api.not-cut-off", StatusCode::CONFLICT, None),

@@ -97,6 +97,7 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/peers",
         "/v1/peers/{party}",
         "/v1/peers/{party}/examine",
+        "/v1/peers/{party}/fork",
         "/v1/peers/{party}/proofs/{code}",
         "/v1/peers/{party}/readmit",
         "/v1/procedures",

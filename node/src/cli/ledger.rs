@@ -17,8 +17,7 @@ use super::{
     Context, Done, Verdict,
     client::Client,
     fault::CliFault,
-    found::disk,
-    peer::write_new,
+    peer::written,
     show::{list, local, number, or_dash, pairs, short, text},
 };
 use crate::{
@@ -80,9 +79,7 @@ pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
         }
         Command::Proof { index, out } => {
             let proof = context.client()?.bytes(&format!("/v1/ledger/{index}/tlog-proof")).await?;
-            write_new(&out, &proof).map_err(disk("write", &out))?;
-            let written = json!({ "schema": "comity/written/v1", "file": out, "bytes": proof.len() });
-            context.out.either(&written, |_| format!("{} bytes in {}", proof.len(), out.display()));
+            written(&out, &proof, context)?;
         }
         Command::Export { folder } => {
             let bar = bar("exporting", context);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Done, Verdict,
+    fault::CliFault,
     found::disk,
     show::{list, local, number, table, text},
     status::peer_table,
@@ -37,6 +38,13 @@ pub(crate) enum Command {
         /// The file to write; it must not exist.
         file: PathBuf,
     },
+    /// Read out the proof that a Party's ledger has forked, for others to check with `comity verify FILE --fingerprint …`.
+    Fork {
+        /// The Party.
+        party: String,
+        /// The file to write; it must not exist.
+        file: PathBuf,
+    },
 }
 
 /// The command.
@@ -52,12 +60,22 @@ pub(crate) async fn peer(command: Command, context: &Context) -> Done {
         }
         Command::Proof { party, code, file } => {
             let frame = client.bytes(&format!("/v1/peers/{party}/proofs/{code}")).await?;
-            write_new(&file, &frame).map_err(disk("write", &file))?;
-            let written = json!({ "schema": "comity/written/v1", "file": file, "bytes": frame.len() });
-            context.out.either(&written, |_| format!("{} bytes in {}", frame.len(), file.display()));
+            written(&file, &frame, context)?;
+        }
+        Command::Fork { party, file } => {
+            let proof = client.bytes(&format!("/v1/peers/{party}/fork")).await?;
+            written(&file, &proof, context)?;
         }
     }
     Ok(Verdict::Fine)
+}
+
+/// Writes a new file and says so.
+pub(super) fn written(file: &std::path::Path, bytes: &[u8], context: &Context) -> Result<(), CliFault> {
+    write_new(file, bytes).map_err(disk("write", file))?;
+    let written = json!({ "schema": "comity/written/v1", "file": file, "bytes": bytes.len() });
+    context.out.either(&written, |_| format!("{} bytes in {}", bytes.len(), file.display()));
+    Ok(())
 }
 
 /// A new file that only its owner reads, on disk when this returns.

@@ -12,9 +12,9 @@ use comity_core::{
     proto,
     wire::{DOCUMENT_MAX, strict},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Context, Done, Verdict, client::Client, fault::CliFault, found::disk, peer::write_new, show::text};
+use super::{Context, Done, Verdict, client::Client, fault::CliFault, found::disk, peer::written, show::text};
 
 /// A bundle of everything: charters of some years for two hundred Parties.
 const BUNDLE_BYTES_MAX: u64 = 512 << 20;
@@ -42,9 +42,7 @@ pub(crate) async fn roster(command: Command, context: &Context) -> Done {
         Command::Import { files } => import(&files, &client, context).await,
         Command::Export { file } => {
             let bundle = client.bytes("/v1/documents").await?;
-            write_new(&file, &bundle).map_err(disk("write", &file))?;
-            let written = json!({ "schema": "comity/written/v1", "file": file, "bytes": bundle.len() });
-            context.out.either(&written, |_| format!("{} bytes in {}", bundle.len(), file.display()));
+            written(&file, &bundle, context)?;
             Ok(Verdict::Fine)
         }
     }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_core::ids::Digest;
+use comity_core::{ids::Digest, ledger::Fork};
 use serde_json::{Value, json};
 
-use super::{Context, Done, Verdict, paper::BesideArgs};
+use super::{Context, Done, Verdict, fault::CliFault, paper::BesideArgs, show::local};
 use crate::{
     ceremony::{self, Beside, CeremonyFault, Document, Outcome, Standing, fingerprint_block, next_steps, shown},
-    time,
+    time, tlog,
 };
 
 /// What to look at.
@@ -16,7 +16,7 @@ use crate::{
 #[command(after_help = "\
 Exit codes: 0 it holds, 1 it does not, 2 it is nothing this command knows, or a file it is judged beside is missing.")]
 pub(crate) struct Args {
-    /// A charter, profile, directory, suspension or kit.
+    /// A charter, profile, directory, suspension or kit, or the proof of a fork.
     path: PathBuf,
     /// The fingerprint given by hand: 64 digits, or 24 words.
     #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
@@ -31,6 +31,9 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
         true => None,
         false => Some(ceremony::read_fingerprint(&args.fingerprint.join(" "))?),
     };
+    if let Some(proof) = fork_in(&args.path) {
+        return verify_fork(&proof, pinned, context);
+    }
     if ceremony::is_kit(&args.path)? {
         return verify_kit(&args.path, pinned, context);
     }
@@ -51,6 +54,36 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
     };
     context.out.either(&told(document.paper.kind(), &document.id(), holds, pinned), text);
     Ok(if holds { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// The bytes of a file, if it is the proof of a fork.
+fn fork_in(path: &Path) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(path).ok()?;
+    Fork::parse(&bytes).is_ok().then_some(bytes)
+}
+
+fn verify_fork(proof: &[u8], pinned: Option<Digest>, context: &Context) -> Done {
+    let needs = || CliFault::BadArgument {
+        what: "--fingerprint".to_owned(),
+        why: "the proof of a fork is checked from the fingerprint of the charter on paper".to_owned(),
+    };
+    let (party, forked) = tlog::check_fork(proof, pinned.ok_or_else(needs)?, time::now())?;
+    let roots = forked.roots.map(|(root, at)| (root.to_string(), time::rfc3339(at)));
+    let told = json!({
+        "schema": "comity/verification/v1", "ok": true, "kind": "fork", "party": party.as_str(), "pinned": true,
+        "origin": forked.origin.as_str(), "size": forked.size,
+        "roots": roots.each_ref().map(|(root, at)| json!({ "root": root, "signed": at })),
+    });
+    let text = |_: &Value| {
+        let [one, other] = roots.each_ref().map(|(root, at)| format!("  {root}, signed {}", local(at)));
+        format!(
+            "Fork of {}\n\nParty {party} has signed two ledgers of {} records:\n{one}\n{other}\n\n\
+             It holds: both were signed by its keys, and one of them is not what others were shown.",
+            forked.origin, forked.size
+        )
+    };
+    context.out.either(&told, text);
+    Ok(Verdict::Fine)
 }
 
 fn compare(document: &Document, pinned: Option<Digest>) -> Result<(), CeremonyFault> {

@@ -9,7 +9,10 @@ use std::{num::NonZero, ops::Range, thread};
 
 use comity_core::{
     ids::{Digest, PartyCode, Time},
-    ledger::{Edge, Policy, Resource, TILE_WIDTH, Tile, TileId, Witnessed, bundle_entries, checkpoint, leaf_hash},
+    ledger::{
+        Edge, Fork, Forked, Policy, Resource, TILE_WIDTH, Tile, TileId, Witnessed, bundle_entries, checkpoint,
+        leaf_hash,
+    },
     profile::{Book, Kind, Trust, claimed},
     proto::Bundle,
     wire::strict,
@@ -66,15 +69,33 @@ pub fn check(
     Ok(Checked { party, charter, charter_expires, witnessed, policy, policy_fits, left_out })
 }
 
+/// Checks the file of a fork's proof: whose ledger has forked, and how.
+///
+/// # Errors
+/// When it is no such file, or does not hold under the charter of the fingerprint.
+pub fn check_fork(file: &[u8], fingerprint: Digest, now: Time) -> Result<(PartyCode, Forked), TlogFault> {
+    let (fork, documents) = Fork::parse(file).map_err(TlogFault::Fork)?;
+    let (trust, _) = trusted(&documents, fingerprint, now)?;
+    let unknown = || TlogFault::UnknownLedger(fork.origin().clone());
+    let party = trust.party_of(fork.origin()).ok_or_else(unknown)?;
+    let profile = trust.declared(party).ok_or_else(unknown)?;
+    let forked = fork.verify(profile.ever_signed()).map_err(TlogFault::Fork)?;
+    Ok((party.clone(), forked))
+}
+
 /// What the documents say now, beginning with the charter of the fingerprint.
 fn documents(folder: &Folder, fingerprint: Digest, now: Time) -> Result<(Trust, Vec<&'static str>), TlogFault> {
     let bundle: Bundle = strict(&folder.documents()?, DOCUMENTS_MAX).map_err(TlogFault::NoDocuments)?;
+    trusted(&bundle.envelopes, fingerprint, now)
+}
+
+fn trusted(envelopes: &[Vec<u8>], fingerprint: Digest, now: Time) -> Result<(Trust, Vec<&'static str>), TlogFault> {
     let is_first = |envelope: &&Vec<u8>| claimed(envelope).is_ok_and(|named| named.id == fingerprint);
-    let first = bundle.envelopes.iter().find(is_first).ok_or(TlogFault::OtherCharter)?;
+    let first = envelopes.iter().find(is_first).ok_or(TlogFault::OtherCharter)?;
     let mut book = Book::found(first, fingerprint).map_err(TlogFault::BadCharter)?;
     let founded = book.charter().version;
     let mut left_out = Vec::new();
-    for envelope in &bundle.envelopes {
+    for envelope in envelopes {
         let named = claimed(envelope).ok();
         let is_charter = named.as_ref().is_some_and(|named| named.kind == Kind::Charter);
         if is_charter && named.is_some_and(|named| named.version < founded) {

@@ -49,6 +49,9 @@ pub enum TlogFault {
     /// The checkpoint is not signed as it must be.
     #[error("{0}; it is the checkpoint of the export")]
     Checkpoint(LedgerFault),
+    /// Two checkpoints do not prove a fork.
+    #[error("{0}; it is the proof of a fork")]
+    Fork(LedgerFault),
     /// A tile or bundle does not read.
     #[error("{fault}; it is {}", .path.display())]
     Misread {
@@ -81,7 +84,7 @@ impl TlogFault {
             Self::OtherCharter => "tlog.other-charter",
             Self::BadCharter(_) => "tlog.bad-charter",
             Self::UnknownLedger(_) => "tlog.unknown-ledger",
-            Self::Checkpoint(fault) | Self::Misread { fault, .. } => fault.code(),
+            Self::Checkpoint(fault) | Self::Fork(fault) | Self::Misread { fault, .. } => fault.code(),
             Self::WrongTile(_) => "tlog.wrong-tile",
             Self::WrongRoot => "tlog.wrong-root",
         }
@@ -97,6 +100,7 @@ impl TlogFault {
             | Self::BadCharter(_)
             | Self::UnknownLedger(_)
             | Self::Checkpoint(_)
+            | Self::Fork(_)
             | Self::Misread { .. }
             | Self::WrongTile(_)
             | Self::WrongRoot => true,

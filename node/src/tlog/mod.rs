@@ -10,7 +10,7 @@ mod check;
 mod fault;
 mod folder;
 
-pub use check::{Checked, check};
+pub use check::{Checked, check, check_fork};
 pub use fault::TlogFault;
 pub use folder::{DOCUMENTS, Folder, POLICY};
 

@@ -6,14 +6,14 @@ use comity_core::{
     crypto::{HybridSigner, PublicKey, Seed, sha256},
     founding::{self, Founder, PublicRoleKeys},
     ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
-    ledger::{Checkpoint, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
+    ledger::{Checkpoint, Fork, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
     profile::{CHARTER_TYPE, document_id},
     proto::{self, Algorithm, KeyRole},
 };
 use prost::Message as _;
 use tempfile::TempDir;
 
-use super::{Checked, DOCUMENTS, Folder, POLICY, TlogFault, check};
+use super::{Checked, DOCUMENTS, Folder, POLICY, TlogFault, check, check_fork};
 
 const NOW: Time = Time(1_800_000_000_000);
 const LATER: Time = Time(1_800_000_060_000);
@@ -209,6 +209,24 @@ fn keys_come_from_the_documents_and_those_from_the_fingerprint() {
     let entries: Vec<_> = (0..3).map(entry).collect();
     put("checkpoint", &note(&tree(&entries), "XB", &["XB", "XC"]));
     assert_eq!(code(&folder), "checkpoint.no-ed25519");
+}
+
+/// [N-2]: a fork is proven to anybody by a file.
+#[test]
+fn a_fork_in_a_file_is_checked_from_the_fingerprint() {
+    let trees = [0, 100].map(|from| tree(&(from..from + 5).map(entry).collect::<Vec<_>>()));
+    let notes = trees.each_ref().map(|tree| note(tree, "XA", &[]));
+    let fork = Fork::of(&notes[0], &notes[1]).expect("a fork");
+    let file = fork.to_file(vec![charter().0, profile("XA", "XA")]);
+    let check = |file: &[u8], fingerprint| check_fork(file, fingerprint, LATER).map_err(|fault| fault.code());
+    let (whose, found) = check(&file, charter().1).expect("holds");
+    assert_eq!((whose, found.size), (party("XA"), 5));
+    assert_eq!(check(&file, Digest::new([1; 32])), Err("tlog.other-charter"));
+    assert_eq!(check(&fork.to_file(vec![charter().0]), charter().1), Err("tlog.unknown-ledger"));
+    let by_another = Fork::of(&notes[0], &note(&trees[1], "XB", &[])).expect("in form");
+    let file = by_another.to_file(vec![charter().0, profile("XA", "XA")]);
+    assert_eq!(check(&file, charter().1), Err("checkpoint.no-ed25519"));
+    assert_eq!(check(b"rubbish", charter().1), Err("ledger.no-fork"));
 }
 
 #[test]

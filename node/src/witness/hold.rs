@@ -12,7 +12,8 @@ use std::{
 use comity_core::{
     ids::{Digest, Origin, PartyCode, Time},
     ledger::{
-        Checkpoint, LedgerFault, NotContinued, PATH_MAX, VerifiedCheckpoint, checkpoint, continues, verify_consistency,
+        Checkpoint, Fork, LedgerFault, NotContinued, PATH_MAX, VerifiedCheckpoint, checkpoint, continues,
+        verify_consistency,
     },
     profile::Trust,
     proto::{self, KeyRole, LedgerHeld},
@@ -102,7 +103,7 @@ struct Held {
     newest: Option<(Checkpoint, Vec<u8>)>,
     witnessed: u64,
     since: Option<Time>,
-    fork: Option<[Vec<u8>; 2]>,
+    fork: Option<Fork>,
     /// Seen and not proven yet, by size. Not on disk: a crash forgets them.
     waiting: BTreeMap<u64, Arc<VerifiedCheckpoint>>,
     /// At its last answer the ledger showed fewer records than it has signed before.
@@ -115,19 +116,17 @@ impl Held {
             true => None,
             false => Some((checkpoint::parse_unverified(&wire.checkpoint)?, wire.checkpoint)),
         };
-        let fork = (!wire.fork_a.is_empty()).then_some([wire.fork_a, wire.fork_b]);
+        let fork = wire.fork.as_ref().map(Fork::from_wire).transpose()?;
         let since = (wire.witnessed > 0).then_some(Time(wire.witnessed_ms));
         Ok(Self { newest, witnessed: wire.witnessed, since, fork, ..Self::default() })
     }
 
     fn to_wire(&self) -> LedgerHeld {
-        let [fork_a, fork_b] = self.fork.clone().unwrap_or_default();
         LedgerHeld {
             checkpoint: self.newest.as_ref().map(|(_, note)| note.clone()).unwrap_or_default(),
             witnessed: self.witnessed,
             witnessed_ms: self.since.map_or(0, |since| since.0),
-            fork_a,
-            fork_b,
+            fork: self.fork.as_ref().map(Fork::to_wire),
         }
     }
 
@@ -140,12 +139,10 @@ impl Held {
     }
 
     /// A checkpoint of a size that is held or waits must have the same root; else these two are the proof of a fork.
-    fn contradicted(&self, seen: &Checkpoint, note: &[u8]) -> Option<[Vec<u8>; 2]> {
-        let held = self.newest.as_ref().map(|(held, note)| (held, &note[..]));
-        let waiting = self.waiting.get(&seen.size).map(|other| (other.checkpoint(), other.note()));
-        let other = [held, waiting].into_iter().flatten();
-        let mut other = other.filter(|(other, _)| other.size == seen.size && other.root != seen.root);
-        other.next().map(|(_, other)| [other.to_vec(), note.to_vec()])
+    fn contradicted(&self, seen: &Checkpoint, note: &[u8]) -> Option<Fork> {
+        let held = self.newest.as_ref().map(|(_, note)| &note[..]);
+        let waiting = self.waiting.get(&seen.size).map(|other| other.note());
+        [held, waiting].into_iter().flatten().find_map(|other| Fork::of(other, note))
     }
 }
 
@@ -290,6 +287,29 @@ impl Hold {
         Ok(())
     }
 
+    /// Takes the proof of a fork that a peer shows. True if it is news.
+    ///
+    /// # Errors
+    /// When it is none under the keys of the Party it is about.
+    pub(super) fn take_fork(&self, known: Known<'_>, fork: Fork) -> Result<bool, Denied> {
+        let origin = fork.origin().clone();
+        let party = known.trust.party_of(&origin).ok_or(Denied::NotYours)?;
+        let keys = known.trust.declared(party).map(|profile| profile.ever_signed()).ok_or(Denied::NotYours)?;
+        fork.verify(keys).map_err(Denied::Checkpoint)?;
+        let mut ledgers = self.lock();
+        let held = ledgers.entry(origin.clone()).or_default();
+        let news = held.fork.is_none();
+        if news {
+            fork_seen(known, &origin, held, fork);
+        }
+        Ok(news)
+    }
+
+    /// The forks that are proven.
+    pub(super) fn forks(&self) -> Vec<Fork> {
+        self.lock().values().filter_map(|held| held.fork.clone()).collect()
+    }
+
     /// The largest checkpoint held of a ledger.
     pub(super) fn newest(&self, origin: &Origin) -> Vec<u8> {
         let ledgers = self.lock();
@@ -313,9 +333,9 @@ impl Hold {
 }
 
 /// Two signed checkpoints of one size: kept for ever, and people are told. From now on nothing of this ledger is cosigned.
-fn fork_seen(known: Known<'_>, origin: &Origin, held: &mut Held, fork: [Vec<u8>; 2]) -> Denied {
+fn fork_seen(known: Known<'_>, origin: &Origin, held: &mut Held, fork: Fork) -> Denied {
     error!(target: "witness", code = "ledger.forked", origin = %origin, "two checkpoints of one size contradict each other");
-    let proof = fork.concat();
+    let proof = fork.to_file(Vec::new());
     held.fork = Some(fork);
     if let Err(fault) = keep(known, origin, held) {
         warn!(target: "witness", code = fault.code(), "the proof of the fork is in memory only");

@@ -11,7 +11,11 @@ mod hold;
 mod own;
 mod speak;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use comity_core::ids::PartyCode;
 use tokio::{
@@ -79,7 +83,7 @@ impl Room {
         let view = Arc::clone(&handle.view);
         let opened = tokio::task::spawn_blocking(move || (Hold::open(&view.desk), Own::open(&view))).await;
         let Ok((hold, own)) = opened else { return };
-        let speaker = Arc::new(Speaker { handle: handle.clone(), keys, hold, own });
+        let speaker = Arc::new(Speaker { handle: handle.clone(), keys, hold, own, told: Mutex::default() });
         let mut work =
             Work { handle, speaker, opener, busy: BTreeSet::new(), asking: JoinSet::new(), serving: JoinSet::new() };
         work.speaker.publish();

@@ -1,15 +1,19 @@
 //! Asks and answers on a witness stream, from both sides.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use comity_core::{
     ids::{Origin, PartyCode, WitnessName},
-    ledger::{NOTE_MAX, PATH_MAX},
+    ledger::{Fork, NOTE_MAX, PATH_MAX},
     proto::{
-        AddCheckpoint, Grown, Growth, Path, Retry, WitnessAnswer, WitnessAsk, witness_answer::Outcome,
+        AddCheckpoint, ForkProof, Grown, Growth, Path, Retry, WitnessAnswer, WitnessAsk, witness_answer::Outcome,
         witness_ask::What,
     },
 };
+use prost::Message as _;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -26,12 +30,14 @@ use crate::{
 
 /// Sizes asked about at once: all that are kept waiting, and the one that is held.
 const SIZES_MAX: usize = 1025;
-/// An ask: a checkpoint and a path, or sizes.
-const ASK_MAX: usize = NOTE_MAX + (16 << 10);
+/// An ask: a checkpoint and a path, sizes, or two checkpoints.
+const ASK_MAX: usize = 2 * NOTE_MAX + (16 << 10);
 /// An answer: two checkpoints, and a path for each size.
 const ANSWER_MAX: usize = 2 * NOTE_MAX + (SIZES_MAX + 1) * (PATH_MAX * 34 + 8);
 /// Asks on one stream: the growth of a ledger, its checkpoint to cosign, and that again after a conflict.
 const ASKS_MAX: usize = 8;
+/// Forks told at one beat; there should be none.
+const FORKS_MAX: usize = 4;
 /// Who is refused may come again at the next beat.
 const RETRY_MS: u32 = 60_000;
 
@@ -41,6 +47,8 @@ pub(super) struct Speaker {
     pub(super) keys: Arc<Keyring>,
     pub(super) hold: Hold,
     pub(super) own: Own,
+    /// Of which forks each peer was told, since the start.
+    pub(super) told: Mutex<BTreeMap<PartyCode, BTreeSet<Origin>>>,
 }
 
 impl Speaker {
@@ -75,7 +83,8 @@ impl Speaker {
         let witnesses_us = assigned(&self.view().us.party).contains(party) && self.own.due(party).is_some();
         let standing = self.hold.standing(&origin);
         let behind = !assigned(party).is_empty() && standing.witnessed < standing.size;
-        witnesses_us || behind || standing.unproven > 0 || self.waiting(party) > 0
+        let untold = !self.untold(party).is_empty();
+        witnesses_us || behind || untold || standing.unproven > 0 || self.waiting(party) > 0
     }
 
     /// How many checkpoints of a Party were seen and not yet looked at.
@@ -86,7 +95,12 @@ impl Speaker {
     /// Asks a peer everything there is reason to ask.
     pub(super) async fn ask(self: &Arc<Self>, party: &PartyCode, mut stream: impl Line) {
         let asked = async {
-            self.ask_growth(party, &mut stream).await?;
+            self.tell_forks(party, &mut stream).await?;
+            match self.ask_growth(party, &mut stream).await {
+                // It still witnesses us.
+                Err(Ended::Denied(denied)) => self.denied(party, &denied, &[]),
+                other => other?,
+            }
             self.ask_cosignature(party, &mut stream).await
         };
         match asked.await {
@@ -96,6 +110,28 @@ impl Speaker {
             Err(Ended::Message(fault)) => debug!(target: "witness", peer = %party, %fault, "ended early"),
         }
         self.publish();
+    }
+
+    /// Forks this peer has not been told of by us.
+    fn untold(&self, party: &PartyCode) -> Vec<Fork> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.get(party);
+        let untold = |fork: &Fork| known.is_none_or(|known| !known.contains(fork.origin()));
+        self.hold.forks().into_iter().filter(untold).collect()
+    }
+
+    async fn tell_forks(&self, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
+        for fork in self.untold(party).into_iter().take(FORKS_MAX) {
+            send(stream, &WitnessAsk { what: Some(What::Fork(fork.to_wire())) }).await?;
+            let answer: WitnessAnswer = receive(stream, ANSWER_MAX).await?.ok_or(MessageFault::Wrong)?;
+            match answer.outcome {
+                Some(Outcome::Fork(_) | Outcome::Refused(_)) => {}
+                _ => return Err(MessageFault::Wrong.into()),
+            }
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.entry(party.clone()).or_default().insert(fork.origin().clone());
+        }
+        Ok(())
     }
 
     async fn ask_growth(self: &Arc<Self>, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
@@ -193,7 +229,20 @@ impl Speaker {
                 Ok(origin) => Outcome::Newest(self.hold.newest(&origin)),
                 Err(_) => refused("event.bad-name"),
             },
+            Some(What::Fork(fork)) => self.take_fork(party, &fork),
             None => refused("witness.malformed"),
+        }
+    }
+
+    /// Whoever saw it first, everybody is to know it.
+    fn take_fork(&self, party: &PartyCode, fork: &ForkProof) -> Outcome {
+        let taken = Fork::from_wire(fork).map_err(Denied::Checkpoint);
+        match taken.and_then(|fork| self.known(|known| self.hold.take_fork(known, fork))) {
+            Ok(_) => Outcome::Fork(true),
+            Err(denied) => {
+                self.denied(party, &denied, &fork.encode_to_vec());
+                refused(denied.code())
+            }
         }
     }
 
@@ -252,8 +301,9 @@ impl Speaker {
         let trust = view.trust();
         let parties = trust.charter().parties().keys().filter(|party| **party != view.us.party);
         let of = |party: &PartyCode| Some((party.clone(), self.hold.standing(&self.origin(party)?)));
-        let now = Witnessing { own: self.own.reached(), peers: parties.filter_map(of).collect() };
-        *view.witnessing.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(now);
+        let peers = parties.filter_map(of).collect();
+        let now = Witnessing { own: self.own.reached(), peers, forks: self.hold.forks() };
+        *view.witnessing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
     }
 
     fn denied(&self, party: &PartyCode, denied: &Denied, shown: &[u8]) {

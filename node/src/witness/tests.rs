@@ -12,7 +12,7 @@ use comity_core::{
     crypto::{DataKey, HybridSigner, PublicKey, Seed, sha256},
     founding::{self, Founder, PublicRoleKeys},
     ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
-    ledger::{Checkpoint, Tree, VerifiedCheckpoint},
+    ledger::{Checkpoint, Fork, Tree, VerifiedCheckpoint},
     profile::{Book, CHARTER_TYPE, Trust, document_id},
     proto::{AddCheckpoint, Algorithm, Grown, KeyRole, Path, WitnessDuty},
 };
@@ -209,6 +209,26 @@ fn a_fork_is_kept_and_ends_cosigning_for_good() {
     assert!(town.hold.standing(&origin("XA")).forked);
     assert_eq!(town.add(&add(&honest, 20, 30)), Err(Denied::Forked));
     assert_eq!(town.sizes(vec![]), Err(Denied::Forked));
+}
+
+/// [N-2]: whoever shows it.
+#[test]
+fn a_fork_that_a_peer_shows_counts_under_the_keys_of_whom_it_is_about() {
+    let (town, honest, other) = (Town::new(), history(1), history(2));
+    let fork = Fork::of(&note("XA", &honest, 20), &note("XA", &other, 20)).expect("a fork");
+    assert_eq!(town.hold.take_fork(town.known(), fork.clone()), Ok(true));
+    assert_eq!(town.hold.take_fork(town.known(), fork.clone()), Ok(false), "it was known");
+    let town = town.again();
+    assert_eq!(town.hold.forks(), [fork]);
+    assert_eq!(town.add(&add(&honest, 0, 30)), Err(Denied::Forked));
+    let forged = |n: u8| {
+        let root = Digest::new([n; 32]);
+        let forged = Checkpoint { origin: origin("XC"), size: 20, root };
+        forged.sign(&pair(KeyRole::Checkpoint, "XA"), NOW).expect("signed").into_bytes()
+    };
+    let forged = Fork::of(&forged(1), &forged(2)).expect("in form");
+    assert!(matches!(town.hold.take_fork(town.known(), forged), Err(Denied::Checkpoint(_))));
+    assert!(!town.hold.standing(&origin("XC")).forked);
 }
 
 #[test]

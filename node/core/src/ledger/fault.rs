@@ -16,6 +16,11 @@ pub enum LedgerFault {
         "ledger.bad-tile: nothing was read; a tile or bundle has not the hashes or entries its place in the tree demands; fetch it again, and verify the ledger"
     )]
     BadTile,
+    /// Two notes that do not contradict each other, or are none.
+    #[error(
+        "ledger.no-fork: nothing is proven; these are not two checkpoints of one ledger and size with two roots; compare what was handed over"
+    )]
+    NoFork,
     /// An index at or beyond the size it was asked or claimed for.
     #[error(
         "ledger.index-beyond-size: nothing is proven; the index is not below the size; ask within the size; index {index}, size {size}"
@@ -143,6 +148,7 @@ impl LedgerFault {
         match self {
             Self::BadLeaf => "ledger.bad-leaf",
             Self::BadTile => "ledger.bad-tile",
+            Self::NoFork => "ledger.no-fork",
             Self::IndexBeyondSize { .. } => "ledger.index-beyond-size",
             Self::SizeBeyondTree { .. } => "ledger.size-beyond-tree",
             Self::Shrinks { .. } => "ledger.shrinks",
@@ -181,6 +187,7 @@ mod tests {
         let all = [
             LedgerFault::BadLeaf,
             LedgerFault::BadTile,
+            LedgerFault::NoFork,
             LedgerFault::IndexBeyondSize { index: 2, size: 1 },
             LedgerFault::SizeBeyondTree { size: 2, held: 1 },
             LedgerFault::Shrinks { from: 2, to: 1 },

@@ -199,6 +199,12 @@ impl Profile {
         self.keys.values().filter(move |dated| dated.key.role == role && dated.from <= at).map(|dated| &dated.key)
     }
 
+    /// The keys that ever signed its checkpoints and are not revoked: those a fork is proven by.
+    pub fn ever_signed(&self) -> impl Iterator<Item = &PublicKey> + Clone {
+        let checkpoint = |dated: &&DatedKey| dated.key.role == KeyRole::Checkpoint && dated.revoked.is_none();
+        self.keys.values().filter(checkpoint).map(|dated| &dated.key)
+    }
+
     /// Checks a checkpoint of the Party's current ledger under the keys that may sign one at this time.
     ///
     /// # Errors

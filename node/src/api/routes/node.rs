@@ -38,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(peers))
         .routes(routes!(peer))
         .routes(routes!(proof))
+        .routes(routes!(fork))
         .routes(routes!(readmit))
         .routes(routes!(examine))
         .routes(routes!(outbox))
@@ -112,6 +113,16 @@ async fn proof(State(api): State<Api>, Params((party, code)): Params<(String, St
     let party: PartyCode = parse("party", &party)?;
     let frame = api.look(move |view| peers::proof(view, &peers::other(view, party)?, &code)).await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], frame).into_response())
+}
+
+/// The proof that a peer's ledger has forked: two signed checkpoints, and the documents from which their keys follow. It
+/// is checked with `comity verify`, on any machine.
+#[utoipa::path(get, path = "/v1/peers/{party}/fork", tag = "node", params(("party" = String, Path)),
+    responses((status = 200, description = "A `ForkProof`.", body = Vec<u8>, content_type = "application/octet-stream")))]
+async fn fork(State(api): State<Api>, Params(party): Params<String>) -> Result<Response, Problem> {
+    let party: PartyCode = parse("party", &party)?;
+    let file = api.look(move |view| peers::fork(view, &peers::other(view, party)?)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], file).into_response())
 }
 
 /// Lets a peer in again that is cut off for its misconduct, before its time is over.

@@ -2,11 +2,20 @@
 
 use std::time::Duration;
 
-use comity_core::{ids::PartyCode, wire::DELIVERY_MAX};
+use comity_core::{
+    ids::{Digest, PartyCode},
+    ledger::{Checkpoint, Fork},
+    proto::{WitnessAnswer, WitnessAsk, witness_answer::Outcome, witness_ask::What},
+    wire::DELIVERY_MAX,
+};
 use serde_json::{Value, json};
 
 use super::{FOUNDED, Federation, Town, check};
-use crate::{net::NetEvent, time};
+use crate::{
+    net::{NetEvent, receive, send},
+    time,
+    tlog::check_fork,
+};
 
 /// Looks at the one peer of a node until it is as wanted.
 async fn until(town: &Town, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
@@ -134,7 +143,7 @@ async fn noise_is_answered_by_cutting_off_and_nothing_of_it_is_recorded() {
             if look["cut_off_until"].is_string() && left > 0 {
                 return look;
             }
-            while up && sent < 30 && rogue.send(&party, noise[sent % noise.len()].clone()).is_ok() {
+            while up && sent < 30 && rogue.net.send(&party, noise[sent % noise.len()].clone()).is_ok() {
                 sent += 1;
             }
         }
@@ -147,6 +156,39 @@ async fn noise_is_answered_by_cutting_off_and_nothing_of_it_is_recorded() {
     assert_eq!(arvia.get("/v1/ledger").await.body["size"], FOUNDED, "nothing of it is recorded");
     let proof = arvia.get("/v1/peers/XB/proofs/event.malformed").await.body;
     assert!(proof.as_str().is_some_and(|proof| !proof.is_empty()), "the frame is kept");
-    rogue.stop().await;
+    rogue.net.stop().await;
+    arvia.close().await;
+}
+
+/// SPEC `[N-2]`: a fork that a peer shows is taken in, people see it, and it is handed on as a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_that_a_peer_shows_is_seen_and_handed_on() {
+    let (arvia, rogue, mut events, _folder) = Federation::with_rogue().await;
+    let (xa, xb) = (PartyCode::parse("XA").expect("code"), PartyCode::parse("XB").expect("code"));
+    until(&arvia, "a link", |peer| peer["up"] == true).await;
+    let reading = tokio::spawn(async move { while events.recv().await.is_some() {} });
+    check(&arvia.get("/v1/peers/XB/fork").await, 404, "api.no-such-fork");
+    let trust = arvia.view().trust();
+    let profile = trust.profile(&xb, time::now()).expect("a profile");
+    let (_, signer) = rogue.keys.checkpoint_signer(profile, time::now()).expect("held");
+    let note = |root: u8| {
+        let origin = profile.ledgers()[0].clone();
+        let checkpoint = Checkpoint { origin, size: 9, root: Digest::new([root; 32]) };
+        checkpoint.sign(signer, time::now()).expect("signed").into_bytes()
+    };
+    let fork = Fork::of(&note(1), &note(2)).expect("a fork");
+    let mut stream = rogue.net.opener().witness(&xa).await.expect("a stream");
+    let ask = WitnessAsk { what: Some(What::Fork(fork.to_wire())) };
+    send(&mut stream, &ask).await.expect("sent");
+    let answer: WitnessAnswer = receive(&mut stream, 1 << 20).await.expect("answered").expect("an answer");
+    assert_eq!(answer.outcome, Some(Outcome::Fork(true)));
+    let seen = until(&arvia, "the fork", |peer| peer["ledger"]["forked"] == true).await;
+    assert_eq!(seen["up"], true, "exchange goes on until people decide");
+    let file = arvia.get("/v1/peers/XB/fork").await.bytes;
+    let (whose, forked) = check_fork(&file, rogue.fingerprint, time::now()).expect("holds");
+    assert_eq!((whose, forked.size), (xb, 9));
+    let warned = arvia.get("/v1/status").await.body["warnings"].to_string();
+    assert!(warned.contains("ledger.forked"), "{warned}");
+    reading.abort();
     arvia.close().await;
 }

@@ -138,6 +138,14 @@ impl Town {
     }
 }
 
+/// Somebody with Belmar's keys.
+pub(super) struct Rogue {
+    pub(super) net: Net,
+    pub(super) keys: Keyring,
+    /// Of the charter, which is no secret.
+    pub(super) fingerprint: Digest,
+}
+
 /// Arvia and Belmar, linked.
 pub(super) struct Federation {
     pub(super) arvia: Town,
@@ -161,7 +169,7 @@ impl Federation {
     }
 
     /// Arvia, and in Belmar's place somebody with Belmar's keys who sends what it likes.
-    pub(super) async fn with_rogue() -> (Town, Net, mpsc::Receiver<NetEvent>, TempDir) {
+    pub(super) async fn with_rogue() -> (Town, Rogue, mpsc::Receiver<NetEvent>, TempDir) {
         let folder = tempfile::tempdir().expect("folder");
         let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
         let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
@@ -179,9 +187,9 @@ impl Federation {
         let at = Address::parse(&rogue.listen_addresses()[0]).expect("an address");
         let settings = settings(&folder.path().join("XA"), &codes[0], fingerprint);
         let peers = BTreeMap::from([(codes[1].clone(), vec![at])]);
-        let [arvia_keys, _] = keyrings;
+        let [arvia_keys, keys] = keyrings;
         let arvia = Town::open(Settings { peers, ..settings }, arvia_keys).await;
-        (arvia, rogue, events_out, folder)
+        (arvia, Rogue { net: rogue, keys, fingerprint }, events_out, folder)
     }
 
     pub(super) async fn close(self) {

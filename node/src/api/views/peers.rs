@@ -1,6 +1,10 @@
 //! The peers: their links, how they behave, and what was found on the way to them.
 
-use comity_core::ids::{PartyCode, Time};
+use comity_core::{
+    ids::{PartyCode, Time},
+    ledger::Fork,
+    profile::Trust,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +14,7 @@ use crate::{
     conduct::{Standing, proof_key},
     doctor::Finding,
     handle::{PeerLedger, PeerStatus, Status, View},
+    roster,
 };
 
 /// A peer.
@@ -141,6 +146,15 @@ impl FindingsView {
 /// Reads who the peers are.
 pub(in crate::api) fn peers(view: &View, status: &Status, now: Time) -> Result<PeersView, Problem> {
     Ok(PeersView { schema: "comity/peers/v1", peers: peer_rows(view, status, now)? })
+}
+
+/// The proof that a ledger of a peer has forked, as a file.
+pub(in crate::api) fn fork(view: &View, party: &PartyCode) -> Result<Vec<u8>, Problem> {
+    let trust: &Trust = &view.trust();
+    let of = |fork: &&Fork| trust.party_of(fork.origin()) == Some(party);
+    let witnessing = view.witnessing();
+    let found = witnessing.forks.iter().find(of).ok_or(ApiFault::NoSuchFork)?;
+    Ok(found.to_file(roster::proving(view, trust, std::slice::from_ref(party))))
 }
 
 /// Reads one of them, with its wrongs.
