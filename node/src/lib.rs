@@ -15,6 +15,8 @@ pub mod keys;
 pub mod net;
 pub mod roster;
 pub mod runtime;
+#[cfg(test)]
+mod sample;
 pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -55,7 +55,7 @@ fn a_network_lives_as_written() {
 
 #[test]
 fn runbooks_of_a_nodes_keys_run_as_written() {
-    Place::running().follow(&["stolen-record-key", "stolen-transport-key", "lost-record-key"]);
+    Place::running().follow(&["stolen-record-key", "stolen-transport-key", "lost-record-key", "stolen-witness-key"]);
 }
 
 #[test]

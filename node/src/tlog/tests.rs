@@ -3,60 +3,18 @@
 use std::{fs, path::Path};
 
 use comity_core::{
-    crypto::{HybridSigner, PublicKey, Seed, sha256},
-    founding::{self, Founder, PublicRoleKeys},
-    ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
-    ledger::{Checkpoint, Fork, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
-    profile::{CHARTER_TYPE, document_id},
-    proto::{self, Algorithm, KeyRole},
+    crypto::sha256,
+    ids::{Digest, Time},
+    ledger::{Fork, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
+    proto,
 };
 use prost::Message as _;
 use tempfile::TempDir;
 
 use super::{Checked, DOCUMENTS, Folder, POLICY, TlogFault, check, check_fork};
+use crate::sample::{charter, checkpoint, cosigned, party, profile};
 
-const NOW: Time = Time(1_800_000_000_000);
 const LATER: Time = Time(1_800_000_060_000);
-
-fn network() -> NetworkName {
-    NetworkName::parse("demo.test").expect("name")
-}
-
-fn party(code: &str) -> PartyCode {
-    PartyCode::parse(code).expect("code")
-}
-
-fn pair(role: KeyRole, name: &str) -> HybridSigner {
-    let seed = |half: &str| Seed::new(*sha256(&[name.as_bytes(), &[role as u8], half.as_bytes()]).as_bytes());
-    let quantum = match role {
-        KeyRole::Checkpoint | KeyRole::Witness => Algorithm::MlDsa44,
-        _ => Algorithm::MlDsa65,
-    };
-    HybridSigner::new(role, &seed("a"), quantum, &seed("b")).expect("keys")
-}
-
-fn owned(signer: &HybridSigner) -> [PublicKey; 2] {
-    signer.public().map(Clone::clone)
-}
-
-fn charter() -> (Vec<u8>, Digest) {
-    let secretariat = pair(KeyRole::Charter, "secretariat");
-    let founder =
-        |code: &str| Founder { code: party(code), name: code.to_owned(), root: owned(&pair(KeyRole::Root, code)) };
-    let founders = ["XA", "XB", "XC"].map(founder);
-    let mut charter = founding::charter(&network(), true, secretariat.public(), &founders, &["BC"], NOW);
-    let witnesses = vec!["XB".to_owned(), "XC".to_owned()];
-    charter.witnesses = vec![proto::WitnessDuty { party: "XA".to_owned(), witnesses, faulty: 0 }];
-    let id = document_id(CHARTER_TYPE, &charter.encode_to_vec());
-    (founding::sign_charter(&charter, &[&secretariat]).expect("signed"), id)
-}
-
-fn profile(code: &str, signed_by: &str) -> Vec<u8> {
-    let pairs = [pair(KeyRole::Checkpoint, code), pair(KeyRole::Witness, code)];
-    let keys = PublicRoleKeys { keys: pairs.iter().flat_map(owned).collect(), node: None };
-    let profile = founding::profile(&network(), &party(code), &[], &["en"], &keys, NOW);
-    founding::sign_profile(&profile, &[&pair(KeyRole::Root, signed_by)]).expect("signed")
-}
 
 fn entry(n: u64) -> LeafEntry {
     leaf_entry(&Salt([7; 32]), &sha256(&[&n.to_be_bytes()]), b"context")
@@ -71,14 +29,7 @@ fn tree(entries: &[LeafEntry]) -> Tree {
 }
 
 fn note(tree: &Tree, by: &str, witnesses: &[&str]) -> Vec<u8> {
-    let origin = Origin::of(&party("XA"), &network(), 1);
-    let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
-    let mut note = checkpoint.sign(&pair(KeyRole::Checkpoint, by), NOW).expect("signed");
-    for code in witnesses {
-        let name = WitnessName::of(&party(code), &network());
-        note += &checkpoint.cosign(&name, &pair(KeyRole::Witness, code), LATER).expect("cosigned");
-    }
-    note.into_bytes()
+    cosigned(&checkpoint("XA", tree, tree.size()), by, witnesses, LATER)
 }
 
 fn bundle(envelopes: Vec<Vec<u8>>) -> Vec<u8> {

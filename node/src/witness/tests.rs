@@ -9,63 +9,27 @@ use std::{
 };
 
 use comity_core::{
-    crypto::{DataKey, HybridSigner, PublicKey, Seed, sha256},
-    founding::{self, Founder, PublicRoleKeys},
-    ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
+    crypto::{DataKey, sha256},
+    ids::{Digest, PartyCode},
     ledger::{Checkpoint, Fork, Tree, VerifiedCheckpoint},
-    profile::{Book, CHARTER_TYPE, Trust, document_id},
-    proto::{AddCheckpoint, Algorithm, Grown, KeyRole, Path, WitnessDuty},
+    profile::{Book, Trust},
+    proto::{AddCheckpoint, Grown, KeyRole, Path},
 };
-use prost::Message as _;
 use tempfile::TempDir;
 
 use super::hold::{Denied, Hold, Known};
-use crate::store::Desk;
+use crate::{
+    sample::{self, NOW, charter, checkpoint, origin, owned, pair, party, profile},
+    store::Desk,
+};
 
-const NOW: Time = Time(1_800_000_000_000);
-
-fn network() -> NetworkName {
-    NetworkName::parse("demo.test").expect("name")
-}
-
-fn party(code: &str) -> PartyCode {
-    PartyCode::parse(code).expect("code")
-}
-
-fn pair(role: KeyRole, name: &str) -> HybridSigner {
-    let seed = |half: &str| Seed::new(*sha256(&[name.as_bytes(), &[role as u8], half.as_bytes()]).as_bytes());
-    let notes = matches!(role, KeyRole::Checkpoint | KeyRole::Witness);
-    let quantum = if notes { Algorithm::MlDsa44 } else { Algorithm::MlDsa65 };
-    HybridSigner::new(role, &seed("a"), quantum, &seed("b")).expect("keys")
-}
-
-fn owned(signer: &HybridSigner) -> [PublicKey; 2] {
-    signer.public().map(Clone::clone)
-}
-
-/// XA's ledger is witnessed by XB and XC, and nobody else's by anybody.
 fn trust() -> Trust {
-    let secretariat = pair(KeyRole::Charter, "secretariat");
-    let founder =
-        |code: &str| Founder { code: party(code), name: code.into(), root: owned(&pair(KeyRole::Root, code)) };
-    let founders = ["XA", "XB", "XC"].map(founder);
-    let mut charter = founding::charter(&network(), true, secretariat.public(), &founders, &["BC"], NOW);
-    let witnesses = vec!["XB".to_owned(), "XC".to_owned()];
-    charter.witnesses = vec![WitnessDuty { party: "XA".to_owned(), witnesses, faulty: 0 }];
-    let id = document_id(CHARTER_TYPE, &charter.encode_to_vec());
-    let mut book = Book::found(&founding::sign_charter(&charter, &[&secretariat]).expect("signed"), id).expect("holds");
+    let (signed, fingerprint) = charter();
+    let mut book = Book::found(&signed, fingerprint).expect("holds");
     for code in ["XA", "XB", "XC"] {
-        let pairs = [pair(KeyRole::Checkpoint, code), pair(KeyRole::Witness, code)];
-        let keys = PublicRoleKeys { keys: pairs.iter().flat_map(owned).collect(), node: None };
-        let profile = founding::profile(&network(), &party(code), &[], &["en"], &keys, NOW);
-        let signed = founding::sign_profile(&profile, &[&pair(KeyRole::Root, code)]).expect("signed");
-        book.accept(&signed, NOW).expect("accepted");
+        book.accept(&profile(code, code), NOW).expect("accepted");
     }
     book.trust()
-}
-
-fn origin(code: &str) -> Origin {
-    Origin::of(&party(code), &network(), 1)
 }
 
 /// A history: those of two numbers differ from the tenth record on.
@@ -78,20 +42,12 @@ fn history(number: u64) -> Tree {
     tree
 }
 
-fn checkpoint(code: &str, tree: &Tree, size: u64) -> Checkpoint {
-    Checkpoint { origin: origin(code), size, root: tree.root_at(size).expect("held") }
-}
-
 fn note(code: &str, tree: &Tree, size: u64) -> Vec<u8> {
-    checkpoint(code, tree, size).sign(&pair(KeyRole::Checkpoint, code), NOW).expect("signed").into_bytes()
+    sample::cosigned(&checkpoint(code, tree, size), code, &[], NOW)
 }
 
 fn cosigned(tree: &Tree, size: u64, by: &[&str]) -> Vec<u8> {
-    let lines = by.iter().map(|code| {
-        let name = WitnessName::of(&party(code), &network());
-        checkpoint("XA", tree, size).cosign(&name, &pair(KeyRole::Witness, code), NOW).expect("cosigned")
-    });
-    [note("XA", tree, size), lines.collect::<String>().into_bytes()].concat()
+    sample::cosigned(&checkpoint("XA", tree, size), "XA", by, NOW)
 }
 
 fn nodes(path: Vec<Digest>) -> Vec<Vec<u8>> {
