@@ -1338,6 +1338,8 @@ class Proofs(Case):
             (head + "\n\n\n" + note, "no other line"),
             (head + "\n" + note, "base64|not a tlog-proof"),
             (head + "\n\n", "blank line"),
+            ("c2sp.org/tlog-proof@v1\n\n" + note, "not a tlog-proof"),
+            (f"c2sp.org/tlog-proof@v1\n{extra}\n\n{note}", "not a tlog-proof"),
             (text + "\n", "blank line|a dash"),
             (text + "more\n", "a dash"),
             ("", "not a tlog-proof"),

@@ -29,6 +29,8 @@ use crate::{
 
 /// What is held of each ledger, on the desk: this and the origin.
 const PREFIX: &[u8] = b"witness/";
+/// Checkpoints of one ledger that wait to be proven, as many as one ask may name; with the held one that makes 1025.
+pub(super) const WAITING_MAX: usize = 1024;
 /// A state holds three notes at most.
 const STATE_MAX: usize = 256 << 10;
 
@@ -216,15 +218,25 @@ impl Hold {
         origin: &Origin,
         seen: Vec<Arc<VerifiedCheckpoint>>,
     ) -> Result<Vec<u64>, Denied> {
+        let mut overlooked = 0_u64;
         let mut ledgers = self.lock();
         let held = ledgers.entry(origin.clone()).or_default();
         for one in seen.into_iter().filter(|one| one.checkpoint().origin == *origin) {
             if let Some(fork) = held.contradicted(one.checkpoint(), one.note()) {
                 return Err(fork_seen(known, origin, held, fork));
             }
-            if one.checkpoint().size != held.size() {
-                held.waiting.entry(one.checkpoint().size).or_insert(one);
+            let size = one.checkpoint().size;
+            if size == held.size() || held.waiting.contains_key(&size) {
+                continue;
             }
+            if held.waiting.len() >= WAITING_MAX {
+                overlooked += 1;
+            } else {
+                held.waiting.insert(size, one);
+            }
+        }
+        if overlooked > 0 {
+            warn!(target: "witness", code = "witness.overlooked", origin = %origin, overlooked, "a ledger proves nothing and signs on");
         }
         if held.fork.is_some() {
             return Err(Denied::Forked);

@@ -12,7 +12,7 @@ mod own;
 mod speak;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -30,6 +30,7 @@ use crate::{
     handle::Handle,
     keys::Keyring,
     net::{Opener, SideStream},
+    time,
 };
 
 use hold::Hold;
@@ -40,6 +41,9 @@ use speak::Speaker;
 const ASKED_MAX: usize = 64;
 /// Streams served at once: each Party may have two.
 const SERVING_MAX: usize = 64;
+/// Streams one Party may open in a minute: an ask each second, as in an exercise, and one when much waits to be proven.
+const STREAMS_A_MINUTE_MAX: u32 = 128;
+const MINUTE: Duration = Duration::from_secs(60);
 /// Peers asked at once: an ask is a few small messages.
 const ASKING_MAX: usize = 16;
 /// How often is looked whether a peer's checkpoints pile up between two beats.
@@ -84,8 +88,15 @@ impl Room {
         let opened = tokio::task::spawn_blocking(move || (Hold::open(&view.desk), Own::open(&view))).await;
         let Ok((hold, own)) = opened else { return };
         let speaker = Arc::new(Speaker { handle: handle.clone(), keys, hold, own, told: Mutex::default() });
-        let mut work =
-            Work { handle, speaker, opener, busy: BTreeSet::new(), asking: JoinSet::new(), serving: JoinSet::new() };
+        let mut work = Work {
+            handle,
+            speaker,
+            opener,
+            busy: BTreeSet::new(),
+            asking: JoinSet::new(),
+            serving: JoinSet::new(),
+            streams: BTreeMap::new(),
+        };
         work.speaker.publish();
         work.run(self.0, beat, stop).await;
         work.asking.shutdown().await;
@@ -101,6 +112,8 @@ struct Work {
     busy: BTreeSet<PartyCode>,
     asking: JoinSet<PartyCode>,
     serving: JoinSet<()>,
+    /// Streams each Party has opened within this minute.
+    streams: BTreeMap<PartyCode, u32>,
 }
 
 impl Work {
@@ -115,7 +128,7 @@ impl Work {
             ticking.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticking
         };
-        let (mut beats, mut looks) = (ticking(beat), ticking(LOOK));
+        let (mut beats, mut looks, mut minutes) = (ticking(beat), ticking(LOOK), ticking(MINUTE));
         loop {
             tokio::select! {
                 biased;
@@ -125,11 +138,21 @@ impl Work {
                 Some((party, stream)) = asked.recv(), if self.serving.len() < SERVING_MAX => self.serve(party, stream),
                 _ = beats.tick() => self.on_beat(),
                 _ = looks.tick() => self.on_look(),
+                _ = minutes.tick() => self.streams.clear(),
             }
         }
     }
 
+    /// One too many is dropped, which resets it: proving growth from a thousand sizes costs more than asking for it.
     fn serve(&mut self, party: PartyCode, stream: SideStream) {
+        let count = self.streams.entry(party.clone()).or_default();
+        *count += 1;
+        if *count > STREAMS_A_MINUTE_MAX {
+            if *count == STREAMS_A_MINUTE_MAX + 1 {
+                self.handle.view().conduct.wrong(&party, "net.too-many-streams", None, time::now());
+            }
+            return;
+        }
         let speaker = Arc::clone(&self.speaker);
         self.serving.spawn(async move { speaker.serve(&party, stream).await });
     }

@@ -17,7 +17,7 @@ use prost::Message as _;
 use tracing::{debug, info, warn};
 
 use super::{
-    hold::{Denied, Hold, Known},
+    hold::{Denied, Hold, Known, WAITING_MAX},
     own::Own,
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Sizes asked about at once: all that are kept waiting, and the one that is held.
-const SIZES_MAX: usize = 1025;
+const SIZES_MAX: usize = WAITING_MAX + 1;
 /// An ask: a checkpoint and a path, sizes, or two checkpoints.
 const ASK_MAX: usize = 2 * NOTE_MAX + (16 << 10);
 /// An answer: two checkpoints, and a path for each size.

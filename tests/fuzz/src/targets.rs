@@ -34,6 +34,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("names", text::names),
     ("object", evidence::object),
     ("proof", ledger::proof),
+    ("published", ledger::published),
     ("record", store::record),
     ("roster", roster::roster),
     ("rules", law::rules),

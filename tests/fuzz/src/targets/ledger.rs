@@ -4,8 +4,9 @@ use comity_core::{
     crypto::{PublicKey, sha256},
     ids::{Digest, LedgerIndex, Origin},
     ledger::{
-        Context, LeafEntry, PATH_MAX, RecordProof, Salt, Tree, VerifiedCheckpoint, checkpoint::parse_unverified,
-        leaf_entry, leaf_hash, verify_consistency, verify_inclusion,
+        Context, Fork, LeafEntry, PATH_MAX, RecordProof, Resource, Salt, TILE_WIDTH, Tile, Tree, VerifiedCheckpoint,
+        bundle_bytes, bundle_entries, checkpoint::parse_unverified, leaf_entry, leaf_hash, verify_consistency,
+        verify_inclusion,
     },
     proto::{self, RecordKind},
     wire::{PROOF_MAX, strict},
@@ -40,6 +41,29 @@ pub(crate) fn checkpoint(data: &[u8]) {
     let size = verified.checkpoint().size;
     assert!(matches!(size, 5 | 7), "no other size was signed: {size}");
     assert_eq!(verified.signed().0 % 1000, 0);
+}
+
+/// What is read of a ledger that others publish: paths, bundles, proofs and forks as files. Each has one form.
+pub(crate) fn published(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some(resource) = Resource::parse(&text) {
+        assert_eq!(resource.to_string(), text, "a path has one form");
+    }
+    for width in [1, 2, TILE_WIDTH] {
+        if let Ok(entries) = bundle_entries(data, width) {
+            assert_eq!(bundle_bytes(&entries), data, "a bundle has one form");
+        }
+        if let Ok(tile) = Tile::from_bytes(data, width) {
+            assert_eq!(tile.to_bytes(width), data);
+        }
+    }
+    if let Ok(proof) = RecordProof::from_text(&text, &Digest::new([1; 32])) {
+        assert_eq!(RecordProof::from_text(&proof.to_text(), &Digest::new([1; 32])), Ok(proof));
+    }
+    if let Ok((fork, documents)) = Fork::parse(data) {
+        assert_eq!(fork.to_file(documents), data, "a fork has one form");
+        assert!(fork.verify(checkpoint_keys()).is_err(), "this ledger never forked");
+    }
 }
 
 /// A proof of a record, a context, a stored leaf: one encoding each, and no proof but the known one holds.
