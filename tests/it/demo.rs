@@ -34,6 +34,10 @@ fn the_demo_passes_and_goes_on_in_an_old_folder() {
         (&Value::Bool(false), &Value::from(4)),
         "charter and profiles"
     );
+    assert!(
+        of("witnessed").len() == 3
+            && of("witnessed").iter().all(|line| line["by"].as_array().is_some_and(|by| by.len() == 2))
+    );
     assert_eq!(of("ended")[0]["ok"], true);
     for name in ["fingerprint", "ledger/checkpoint", "ledger/documents", "ledger/policy", "ledger/tile"] {
         assert!(fs::metadata(folder.path().join("demo/outside").join(name)).is_ok(), "{name}");

@@ -131,6 +131,7 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
     play(&DECISION, &assistance, nodes, places, timeline).await?;
     let same = evidence::hand_over(args.evidence.as_deref(), &assistance, nodes, places, timeline).await?;
     let whole = examine(nodes, &[&preservation, &assistance], timeline).await? && same;
+    are_witnessed(nodes, places, timeline).await?;
     outside::export(&nodes[0], preservation.first_index, &places.network, &places.outside).await?;
     report::write(&nodes[0], &[&preservation, &assistance], &places.report).await?;
     timeline.ended(whole, args.is_kept().then_some(places));
@@ -140,6 +141,20 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
         drop(tokio::signal::ctrl_c().await);
     }
     Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// Each ledger is cosigned by the two other Parties, up to its last record.
+async fn are_witnessed(nodes: &[Node], places: &Places, timeline: &Timeline) -> Result<(), CliFault> {
+    for node in nodes {
+        let mut ledger = Value::Null;
+        wait_until(&format!("cosignatures for {}'s ledger", node.name), &places.logs, async || {
+            ledger = node.client.get("/v1/ledger").await?;
+            Ok(ledger.pointer("/witnessed/size") == ledger.get("size"))
+        })
+        .await?;
+        timeline.witnessed(node, &ledger);
+    }
+    Ok(())
 }
 
 /// The form of the preservation request, if signed now.

@@ -184,6 +184,13 @@ impl Timeline {
         self.tell("verified", json!({ "party": node.code, "ok": is_whole(verified), "verified": verified }), &lines);
     }
 
+    pub(super) fn witnessed(&self, node: &Node, ledger: &Value) {
+        let by: Vec<&str> = list(ledger, "/witnessed/by").iter().map(|one| text(one, "/party")).collect();
+        let size = number(ledger, "/witnessed/size");
+        let lines = format!("{}'s ledger: cosigned by {}, all {size} records", node.name, by.join(" and "));
+        self.tell("witnessed", json!({ "party": node.code, "size": size, "by": by }), &lines);
+    }
+
     pub(super) fn outsider(&self, node: &Node, size: u64, learned: bool) {
         let lines = if learned {
             format!("{} LEARNED of a request it is no member of", node.name)
