@@ -492,6 +492,7 @@ class Good(Case):
         world = World()
         world.charters[0].expires = NOW - 5 * DAY + 1
         world.charters[0].parties["XA"] = (quorum(ROOTS["XA"], 2), NOW, NOW + 1, NOW + 1)
+        world.profiles[0].keys = LEDGER.declared(NOW, NOW + 1)
         self.passes(world.files())
 
     def test_as_many_bytes_and_lines_as_a_note_may_have(self):
@@ -787,6 +788,8 @@ class Messages(unittest.TestCase):
             ("Signature", b"\x0a"),
             ("Signature", b"\x80"),
             ("Signature", b"\x02\x00"),
+            ("WitnessDuty", field(3, 1) + field(2, "XB")),
+            ("WitnessDuty", field(2, "XB") + field(1, "XA")),
             ("SuiteDates", field(1, 0)),
             ("SuiteDates", field(1, 2**32)),
             ("SuiteDates", field(2, 2**64)),
@@ -804,6 +807,20 @@ class Messages(unittest.TestCase):
         ):
             with self.subTest(shape=shape, raw=raw):
                 self.refused(shape, raw)
+
+    def test_limits_that_are_just_kept(self):
+        self.assertEqual(verify.read_message("Declaration", field(2, "x" * 1000)).value, "x" * 1000)
+        header = charter(network="a" * 100).header()
+        verify.check_charter(verify.read_message("Charter", header))
+        parties = charter().parties | {f"Y{letter}": (quorum(ROOTS["XB"], 1), NOW, 0, 0) for letter in "ABCDEFGH"}
+        for witnesses in (7, 8):
+            header = charter([f"Y{letter}" for letter in "ABCDEFGH"[:witnesses]], 6, parties=parties).header()
+            with self.assertRaises(Refused) if witnesses == 8 else contextlib.nullcontext():
+                verify.check_charter(verify.read_message("Charter", header))
+        for kind in (1, 12):
+            verify.check_context(message(kind, 1, *[bytes(31) + b"1"] * 3, [bytes(32)] * (256 if kind == 1 else 0)))
+        proof = proof_text(1, 2**64 - 1, [bytes(32)] * 64, b"note")
+        self.assertEqual(verify.read_proof(proof)[2:], (2**64 - 1, [bytes(32)] * 64, b"note"))
 
     def test_size_of_documents(self):
         """Four MiB are read, and more are not."""
@@ -830,15 +847,21 @@ class Points(unittest.TestCase):
         with self.assertRaisesRegex(Refused, "no point in use"):
             verify.verify_with(verify.Ed25519PublicKey, key, signature, b"any", "it")
 
+    def test_why_it_matters(self):
+        """The library alone lets it pass."""
+        one = (1).to_bytes(32, "little")
+        verify.Ed25519PublicKey.from_public_bytes(one).verify(one + bytes(32), b"any")
+        self.refused(one, one + bytes(32))
+
     def test_small_order_and_not_canonical(self):
-        one, prime = (1).to_bytes(32, "little"), 2**255 - 19
-        signature = one + bytes(32)
-        verify.Ed25519PublicKey.from_public_bytes(one).verify(signature, b"any")
-        self.refused(one, signature)
-        for y in (0, prime - 1, prime, prime + 1, verify.ORDER_8, prime - verify.ORDER_8):
+        key, prime = Ed25519PrivateKey.generate(), 2**255 - 19
+        signature = key.sign(b"any")
+        verify.verify_with(verify.Ed25519PublicKey, public(key), signature, b"any", "it")
+        for y in (0, 1, prime - 1, prime, prime + 1, prime + 3, 2**255 - 1, verify.ORDER_8, prime - verify.ORDER_8):
             for sign in (0, 1 << 255):
-                self.refused((y | sign).to_bytes(32, "little"), signature)
-        self.refused(public(Ed25519PrivateKey.generate()), signature)
+                point = (y | sign).to_bytes(32, "little")
+                self.refused(point, signature)
+                self.refused(public(key), point + signature[32:])
 
 
 class Checkpoints(Case):

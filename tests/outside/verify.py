@@ -259,7 +259,7 @@ def check_charter(charter):
         ascend(duty.witnesses, "witnesses")
         others = {duty.party, *duty.witnesses} <= codes and duty.party not in duty.witnesses
         require(others and 1 <= len(duty.witnesses) <= 7, "witnesses are one to seven other Parties")
-        require(duty.faulty < len(duty.witnesses) >= needed_of(duty), "more witnesses faulty or needed than there are")
+        require(needed_of(duty) <= len(duty.witnesses), "more witnesses faulty or needed than there are")
 
 
 def needed_of(duty):
@@ -499,10 +499,11 @@ def signers_of_note(checkpoint, keys):
     """Which of these keys signed. A bad line of a known key spoils the whole note; lines by others are passed over."""
     found = set()
     for key in keys:
-        lines = [s for name, identity, s in checkpoint.signatures if (name, identity) == (key.name, key.id)]
+        its = key.name, key.id
+        lines = [line for line in checkpoint.signatures if line[:2] == its]
         require(len(lines) <= 1, f"{key.name} signed twice with one key")
-        for signature in lines:
-            check_line(checkpoint, key, signature)
+        for line in lines:
+            check_line(checkpoint, key, line[2])
             found.add(key)
     return found
 

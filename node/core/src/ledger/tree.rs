@@ -584,6 +584,42 @@ mod tests {
         }
     }
 
+    /// One tree that grows, asked at sizes nobody chose: 20,000 leaves, or `COMITY_TREE_LEAVES`, as the full run sets it
+    /// to ten million.
+    #[test]
+    fn random_sizes_are_proved_as_another_implementation_does() {
+        let leaves = std::env::var("COMITY_TREE_LEAVES").map_or(20_000, |text| text.parse().expect("a number"));
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut sizes: Vec<u64> = (0..24).map(|_| 1 + random(leaves)).chain([leaves]).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let (mut tree, mut oracle, mut roots) = (Tree::new(), Oracle::new(), Vec::new());
+        for size in sizes {
+            for n in tree.size()..size {
+                oracle.push(leaf(n));
+                tree.push(hash(&leaf(n)));
+            }
+            let root = tree.root();
+            assert_eq!(oracle.root().as_bytes()[..], root.as_bytes()[..], "{size}");
+            for n in (0..20).map(|_| random(size)) {
+                let path = tree.inclusion(LedgerIndex(n), size).expect("path");
+                assert_eq!(oracle.prove_inclusion(at(n)).as_bytes(), bytes(&path), "{n} in {size}");
+                assert_eq!(verify_inclusion(&hash(&leaf(n)), LedgerIndex(n), size, &path, &root), Ok(()));
+            }
+            for (from, older) in &roots {
+                let path = tree.consistency(*from, size).expect("path");
+                assert_eq!(oracle.prove_consistency(at(size - from)).as_bytes(), bytes(&path), "{from} to {size}");
+                assert_eq!(verify_consistency(*from, older, size, &root, &path), Ok(()));
+                assert_eq!(tree.root_at(*from), Ok(*older));
+            }
+            roots.push((size, root));
+        }
+    }
+
     #[test]
     fn an_edge_is_known_by_its_growing_tiles() {
         for size in [0, 1, 255, 256, 257, 600, 65_536, 65_793] {

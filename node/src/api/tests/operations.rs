@@ -177,10 +177,21 @@ async fn a_fork_that_a_peer_shows_is_seen_and_handed_on() {
         checkpoint.sign(signer, time::now()).expect("signed").into_bytes()
     };
     let fork = Fork::of(&note(1), &note(2)).expect("a fork");
-    let mut stream = rogue.net.opener().witness(&xa).await.expect("a stream");
+    let opener = rogue.net.opener();
     let ask = WitnessAsk { what: Some(What::Fork(fork.to_wire())) };
-    send(&mut stream, &ask).await.expect("sent");
-    let answer: WitnessAnswer = receive(&mut stream, 1 << 20).await.expect("answered").expect("an answer");
+    let asked = async {
+        loop {
+            // The link is up for Arvia first; and the two dial each other, so that one connection may give way.
+            if let Ok(mut stream) = opener.witness(&xa).await
+                && send(&mut stream, &ask).await.is_ok()
+                && let Ok(Some(answer)) = receive::<WitnessAnswer>(&mut stream, 1 << 20).await
+            {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("an answer");
     assert_eq!(answer.outcome, Some(Outcome::Fork(true)));
     let seen = until(&arvia, "the fork", |peer| peer["ledger"]["forked"] == true).await;
     assert_eq!(seen["up"], true, "exchange goes on until people decide");
