@@ -233,7 +233,6 @@ pub struct WitnessDuty {
     #[prost(uint32, tag = "3")]
     pub faulty: u32,
 }
-/// A Party's declaration under its root threshold. Payload type application/vnd.comity.profile.v1.
 /// A node that may speak for the Party, and proof that whoever holds its key agrees.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Node {
@@ -244,6 +243,7 @@ pub struct Node {
     #[prost(bytes = "vec", tag = "2")]
     pub proof: ::prost::alloc::vec::Vec<u8>,
 }
+/// A Party's declaration under its root threshold. Payload type application/vnd.comity.profile.v1.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
     #[prost(string, tag = "1")]
@@ -503,7 +503,7 @@ impl Side {
         }
     }
 }
-/// DSSE-style envelope. Signatures are over PAE(payload_type, header).
+/// DSSE-style envelope. Signatures are over PAE(payload_type, header); those of documents over their id \[S-1\].
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Envelope {
     #[prost(string, tag = "1")]

@@ -1436,7 +1436,7 @@ class Bytes(Case):
 
     def test_changed_bytes(self):
         files = good_files(5, WITNESSES[:2])
-        for name, raw, place in self.changed(5, WITNESSES[:2], 20):
+        for name, raw, place in self.changed(5, WITNESSES[:2], 12):
             with self.subTest(name=name, place=place):
                 self.assertEqual(check(files | {name: raw})[0], 1)
 

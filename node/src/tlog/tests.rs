@@ -68,6 +68,7 @@ fn code(folder: &Folder) -> &'static str {
     checked(folder).map_or_else(|fault| fault.code(), |_| "holds")
 }
 
+/// [L-13]
 #[test]
 fn an_export_holds_from_a_fingerprint_alone() {
     for size in [1, 255, 256, 257, 600, 66_000] {
