@@ -15,8 +15,6 @@ pub mod keys;
 pub mod net;
 pub mod roster;
 pub mod runtime;
-#[cfg(test)]
-mod sample;
 pub mod store;
 pub mod telemetry;
 pub mod time;

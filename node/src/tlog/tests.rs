@@ -12,7 +12,7 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use super::{Checked, DOCUMENTS, Folder, POLICY, TlogFault, check, check_fork};
-use crate::sample::{charter, checkpoint, cosigned, party, profile};
+use crate::witness::sample::{charter, checkpoint, cosigned, party, profile};
 
 const LATER: Time = Time(1_800_000_060_000);
 

@@ -204,4 +204,6 @@ impl Work {
 }
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

@@ -17,11 +17,11 @@ use comity_core::{
 };
 use tempfile::TempDir;
 
-use super::hold::{Denied, Hold, Known};
-use crate::{
+use super::{
+    hold::{Denied, Hold, Known},
     sample::{self, NOW, charter, checkpoint, origin, owned, pair, party, profile},
-    store::Desk,
 };
+use crate::store::Desk;
 
 fn trust() -> Trust {
     let (signed, fingerprint) = charter();
