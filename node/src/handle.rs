@@ -230,6 +230,12 @@ impl Handle {
         self.ask(|reply| Command::Document(envelope, reply)).await
     }
 
+    /// The peers to whom a link is up.
+    pub(crate) fn connected(&self) -> Vec<PartyCode> {
+        let status = self.status.borrow();
+        status.peers.iter().filter(|(_, peer)| peer.up).map(|(party, _)| party.clone()).collect()
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         let refused = |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comity_core::{
     crypto::role_name,
     ids::{KeyId, hex},
-    profile::Quorum,
+    profile::{Quorum, witness_quorum},
     proto::{self, KeyRole},
 };
 
@@ -108,7 +108,7 @@ fn charter(wire: &proto::Charter) -> Vec<Row> {
     }));
     rows.extend(wire.witnesses.iter().map(|duty| {
         let count = duty.witnesses.len();
-        let quorum = (count + duty.faulty as usize) / 2 + 1;
+        let quorum = witness_quorum(duty);
         let away = count.saturating_sub(quorum);
         let (who, faulty) = (duty.witnesses.join(", "), duty.faulty);
         let said = format!("{who}; {quorum} of {count} must sign, so {faulty} may be faulty and {away} may be away");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_core::{ids::Digest, ledger::Fork};
+use comity_core::ids::Digest;
 use serde_json::{Value, json};
 
 use super::{Context, Done, Verdict, fault::CliFault, paper::BesideArgs, show::local};
@@ -31,7 +31,7 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
         true => None,
         false => Some(ceremony::read_fingerprint(&args.fingerprint.join(" "))?),
     };
-    if let Some(proof) = fork_in(&args.path) {
+    if let Some(proof) = tlog::fork_in(&args.path) {
         return verify_fork(&proof, pinned, context);
     }
     if ceremony::is_kit(&args.path)? {
@@ -54,12 +54,6 @@ pub(crate) fn verify(args: &Args, context: &Context) -> Done {
     };
     context.out.either(&told(document.paper.kind(), &document.id(), holds, pinned), text);
     Ok(if holds { Verdict::Fine } else { Verdict::Finding })
-}
-
-/// The bytes of a file, if it is the proof of a fork.
-fn fork_in(path: &Path) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(path).ok()?;
-    Fork::parse(&bytes).is_ok().then_some(bytes)
 }
 
 fn verify_fork(proof: &[u8], pinned: Option<Digest>, context: &Context) -> Done {

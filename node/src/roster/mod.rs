@@ -243,7 +243,7 @@ impl Work {
 
     /// Hands a document to every peer that is reached, in the next exchange with it.
     fn offer(&mut self, envelope: &Arc<[u8]>) {
-        for peer in self.connected() {
+        for peer in self.handle.connected() {
             let offers = self.due.entry(peer).or_default();
             if offers.len() < speak::OFFERS_MAX {
                 offers.push(Arc::clone(envelope));
@@ -256,7 +256,7 @@ impl Work {
         if self.due.is_empty() {
             return;
         }
-        let connected: BTreeSet<PartyCode> = self.connected().into_iter().collect();
+        let connected: BTreeSet<PartyCode> = self.handle.connected().into_iter().collect();
         while self.asking.len() < ASKING_MAX {
             let ready = |party: &&PartyCode| !self.busy.contains(*party);
             let Some(party) = self.due.keys().find(ready).cloned() else { break };
@@ -282,12 +282,6 @@ impl Work {
         }
     }
 
-    fn connected(&self) -> Vec<PartyCode> {
-        let status = self.handle.status();
-        let status = status.borrow();
-        status.peers.iter().filter(|(_, peer)| peer.up).map(|(party, _)| party.clone()).collect()
-    }
-
     fn wake(&self) -> Instant {
         let now = time::now();
         let change = self.handle.view().trust().next_change(now).map(|at| after(now, at));
@@ -309,7 +303,7 @@ impl Work {
         }
         if self.look <= Instant::now() {
             self.look = Instant::now() + LOOK;
-            let connected = self.connected();
+            let connected = self.handle.connected();
             let after = |party: &&PartyCode| self.looked.as_ref().is_none_or(|looked| *party > looked);
             self.looked = connected.iter().find(after).or(connected.first()).cloned();
             self.due.extend(self.looked.clone().map(|party| (party, Vec::new())));

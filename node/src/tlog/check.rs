@@ -18,12 +18,13 @@ use comity_core::{
     wire::strict,
 };
 
-use super::{TlogFault, folder::Folder};
+use super::{
+    TlogFault,
+    folder::{DOCUMENTS_MAX, Folder},
+};
 
 /// Bundles one thread reads between two words of progress: 32,768 entries, tens of milliseconds.
 const STRETCH: u64 = 128;
-/// As the folder's own limit.
-const DOCUMENTS_MAX: usize = 64 << 20;
 
 /// A ledger whose every entry stands under a checkpoint signed by its Party.
 #[derive(Debug)]
@@ -114,6 +115,7 @@ fn trusted(envelopes: &[Vec<u8>], fingerprint: Digest, now: Time) -> Result<(Tru
 fn grown(folder: &Folder, size: u64, progress: &mut dyn FnMut(u64, u64)) -> Result<Edge, TlogFault> {
     // A tile above the first row is a tile of the tree over the roots of the full tiles in it.
     let mut above = Edge::default();
+    let higher = |id: TileId| TileId { row: id.row + 1, ..id };
     let full = size / TILE_WIDTH;
     let threads = thread::available_parallelism().map_or(1, NonZero::get) as u64;
     let mut done = 0;
@@ -123,8 +125,7 @@ fn grown(folder: &Folder, size: u64, progress: &mut dyn FnMut(u64, u64)) -> Resu
         for root in roots(folder, wave, threads)? {
             let mut wrong = Ok(());
             above.push(root, |id, tile| {
-                let id = TileId { row: id.row + 1, ..id };
-                wrong = std::mem::replace(&mut wrong, Ok(())).and_then(|()| compare(folder, id, &tile));
+                wrong = std::mem::replace(&mut wrong, Ok(())).and_then(|()| compare(folder, higher(id), &tile));
             });
             wrong?;
         }
@@ -135,10 +136,9 @@ fn grown(folder: &Folder, size: u64, progress: &mut dyn FnMut(u64, u64)) -> Resu
         0 => Tile::default(),
         width => leaves(folder, last, width)?,
     }];
-    for (row, tile) in (1..).zip(above.tiles()) {
-        let id = TileId { row, number: size.checked_shr(8 * (u32::from(row) + 1)).unwrap_or(0) };
+    for (id, tile) in above.tiles() {
         if !tile.hashes().is_empty() {
-            compare(folder, id, tile)?;
+            compare(folder, higher(id), tile)?;
         }
         rows.push(tile.clone());
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use comity_core::ledger::{NOTE_MAX, Resource};
+use comity_core::ledger::{FORK_FILE_MAX, Fork, NOTE_MAX, Resource};
 
 use super::TlogFault;
 
@@ -16,7 +16,7 @@ pub const DOCUMENTS: &str = "documents";
 pub const POLICY: &str = "policy";
 
 /// Charters of some years and the profiles of a Party and its witnesses.
-const DOCUMENTS_MAX: usize = 64 << 20;
+pub(super) const DOCUMENTS_MAX: usize = 64 << 20;
 /// A tile has 8192 bytes, a bundle of our entries 8960.
 const TILE_MAX: usize = 16 << 10;
 
@@ -103,6 +103,13 @@ impl Unfinished {
         File::open(parent).and_then(|parent| parent.sync_all()).map_err(TlogFault::disk(parent))?;
         Ok(Folder(self.into))
     }
+}
+
+/// The bytes of a file, if it is the proof of a fork; no more of it is read than such a file may have.
+#[must_use]
+pub fn fork_in(path: &Path) -> Option<Vec<u8>> {
+    let bytes = read(path, FORK_FILE_MAX).ok()?;
+    Fork::parse(&bytes).is_ok().then_some(bytes)
 }
 
 fn read(path: &Path, max: usize) -> Result<Vec<u8>, TlogFault> {

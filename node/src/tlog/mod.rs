@@ -12,7 +12,7 @@ mod folder;
 
 pub use check::{Checked, check, check_fork};
 pub use fault::TlogFault;
-pub use folder::{DOCUMENTS, Folder, POLICY};
+pub use folder::{DOCUMENTS, Folder, POLICY, fork_in};
 
 #[cfg(test)]
 mod tests;

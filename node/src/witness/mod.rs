@@ -166,7 +166,7 @@ impl Work {
     /// Our checkpoint to our witnesses, and to every peer the question whether it only grew, where there is reason to ask.
     fn on_beat(&mut self) {
         self.speaker.begin_beat();
-        for party in self.connected() {
+        for party in self.handle.connected() {
             if self.speaker.has_reason(&party) {
                 self.ask(party);
             }
@@ -174,7 +174,7 @@ impl Work {
     }
 
     fn on_look(&mut self) {
-        for party in self.connected() {
+        for party in self.handle.connected() {
             if self.speaker.waiting(&party) >= PILE {
                 self.ask(party);
             }
@@ -194,12 +194,6 @@ impl Work {
             }
             party
         });
-    }
-
-    fn connected(&self) -> Vec<PartyCode> {
-        let status = self.handle.status();
-        let status = status.borrow();
-        status.peers.iter().filter(|(_, peer)| peer.up).map(|(party, _)| party.clone()).collect()
     }
 }
 

@@ -73,7 +73,7 @@ impl Fork {
     /// # Errors
     /// [`LedgerFault::NoFork`] when it is none.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Vec<u8>>), LedgerFault> {
-        let wire: ForkProof = strict(bytes, FILE_MAX).map_err(|_| LedgerFault::NoFork)?;
+        let wire: ForkProof = strict(bytes, FORK_FILE_MAX).map_err(|_| LedgerFault::NoFork)?;
         Ok((Self::from_wire(&wire)?, wire.documents))
     }
 
@@ -99,7 +99,7 @@ impl Fork {
 }
 
 /// A file: two notes, charters of some years and one profile.
-const FILE_MAX: usize = 2 * NOTE_MAX + 4 * DOCUMENT_MAX;
+pub const FORK_FILE_MAX: usize = 2 * NOTE_MAX + 4 * DOCUMENT_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,7 @@ pub mod tree;
 pub use checkpoint::{Checkpoint, VerifiedCheckpoint};
 pub use context::{Context, SLIPS_MAX};
 pub use fault::LedgerFault;
-pub use fork::{Fork, Forked};
+pub use fork::{FORK_FILE_MAX, Fork, Forked};
 pub use growth::{NotContinued, continues};
 pub use lately::LatelyVerified;
 pub use leaf::{LeafEntry, Salt, leaf_entry, leaf_hash, signatures_digest, slip_digest, slip_nonce};

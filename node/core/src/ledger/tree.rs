@@ -57,9 +57,8 @@ impl Edge {
     }
 
     /// The growing tiles, from the leaves up.
-    #[must_use]
-    pub fn tiles(&self) -> &[Tile] {
-        &self.rows
+    pub fn tiles(&self) -> impl Iterator<Item = (TileId, &Tile)> {
+        self.rows.iter().enumerate().map(|(row, tile)| (self.growing(row), tile))
     }
 
     /// The number of leaves.

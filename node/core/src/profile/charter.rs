@@ -200,16 +200,14 @@ impl Charter {
         place.ok().map(|place| &*self.instruments[place])
     }
 
-    /// Who witnesses the ledgers of a Party, and how many of them must: of n of whom f may be faulty floor((n + f) / 2) + 1,
-    /// so that no two quorums are without an honest one in common (SPEC `[L-11]`). Nobody and 0 where none is assigned.
+    /// Who witnesses the ledgers of a Party, and how many of them must ([`witness_quorum`]). Nobody and 0 where none is
+    /// assigned.
     #[must_use]
     pub fn witnesses(&self, party: &PartyCode) -> (Vec<PartyCode>, usize) {
         let place = self.witnesses.binary_search_by(|row| row.party.as_str().cmp(party.as_str()));
         let Ok(place) = place else { return (Vec::new(), 0) };
         let duty = &self.witnesses[place];
-        let parties: Vec<_> = duty.witnesses.iter().filter_map(|code| PartyCode::parse(code).ok()).collect();
-        let quorum = (parties.len() + duty.faulty as usize) / 2 + 1;
-        (parties, quorum)
+        (duty.witnesses.iter().filter_map(|code| PartyCode::parse(code).ok()).collect(), witness_quorum(duty))
     }
 
     /// The reservations and declarations the charter records for a Party, of every instrument.
@@ -242,6 +240,13 @@ pub(super) fn signers(wire: &proto::Charter) -> Result<Quorum, ProfileFault> {
     Quorum::from_wire(signers, KeyRole::Charter)
 }
 
+/// How many witnesses must cosign: of n of whom f may be faulty floor((n + f) / 2) + 1, so that no two quorums are without
+/// an honest one in common (SPEC `[L-11]`).
+#[must_use]
+pub fn witness_quorum(duty: &proto::WitnessDuty) -> usize {
+    (duty.witnesses.len() + duty.faulty as usize) / 2 + 1
+}
+
 /// What the rows of a charter may say of its Parties (SPEC `[C-3]`).
 fn check_rows(wire: &proto::Charter, parties: &BTreeMap<PartyCode, Party>) -> Result<(), ProfileFault> {
     let known = |code: &String| PartyCode::parse(code).is_ok_and(|code| parties.contains_key(&code));
@@ -253,8 +258,7 @@ fn check_rows(wire: &proto::Charter, parties: &BTreeMap<PartyCode, Party>) -> Re
     let duty = |row: &proto::WitnessDuty| {
         let (witnesses, faulty) = (row.witnesses.len(), row.faulty as usize);
         let named = known(&row.party) && row.witnesses.iter().all(known) && !row.witnesses.contains(&row.party);
-        // Of n witnesses with f faulty, floor((n + f) / 2) + 1 must sign.
-        let reachable = faulty < witnesses && (witnesses + faulty) / 2 < witnesses;
+        let reachable = faulty < witnesses && witness_quorum(row) <= witnesses;
         named && ascending(&row.witnesses) && witnesses <= WITNESSES_MAX && reachable
     };
     let names = wire.parties.iter().map(|row| &row.name);

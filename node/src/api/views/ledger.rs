@@ -198,8 +198,9 @@ const fn is_event(kind: RecordKind) -> bool {
 
 /// Proves a record under the newest checkpoint.
 pub(in crate::api) fn proof(view: &View, status: &Status, index: LedgerIndex) -> Result<ProofView, Problem> {
-    let (stored, path, proof) = proved(view, status, index)?;
+    let (stored, path) = located(view, status.signed, index)?;
     let case = stored.case.as_ref().ok_or(ApiFault::NoProof)?;
+    let proof = Stored { node: &stored.node, case, body: &stored.body, index, path: &path, note: &status.note }.proof();
     Ok(ProofView {
         schema: "comity/proof/v1",
         index: index.0,
@@ -208,7 +209,7 @@ pub(in crate::api) fn proof(view: &View, status: &Status, index: LedgerIndex) ->
         salt: hex(&case.salt),
         path: path.iter().map(ToString::to_string).collect(),
         checkpoint: String::from_utf8_lossy(&status.note).into_owned(),
-        proof: hex(&proof),
+        proof: proof.map(|proof| hex(&proof)).ok_or(ApiFault::NoProof)?,
         peer_proof: (!case.proof.is_empty()).then(|| hex(&case.proof)),
     })
 }
@@ -223,29 +224,28 @@ fn shown_by(view: &View, status: &Status) -> (u64, Arc<[u8]>) {
 /// The same as a C2SP tlog-proof, under the newest checkpoint that covers it and that witnesses have cosigned, if there is
 /// one.
 pub(in crate::api) fn tlog_proof(view: &View, status: &Status, index: LedgerIndex) -> Result<String, Problem> {
-    let (signed, note) = shown_by(view, status);
-    let witnessed = Status { signed, note, ..status.clone() };
-    let status = if index.0 < signed { &witnessed } else { status };
-    let (stored, path, _) = proved(view, status, index)?;
+    let (signed, note) = match shown_by(view, status) {
+        (size, note) if index.0 < size => (size, note),
+        _ => (status.signed, Arc::clone(&status.note)),
+    };
+    let (stored, path) = located(view, signed, index)?;
     let case = stored.case.ok_or(ApiFault::NoProof)?;
     let salt = case.salt.try_into().map(Salt).map_err(|_| ApiFault::NoProof)?;
     let id = Digest::from_slice(&stored.node.record_id).map_err(|_| ApiFault::NoProof)?;
-    let proof = RecordProof::of(id, case.context, salt, index, path, status.note.to_vec());
+    let proof = RecordProof::of(id, case.context, salt, index, path, note.to_vec());
     Ok(proof.map_err(|fault| Problem::new(fault.code(), &fault.to_string()))?.to_text())
 }
 
-type Proved = (StoredRecord, Vec<Digest>, Vec<u8>);
-
-fn proved(view: &View, status: &Status, index: LedgerIndex) -> Result<Proved, Problem> {
+/// A record and its path to the root of a checkpoint that must cover it.
+fn located(view: &View, signed: u64, index: LedgerIndex) -> Result<(StoredRecord, Vec<Digest>), Problem> {
     let stored = view.record(index)?;
-    if index.0 >= status.signed {
+    if index.0 >= signed {
         return Err(ApiFault::NotCovered.into());
     }
-    let case = stored.case.as_ref().ok_or(ApiFault::NoProof)?;
-    let path = view.ledger.prove(index, status.signed)?;
-    let proof = Stored { node: &stored.node, case, body: &stored.body, index, path: &path, note: &status.note }.proof();
-    let proof = proof.ok_or(ApiFault::NoProof)?;
-    Ok((stored, path, proof))
+    if stored.case.is_none() {
+        return Err(ApiFault::NoProof.into());
+    }
+    Ok((stored, view.ledger.prove(index, signed)?))
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
