@@ -58,7 +58,7 @@ impl Severity {
     #[must_use]
     pub fn of(code: &str) -> Self {
         match code {
-            "event.time-ahead" | "event.unknown-author" => Self::None,
+            "event.time-ahead" | "event.unknown-author" | "event.unknown-ledger" => Self::None,
             "event.bad-signature"
             | "event.body-sealed"
             | "event.not-for-us"

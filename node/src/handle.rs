@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::conduct::Conduct;
 use crate::keys::Held;
-use crate::store::{Desk, Ledger, SledPairs, StoreFault, StoredRecord};
+use crate::store::{Damage, Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 
 /// Commands waiting for the engine: an office types slower than this by far.
 pub const COMMANDS_MAX: usize = 256;
@@ -39,6 +39,8 @@ pub enum Command {
     Custody(Box<Custody>, Reply<Done>),
     /// A document of charter or Parties.
     Document(Vec<u8>, Reply<News>),
+    /// What the peers say of our ledger: that they hold no more of it than is here, or what is wrong with it.
+    LedgerKnown(Result<(), Damage>),
 }
 
 /// Where the result of a command goes.
@@ -228,6 +230,11 @@ impl Handle {
     pub async fn document(&self, envelope: Vec<u8>) -> Result<News, NotDone> {
         let _place = self.documents.acquire().await;
         self.ask(|reply| Command::Document(envelope, reply)).await
+    }
+
+    /// Tells the node what the peers say of its ledger. Nobody waits for what it does then; one that stops needs no news.
+    pub(crate) async fn ledger_known(&self, known: Result<(), Damage>) {
+        let _ = self.commands.send(Command::LedgerKnown(known)).await;
     }
 
     /// The peers to whom a link is up.

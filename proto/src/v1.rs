@@ -268,15 +268,28 @@ pub struct Profile {
     /// spares included, ascending by peer_id
     #[prost(message, repeated, tag = "9")]
     pub nodes: ::prost::alloc::vec::Vec<Node>,
-    /// ledger origins of this Party, oldest first
-    #[prost(string, repeated, tag = "10")]
-    pub ledgers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// of this Party, oldest first; the last is the one it writes
+    #[prost(message, repeated, tag = "10")]
+    pub ledgers: ::prost::alloc::vec::Vec<Ledger>,
     /// ascending by key id
     #[prost(message, repeated, tag = "11")]
     pub keys: ::prost::alloc::vec::Vec<RoleKey>,
     /// ascending by key id
     #[prost(message, repeated, tag = "12")]
     pub revocations: ::prost::alloc::vec::Vec<Revocation>,
+}
+/// A ledger of the Party. One after the first takes the place of the one before: it begins with that one's first records,
+/// as many as were left when it was restored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ledger {
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    /// how many of the records of the one before it begins with; 0 in the first
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// over these; empty in the first
+    #[prost(bytes = "vec", tag = "3")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Authority {
@@ -693,16 +706,20 @@ pub struct Slip {
     #[prost(bytes = "vec", tag = "5")]
     pub nonce: ::prost::alloc::vec::Vec<u8>,
 }
-/// Author to recipient on /comity/deliver/1.
+/// Author to recipient on /comity/deliver/1; or recipient to author, to give back what the author's ledger has lost \[D-9\].
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Delivery {
     #[prost(bytes = "vec", tag = "1")]
     pub envelope: ::prost::alloc::vec::Vec<u8>,
+    /// empty in a return
     #[prost(bytes = "vec", tag = "2")]
     pub slip: ::prost::alloc::vec::Vec<u8>,
-    /// RecordProof bytes
+    /// RecordProof bytes, of whoever delivers
     #[prost(bytes = "vec", tag = "3")]
     pub proof: ::prost::alloc::vec::Vec<u8>,
+    /// in a return: what opens the body, for its author
+    #[prost(message, optional, tag = "4")]
+    pub wrap: ::core::option::Option<Wrap>,
 }
 /// Recipient to author on /comity/deliver/1.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -865,6 +882,8 @@ pub enum Lane {
     Unspecified = 0,
     Emergency = 1,
     Normal = 2,
+    /// on no slip: events given back to their author, \[D-9\]
+    Return = 3,
 }
 impl Lane {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -876,6 +895,7 @@ impl Lane {
             Self::Unspecified => "LANE_UNSPECIFIED",
             Self::Emergency => "LANE_EMERGENCY",
             Self::Normal => "LANE_NORMAL",
+            Self::Return => "LANE_RETURN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -884,6 +904,7 @@ impl Lane {
             "LANE_UNSPECIFIED" => Some(Self::Unspecified),
             "LANE_EMERGENCY" => Some(Self::Emergency),
             "LANE_NORMAL" => Some(Self::Normal),
+            "LANE_RETURN" => Some(Self::Return),
             _ => None,
         }
     }
@@ -1308,6 +1329,9 @@ pub struct NodePart {
     /// documents of charter and Parties: their number
     #[prost(uint64, tag = "13")]
     pub version: u64,
+    /// profiles: the size with which each ledger after the first begins
+    #[prost(uint64, repeated, tag = "14")]
+    pub begins: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SlipRow {
@@ -1317,6 +1341,9 @@ pub struct SlipRow {
     pub lane: i32,
     #[prost(uint64, tag = "3")]
     pub number: u64,
+    /// which of the author's ledgers it is numbered in, from 1
+    #[prost(uint32, tag = "4")]
+    pub ledger: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CasePart {
@@ -1391,6 +1418,9 @@ pub struct EventRow {
     /// received: where it stands in the author's ledger
     #[prost(uint64, tag = "15")]
     pub peer_index: u64,
+    /// received: the author's ledger was restored to before it, and has not taken it back
+    #[prost(bool, tag = "16")]
+    pub lost: bool,
 }
 /// Where a thread stands: what lists and inboxes are made from.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1437,6 +1467,9 @@ pub struct AnswerRow {
     /// refusal: why
     #[prost(string, tag = "5")]
     pub code: ::prost::alloc::string::String,
+    /// under which it was delivered
+    #[prost(message, optional, tag = "6")]
+    pub slip: ::core::option::Option<SlipRow>,
 }
 /// How far the index follows the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1465,6 +1498,12 @@ pub struct SeenRow {
     pub thread_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "4")]
     pub peer: ::prost::alloc::string::String,
+}
+/// Of which of its ledgers a Party is known to write the last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LedgersRow {
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
 }
 /// A delivery owed, or ended by an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

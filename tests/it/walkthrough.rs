@@ -69,6 +69,11 @@ fn runbooks_of_the_charter_run_as_written() {
 }
 
 #[test]
+fn the_runbook_of_a_restored_ledger_runs_as_written() {
+    Place::running().follow(&["restored-ledger"]);
+}
+
+#[test]
 fn every_runbook_is_walked_and_listed() {
     let pages = root().join("deploy/runbooks");
     let listed = fs::read_to_string(pages.join("README.md")).expect("reads");

@@ -1,8 +1,10 @@
 //! Ledgers watched by others: three nodes, each witnessed by the two others, so that none may be away.
 
+use std::{fs, os::unix::fs::DirBuilderExt as _};
+
 use serde_json::{Value, json};
 
-use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
+use crate::rig::{Federation, Node, copy, fresh_id, run, smallest_request, wait_until};
 
 fn federation() -> Federation {
     let mut federation = Federation::stopped(3);
@@ -59,6 +61,39 @@ fn receipts_become_witnessed_and_a_witness_that_was_away_catches_up() {
     assert!(federation.nodes[0].answers_or_ended());
     wait_until("it is read from the desk", || receipt(&federation.nodes[0], &second)["witnessed"] == true);
     assert!(witnessed(&federation.nodes[0]) > 0);
+}
+
+/// [N-5]: Arvia holds what Belmar signed and hides it; Corvia's word is enough.
+#[test]
+fn a_node_put_back_from_a_copy_signs_nothing_though_one_peer_hides_what_it_holds() {
+    let mut federation = federation();
+    let (data, kept) = (federation.nodes[1].data.clone(), federation.folder.path().join("kept"));
+    assert_eq!(federation.nodes[1].stop(), 0);
+    fs::DirBuilder::new().mode(0o700).create(&kept).expect("made");
+    copy(&data, &kept);
+    federation.nodes[1].start(&[]);
+    assert!(federation.nodes[1].answers_or_ended());
+    let lost = request(&federation);
+    wait_until("Corvia has seen it too", || receipt(&federation.nodes[0], &lost)["witnessed"] == true);
+
+    assert_eq!((federation.nodes[0].stop(), federation.nodes[1].stop()), (0, 0));
+    fs::remove_dir_all(federation.nodes[0].data.join("desk")).expect("Arvia forgets");
+    fs::remove_dir_all(&data).expect("the disk is lost");
+    fs::rename(&kept, &data).expect("the copy is put back");
+    for node in [0, 1] {
+        federation.nodes[node].start(&[]);
+        assert!(federation.nodes[node].answers_or_ended());
+    }
+    let belmar = &federation.nodes[1];
+    wait_until("nothing is recorded any more", || belmar.look("/v1/status")["read_only"] == "store.records-missing");
+    let opening = json!({
+        "request_id": fresh_id(), "procedure": "PRES", "recipients": ["XC"], "authority": "central",
+        "fields": smallest_request(),
+    });
+    let (status, problem) = belmar.post("/v1/requests", &opening).expect("it answers");
+    assert_eq!((status >= 400, &problem["code"]), (true, &json!("store.read-only")), "{problem}");
+    let ledger = belmar.look("/v1/ledger");
+    assert!(ledger["signed"].as_u64() <= ledger["size"].as_u64(), "{ledger}");
 }
 
 #[test]

@@ -187,7 +187,7 @@ class Profile(Fields):
             [message("PRES", 1, ["en"])],
             [message("BC.29.4", "yes")],
             [],
-            list(self.ledgers),
+            [message(*each) for each in self.ledgers],
             [message(*key) for key in keys],
             [message(*each) for each in sorted(self.revocations)],
         )
@@ -204,7 +204,7 @@ def charter(witnesses=(), faulty=0, **changes):
 
 
 def profile(code, duo, **changes):
-    ledgers, roots = [f"{code.lower()}.{NETWORK}/ledger/1"], ROOTS[code]
+    ledgers, roots = [(f"{code.lower()}.{NETWORK}/ledger/1", 0, b"")], ROOTS[code]
     fields = dict(
         kind=PROFILE_TYPE, network=NETWORK, party=code, version=1, previous=b"", ledgers=ledgers, keys=duo.declared(),
         revocations=[], signed_by=roots[: len(roots) // 2 + 1], altered=lambda signatures: signatures,
@@ -485,7 +485,7 @@ class Good(Case):
 
     def test_second_ledger_of_a_party(self):
         world = World()
-        world.profiles[0].ledgers = [ORIGIN, ORIGIN[:-1] + "2"]
+        world.profiles[0].ledgers.append((ORIGIN[:-1] + "2", 7, bytes(32)))
         self.passes(world.files())
 
     def test_in_grace_and_just_joined(self):
@@ -683,8 +683,12 @@ class Documents(Case):
         self.fields("no Party of this network", "profiles", party="xa")
         self.fields("nobody who is asked", "profiles", party="XB")
         self.fields("numbered from 1", "profiles", ledgers=[])
-        self.fields("numbered from 1", "profiles", ledgers=[ORIGIN[:-1] + "2"])
-        self.fields("numbered from 1", "profiles", ledgers=[f"xb.{NETWORK}/ledger/1"])
+        self.fields("numbered from 1", "profiles", ledgers=[(ORIGIN[:-1] + "2", 0, b"")])
+        self.fields("numbered from 1", "profiles", ledgers=[(f"xb.{NETWORK}/ledger/1", 0, b"")])
+        first, second = (ORIGIN, 0, b""), ORIGIN[:-1] + "2"
+        self.fields("begins with nothing of another", "profiles", ledgers=[(ORIGIN, 7, bytes(32))])
+        self.fields("with what it begins", "profiles", ledgers=[first, (second, 0, bytes(32))])
+        self.fields("with what it begins", "profiles", ledgers=[first, (second, 7, bytes(31))])
         self.fields("names as the one before", "profiles", previous=bytes(32))
         keys = LEDGER.declared()
         for key, why in (

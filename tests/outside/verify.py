@@ -99,8 +99,9 @@ SHAPES = {
     "SuiteDates": "uint32 id, uint64 from_ms, uint64 until_ms",
     "WitnessDuty": "string party, string* witnesses, uint32 faulty",
     "Profile": "string network, string party, uint64 version, uint64 issued_ms, bytes previous, Authority* authorities,"
-    " LanguageRule* languages, Declaration* declarations, Node* nodes, string* ledgers, RoleKey* keys,"
+    " LanguageRule* languages, Declaration* declarations, Node* nodes, Ledger* ledgers, RoleKey* keys,"
     " Revocation* revocations",
+    "Ledger": "string origin, uint64 size, bytes root",
     "Authority": "string id, string name, string time_zone, Power* powers",
     "Power": "string procedure, enum side, uint64 from_ms, uint64 until_ms",
     "LanguageRule": "string procedure, bool urgent, string* languages",
@@ -313,7 +314,12 @@ def walk_charters(charters, fingerprint):
 def check_profile(profile):
     """[P-3], as far as it bears on ledgers."""
     origins = [f"{profile.party.lower()}.{profile.network}/ledger/{n + 1}" for n in range(len(profile.ledgers))]
-    require(origins and origins == profile.ledgers, "a profile's ledgers are numbered from 1 in its own name")
+    named = [ledger.origin for ledger in profile.ledgers]
+    require(origins and origins == named, "a profile's ledgers are numbered from 1 in its own name")
+    first, *later = profile.ledgers
+    require(first.size == 0 and not first.root, "a first ledger begins with nothing of another")
+    follow = all(ledger.size > 0 and len(ledger.root) == 32 for ledger in later)
+    require(follow, "a ledger after the first says with what it begins")
     ascend(profile.keys, "keys of a profile", lambda key: key_id(key.role, key.algorithm, key.public_key))
     for key in profile.keys:
         length = ROLES.get(key.role, {}).get(key.algorithm)
@@ -337,6 +343,8 @@ def open_profiles(charter, documents):
         step = profile.version - before.content.version if before else 2
         require(step > 0, f"a profile of {code} is not newer than the one before it")
         require(step > 1 or profile.previous == before.id, f"profiles of {code} fork")
+        kept = profile.ledgers[: len(before.content.ledgers)] == before.content.ledgers if before else True
+        require(kept, f"a profile of {code} does not name the ledgers of the one before it")
         newest[code] = document
     return {code: document.content for code, document in newest.items()}
 
@@ -364,7 +372,7 @@ def trust_in(origin, charter, profiles, now):
         return valid_keys(profiles[code], *role, now) if speaks else ()
 
     ours = origin[:2].upper()
-    listed = ours in profiles and origin in profiles[ours].ledgers
+    listed = ours in profiles and origin in [ledger.origin for ledger in profiles[ours].ledgers]
     require(listed, f"no profile of the Party of {origin} that lists this ledger")
     ledger = keys_of(ours, CHECKPOINT, origin, LOG_KINDS)
     require(ledger, f"{ours} takes no part now, or has no checkpoint keys of both algorithms valid now")

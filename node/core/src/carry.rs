@@ -7,15 +7,16 @@
 use prost::Message as _;
 
 use crate::{
-    engine::Arrival,
+    crypto::PublicKey,
+    engine::{Arrival, Returning},
     event::{
-        BodySecret, Delivery, EVENT_TYPE, Event, EventFault, PeerAnswer, Verified, check_delivery, check_receipt,
-        check_refusal, event_id, open_body, unproved_answer,
+        BodySecret, Delivery, EVENT_TYPE, Event, EventFault, Header, PeerAnswer, Verified, check_delivery,
+        check_receipt, check_refusal, check_return, event_id, open_body, unproved_answer, wrap_secret,
     },
-    ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, Time},
+    ids::{Digest, EventId, LedgerIndex, PartyCode, Time},
     ledger::{RecordProof, Salt},
     profile::Trust,
-    proto::{self, CasePart, Lane, NodePart, answer::Outcome},
+    proto::{self, CasePart, Lane, NodePart, RecordKind, answer::Outcome},
     record::Slips,
     wire::{ANSWER_MAX, DELIVERY_MAX, ENVELOPE_MAX, strict},
 };
@@ -48,18 +49,34 @@ impl Stored<'_> {
 
     /// The delivery of an own event to one of its recipients; nothing if it is not one.
     #[must_use]
-    pub fn delivery(&self, origin: &Origin, to: &PartyCode) -> Option<Vec<u8>> {
+    pub fn delivery(&self, to: &PartyCode) -> Option<Vec<u8>> {
+        let origin = Header::from_wire(&self.case.header).ok()?.origin;
+        let slip = Slips::from_node_part(self.node)?.bytes(&origin, to)?;
+        let delivery = proto::Delivery { envelope: self.envelope(), slip, proof: self.proof()?, wrap: None };
+        Some(delivery.encode_to_vec())
+    }
+
+    /// An event received here, given back to its author, whose ledger has lost it: with our proof that it was here, and what
+    /// opens its body wrapped for the author's seal key, since an author seals to others only.
+    #[must_use]
+    pub fn given_back(&self, secret: &[u8; 32], to: &PublicKey, entropy: &[u8; 32]) -> Option<Vec<u8>> {
+        let binding = Header::from_wire(&self.case.header).ok()?.binding();
+        let wrap = wrap_secret(self.body, &binding, secret, to, entropy).ok()?;
+        let (slip, proof) = (Vec::new(), self.proof()?);
+        Some(proto::Delivery { envelope: self.envelope(), slip, proof, wrap: Some(wrap) }.encode_to_vec())
+    }
+
+    fn envelope(&self) -> Vec<u8> {
         let envelope = proto::Envelope {
             payload_type: EVENT_TYPE.into(),
             header: self.case.header.clone(),
             signatures: self.case.signatures.clone(),
             body: self.body.to_vec(),
         };
-        let slip = Slips::from_node_part(self.node)?.bytes(origin, to)?;
-        Some(proto::Delivery { envelope: envelope.encode_to_vec(), slip, proof: self.proof()? }.encode_to_vec())
+        envelope.encode_to_vec()
     }
 
-    /// The receipt for a received event.
+    /// The receipt for a received event, or for one of our own that was given back.
     #[must_use]
     pub fn receipt(&self) -> Option<Vec<u8>> {
         answer(&self.node.record_id, Outcome::Receipt(self.proof()?))
@@ -96,6 +113,25 @@ fn answer(event: &[u8], outcome: Outcome) -> Option<Vec<u8>> {
     Some(proto::Answer { event_id: event.to_vec(), outcome: Some(outcome) }.encode_to_vec())
 }
 
+/// What a peer's delivery turned out to be.
+pub enum Delivered {
+    /// An event of its own.
+    Arrival(Arrival),
+    /// One of ours.
+    Returning(Returning),
+}
+
+impl Delivered {
+    /// The event of the peer, if it is one.
+    #[must_use]
+    pub fn arrival(self) -> Option<Arrival> {
+        match self {
+            Self::Arrival(arrival) => Some(arrival),
+            Self::Returning(_) => None,
+        }
+    }
+}
+
 /// Checks a delivery and opens its body with `unwrap` (sealed body, binding) -> secret, which may
 /// be a token's work.
 ///
@@ -109,7 +145,10 @@ pub fn read_delivery(
     trust: &Trust,
     now: Time,
     unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
-) -> Result<Arrival, EventFault> {
+) -> Result<Delivered, EventFault> {
+    if is_return(bytes) {
+        return read_return(bytes, peer, us, trust, now, unwrap).map(Delivered::Returning);
+    }
     let delivery = check_delivery(bytes, peer, us, trust, now)?;
     let Delivery { event, key_ended, .. } = delivery.get();
     let binding = event.header.binding();
@@ -118,7 +157,34 @@ pub fn read_delivery(
         let body = open_body(&event.body, &binding, &secret)?;
         Ok((secret, body))
     });
-    Ok(Arrival { delivery, opened })
+    Ok(Delivered::Arrival(Arrival { delivery, opened }))
+}
+
+/// True if it has a wrap beside its body: who delivers an event of its own has sealed it already.
+fn is_return(delivery: &[u8]) -> bool {
+    OnlySlip::decode(delivery).is_ok_and(|delivery| delivery.wrap.is_some())
+}
+
+/// A return whose body does not open is no proof of anything, and recorded no more than one that is not ours.
+fn read_return(
+    bytes: &[u8],
+    peer: &PartyCode,
+    us: &PartyCode,
+    trust: &Trust,
+    now: Time,
+    unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
+) -> Result<Returning, EventFault> {
+    let delivery: proto::Delivery = strict(bytes, DELIVERY_MAX)?;
+    let wrap = delivery.wrap.clone().filter(|_| delivery.slip.is_empty());
+    let wrap = wrap.ok_or(EventFault::Header("what is given back has no slip, and is wrapped for its author"))?;
+    let returned = check_return(&delivery, peer, us, trust, now)?;
+    let event = &returned.get().event;
+    let binding = event.header.binding();
+    let sealed: proto::SealedBody = strict(&event.body, ENVELOPE_MAX)?;
+    let for_us = proto::SealedBody { wraps: vec![wrap], ciphertext: Vec::new(), ..sealed };
+    let secret = unwrap(&for_us.encode_to_vec(), &binding)?;
+    let body = open_body(&event.body, &binding, &secret)?;
+    Ok(Returning { returned, secret, body })
 }
 
 /// A body is sealed to the recipients its header names and to nobody besides (SPEC `[B-4]`).
@@ -131,7 +197,8 @@ fn one_wrap_each(event: &Event) -> Result<(), EventFault> {
     }
 }
 
-/// Checks a peer's answer. `signatures` gives the digest of our event's signatures, if we sent it.
+/// Checks a peer's answer. `delivered` gives the kind of our record of the event and the digest of its signatures, if we
+/// sent it or gave it back.
 ///
 /// # Errors
 /// When the answer is about no event of ours, or does not prove what it says.
@@ -141,15 +208,19 @@ pub fn read_answer(
     us: &PartyCode,
     trust: &Trust,
     now: Time,
-    signatures: impl FnOnce(&EventId) -> Option<Digest>,
+    delivered: impl FnOnce(&EventId) -> Option<(RecordKind, Digest)>,
 ) -> Result<(EventId, Verified<PeerAnswer>), EventFault> {
     let answer: proto::Answer = strict(bytes, ANSWER_MAX)?;
     let event = EventId::from_slice(&answer.event_id)?;
     let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
     let checked = match &answer.outcome {
         Some(Outcome::Receipt(proof)) => {
-            let signatures = signatures(&event).ok_or(EventFault::Header("the receipt is for no event of ours"))?;
-            check_receipt(proof, &event, &signatures, profile, now)?
+            let (kind, signatures) = match delivered(&event) {
+                Some((RecordKind::EventSent, signatures)) => (RecordKind::EventReceived, signatures),
+                Some((RecordKind::EventReceived, signatures)) => (RecordKind::EventSent, signatures),
+                Some(_) | None => return Err(EventFault::Header("the receipt is for nothing we delivered")),
+            };
+            check_receipt(proof, &event, kind, &signatures, profile, now)?
         }
         Some(Outcome::Refusal(refusal)) => check_refusal(refusal, &event, us, profile, trust, now)?,
         Some(Outcome::Retry(_) | Outcome::Erased(_)) | None => unproved_answer(&answer, now)?,
@@ -157,11 +228,13 @@ pub fn read_answer(
     Ok((event, checked))
 }
 
-/// A delivery of which only the slip is read: the rest is passed over without being copied.
+/// A delivery of which only slip and wrap are read: the rest is passed over without being copied.
 #[derive(Clone, PartialEq, prost::Message)]
 struct OnlySlip {
     #[prost(bytes = "vec", tag = "2")]
     slip: Vec<u8>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    wrap: Option<Vec<u8>>,
 }
 
 /// The lane a delivery claims, checked in nothing: only to know what to read first.
@@ -207,7 +280,8 @@ mod tests {
         let own = keys("XB").seal;
         let id = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &own).expect("key").id();
         let unwrap = |body: &[u8], binding: &Digest| unwrap_body(body, binding, &id, &own);
-        let arrival = read_delivery(&delivery, &code("XA"), &code("XB"), &TRUST, NOW, unwrap).expect("authentic");
+        let read = read_delivery(&delivery, &code("XA"), &code("XB"), &TRUST, NOW, unwrap).expect("authentic");
+        let arrival = read.arrival().expect("an event of the peer");
         assert_eq!(arrival.opened.map(|_| ()).map_err(|fault| fault.code()), expected, "{sealed_to:?}");
     }
 
@@ -216,7 +290,8 @@ mod tests {
     fn the_lane_is_read_without_the_rest() {
         for lane in [Lane::Emergency, Lane::Normal] {
             let slip = proto::Slip { lane: lane.into(), ..proto::Slip::default() }.encode_to_vec();
-            let delivery = proto::Delivery { envelope: vec![7; 99], slip, proof: vec![7; 99] }.encode_to_vec();
+            let delivery =
+                proto::Delivery { envelope: vec![7; 99], slip, proof: vec![7; 99], wrap: None }.encode_to_vec();
             assert_eq!(lane_named_by(&delivery), lane);
         }
         assert_eq!(lane_named_by(b"\xff\xff"), Lane::Normal);

@@ -18,7 +18,7 @@ use crate::{
         AuthorityId, Digest, EventId, KeyId, Malformed, NetworkName, Origin, PartyCode, ProcedureCode, RequestId,
         StepCode, ThreadId, Time,
     },
-    ledger::{LedgerFault, ProvenRecord, RecordProof, signatures_digest, slip_digest},
+    ledger::{LedgerFault, ProvenRecord, RecordProof, checkpoint, signatures_digest, slip_digest},
     profile::{Profile, Trust},
     proto::{self, ActorKind, Algorithm, KeyRole, Lane, RecordKind, Signature},
     wire::{DELIVERY_MAX, ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
@@ -55,6 +55,11 @@ pub enum EventFault {
     /// A name or id in the header is not well formed.
     #[error("event.bad-name: nothing was accepted; {0}; the peer runs faulty or foreign software")]
     Name(#[from] Malformed),
+    /// It stands in a ledger that no profile known here names yet.
+    #[error(
+        "event.unknown-ledger: nothing was accepted; the peer writes a ledger that no profile of it known here names; its newest profile is on its way"
+    )]
+    UnknownLedger,
     /// The header breaks a rule of form.
     #[error("event.bad-header: nothing was accepted; {0}; the peer runs faulty or foreign software")]
     Header(&'static str),
@@ -113,6 +118,7 @@ impl EventFault {
             Self::KeyEnded => "event.key-ended",
             Self::TimeAhead => "event.time-ahead",
             Self::BodyMismatch => "event.body-mismatch",
+            Self::UnknownLedger => "event.unknown-ledger",
             Self::NotForUs => "event.not-for-us",
             Self::BadSlip => "event.bad-slip",
             Self::NotInLedger(_) => "event.not-in-ledger",
@@ -364,8 +370,11 @@ impl Event {
             return Err(EventFault::Header("the charter does not allow the suite at this time"));
         }
         let profile = trust.profile(&header.author, now).ok_or(EventFault::UnknownAuthor)?;
-        if profile.ledgers().last() != Some(&header.origin) {
-            return Err(EventFault::Header("the origin is not the author's current ledger"));
+        if profile.may_write(&header.origin) {
+            return Err(EventFault::UnknownLedger);
+        }
+        if !profile.wrote(&header.origin) {
+            return Err(EventFault::Header("the origin is no ledger of the author"));
         }
         let message = pae(EVENT_TYPE, &self.bytes);
         let signed =
@@ -388,6 +397,8 @@ impl Event {
 /// The delivery slip, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slip {
+    /// The number of the author's ledger it is numbered in, from 1.
+    pub ledger: u32,
     /// How urgent.
     pub lane: Lane,
     /// Gap-free per origin, Party and lane, from 1.
@@ -434,6 +445,9 @@ pub fn check_delivery(
     now: Time,
 ) -> Result<Verified<Delivery>, EventFault> {
     let delivery: proto::Delivery = strict(bytes, DELIVERY_MAX)?;
+    if delivery.wrap.is_some() {
+        return Err(EventFault::Header("only what is given back has a wrap beside its body"));
+    }
     let event = Event::from_envelope(&delivery.envelope)?;
     if event.header.author != *peer {
         return Err(EventFault::NotThePeer);
@@ -451,24 +465,81 @@ pub fn check_delivery(
     if proven.context().signatures != signatures_digest(&event.signatures) {
         return Err(EventFault::OtherSignatures);
     }
-    let slip = check_slip(&delivery.slip, &event.header, us, &proven)?;
+    let (ledger, origin) = profile.ledger_at(proven.index());
+    if *origin != event.header.origin {
+        return Err(EventFault::Header("the event was not written in the ledger it names"));
+    }
+    let slip = check_slip(&delivery.slip, ledger, &event.header, us, &proven)?;
     Ok(Verified { value: Delivery { event, slip, proven, key_ended }, at: now })
+}
+
+/// An event of our own that our ledger had lost, as a recipient gives it back.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// The event.
+    pub event: Event,
+    /// Who gives it back.
+    pub by: PartyCode,
+    /// The peer's proof that it stands in its ledger: its receipt.
+    pub proof: Vec<u8>,
+    /// What that proves.
+    pub proven: ProvenRecord,
+}
+
+/// Checks what a recipient gives back of what we wrote in a ledger before the one we write now (SPEC `[D-9]`): ours by
+/// signature, and held by that peer's ledger.
+///
+/// # Errors
+/// On the first check that fails; nothing of it may be recorded.
+pub fn check_return(
+    delivery: &proto::Delivery,
+    peer: &PartyCode,
+    us: &PartyCode,
+    trust: &Trust,
+    now: Time,
+) -> Result<Verified<Returned>, EventFault> {
+    let event = Event::from_envelope(&delivery.envelope)?;
+    let header = &event.header;
+    if header.author != *us || !header.recipients.contains(peer) {
+        return Err(EventFault::NotForUs);
+    }
+    match event.check(trust, now) {
+        Ok(()) | Err(EventFault::KeyEnded) => {}
+        Err(fault) => return Err(fault),
+    }
+    let own = trust.profile(us, now).ok_or(EventFault::UnknownAuthor)?;
+    if own.ledger().origin == header.origin {
+        return Err(EventFault::Header("nothing is given back of the ledger that is written now"));
+    }
+    let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
+    let record = Digest::new(*event.id.as_bytes());
+    let proven = check_proof(&delivery.proof, &record, RecordKind::EventReceived, profile, now)?;
+    if proven.context().signatures != signatures_digest(&event.signatures) {
+        return Err(EventFault::OtherSignatures);
+    }
+    Ok(Verified { value: Returned { event, by: peer.clone(), proof: delivery.proof.clone(), proven }, at: now })
 }
 
 /// The slip must name this origin and Party, and be the one bound at the recipient's place in the
 /// author's context (SPEC `[D-2]`).
-fn check_slip(bytes: &[u8], header: &Header, us: &PartyCode, proven: &ProvenRecord) -> Result<Slip, EventFault> {
+fn check_slip(
+    bytes: &[u8],
+    ledger: u32,
+    header: &Header,
+    us: &PartyCode,
+    proven: &ProvenRecord,
+) -> Result<Slip, EventFault> {
     let wire: proto::Slip = strict(bytes, HEADER_MAX)?;
     let place = header.recipients.iter().position(|party| party == us).ok_or(EventFault::NotForUs)?;
     let slips = &proven.context().slips;
     let bound = slips.len() == header.recipients.len() && slips.get(place) == Some(&slip_digest(bytes));
     let named = wire.origin == header.origin.as_str() && wire.to == us.as_str();
-    let known = wire.lane() != Lane::Unspecified && wire.lane == wire.lane() as i32;
+    let known = matches!(wire.lane(), Lane::Emergency | Lane::Normal);
     // Each number of a lane stands in a record of its own, so none is above the records there are.
     let reached = wire.number > 0 && wire.number - 1 <= proven.index().0;
     let whole = reached && wire.nonce.len() == 16;
     if bound && named && known && whole {
-        Ok(Slip { lane: wire.lane(), number: wire.number })
+        Ok(Slip { ledger, lane: wire.lane(), number: wire.number })
     } else {
         Err(EventFault::BadSlip)
     }
@@ -508,20 +579,21 @@ pub enum PeerAnswer {
     Erased,
 }
 
-/// Checks a receipt: it must prove that the peer's ledger holds this event with these signatures
-/// (SPEC `[D-5]`).
+/// Checks a receipt: it must prove that the peer's ledger holds this event with these signatures (SPEC `[D-5]`), as one it
+/// received, or as one of its own that was given back to it ([D-9]).
 ///
 /// # Errors
 /// When the proof, its checkpoint or the signatures do not match.
 pub fn check_receipt(
     bytes: &[u8],
     event: &EventId,
+    kind: RecordKind,
     signatures: &Digest,
     profile: &Profile,
     now: Time,
 ) -> Result<Verified<PeerAnswer>, EventFault> {
     let record = Digest::new(*event.as_bytes());
-    let proven = check_proof(bytes, &record, RecordKind::EventReceived, profile, now)?;
+    let proven = check_proof(bytes, &record, kind, profile, now)?;
     if proven.context().signatures != *signatures {
         return Err(EventFault::OtherSignatures);
     }
@@ -549,7 +621,7 @@ pub fn check_refusal(
         && refusal.event_id == event.as_bytes()
         && refusal.author == author.as_str()
         && refusal.refuser == profile.party.as_str()
-        && profile.ledgers().last().is_some_and(|origin| refusal.origin == origin.as_str());
+        && profile.ledgers().iter().any(|ledger| refusal.origin == ledger.origin.as_str());
     if !named {
         return Err(EventFault::Header("the refusal is not by this peer about this event"));
     }
@@ -558,6 +630,9 @@ pub fn check_refusal(
     }
     let message = pae(REFUSAL_TYPE, &envelope.header);
     let proven = check_proof(&answer.proof, &sha256(&[&message]), RecordKind::RefusalGiven, profile, now)?;
+    if profile.ledger_at(proven.index()).1.as_str() != refusal.origin {
+        return Err(EventFault::Header("the refusal was not written in the ledger it names"));
+    }
     // The peer's ledger and connection say that it is the peer's, though the keys that signed it may have ended since.
     verify_pair(profile.begun(KeyRole::Record, now), Algorithm::MlDsa65, &message, &envelope.signatures)
         .map_err(EventFault::Signature)?;
@@ -611,10 +686,12 @@ fn check_proof(
     now: Time,
 ) -> Result<ProvenRecord, EventFault> {
     let proof = RecordProof::parse(bytes).map_err(EventFault::NotInLedger)?;
-    profile
-        .verify_checkpoint(proof.note(), now)
-        .and_then(|checkpoint| proof.verify(record, kind, &checkpoint))
-        .map_err(EventFault::NotInLedger)
+    profile.verify_checkpoint(proof.note(), now).and_then(|checkpoint| proof.verify(record, kind, &checkpoint)).map_err(
+        |fault| match checkpoint::parse_unverified(proof.note()) {
+            Ok(shown) if profile.may_write(&shown.origin) => EventFault::UnknownLedger,
+            Ok(_) | Err(_) => EventFault::NotInLedger(fault),
+        },
+    )
 }
 
 /// Body secrets: what opens a sealed body, kept by each member under the request's content key.
@@ -633,17 +710,40 @@ pub fn seal_body(
 ) -> Result<(Vec<u8>, BodySecret), CryptoFault> {
     let secret = derive(b"comity body secret v1", entropy, "secret");
     let (key, commitment) = body_keys(&secret, binding);
-    let mut wraps = Vec::with_capacity(recipients.len());
-    for to in recipients {
-        let id = to.id();
-        let fresh = hmac_sha256(entropy, &[b"comity wrap entropy v1\0", id.as_bytes()]);
-        let (encapsulated, wrapped) = hpke_seal(to, &wrap_info(binding), &wrap_aad(&id, &commitment), &secret, fresh)?;
-        wraps.push(proto::Wrap { key_id: id.as_bytes().to_vec(), encapsulated, wrapped });
-    }
+    let wraps = recipients.iter().map(|to| wrap_for(to, binding, &commitment, &secret, entropy));
+    let mut wraps = wraps.collect::<Result<Vec<_>, _>>()?;
     wraps.sort_by(|a, b| a.key_id.cmp(&b.key_id));
     let ciphertext = key.seal([0; 12], binding.as_bytes(), plaintext);
     let sealed = proto::SealedBody { commitment: commitment.to_vec(), wraps, ciphertext };
     Ok((sealed.encode_to_vec(), secret))
+}
+
+/// Wraps the secret of a body for one more key, as [`seal_body`] does for its recipients.
+///
+/// # Errors
+/// When the key is no seal key, or the body does not read.
+pub fn wrap_secret(
+    sealed: &[u8],
+    binding: &Digest,
+    secret: &[u8; 32],
+    to: &PublicKey,
+    entropy: &[u8; 32],
+) -> Result<proto::Wrap, EventFault> {
+    let sealed: proto::SealedBody = strict(sealed, ENVELOPE_MAX)?;
+    wrap_for(to, binding, &sealed.commitment, secret, entropy).map_err(EventFault::Sealed)
+}
+
+fn wrap_for(
+    to: &PublicKey,
+    binding: &Digest,
+    commitment: &[u8],
+    secret: &[u8; 32],
+    entropy: &[u8; 32],
+) -> Result<proto::Wrap, CryptoFault> {
+    let id = to.id();
+    let fresh = hmac_sha256(entropy, &[b"comity wrap entropy v1\0", id.as_bytes()]);
+    let (encapsulated, wrapped) = hpke_seal(to, &wrap_info(binding), &wrap_aad(&id, commitment), secret, fresh)?;
+    Ok(proto::Wrap { key_id: id.as_bytes().to_vec(), encapsulated, wrapped })
 }
 
 /// Recovers the body secret with a seal key and checks the commitment (SPEC `[B-5]`).

@@ -195,7 +195,7 @@ pub fn profile(
         authorities,
         languages: vec![rule],
         nodes: keys.node.clone().into_iter().collect(),
-        ledgers: vec![Origin::of(party, network, 1).to_string()],
+        ledgers: vec![proto::Ledger { origin: Origin::of(party, network, 1).to_string(), ..proto::Ledger::default() }],
         keys: public.into_iter().map(role_key).collect(),
         ..proto::Profile::default()
     }
@@ -501,7 +501,7 @@ pub(crate) mod tests {
         add_keys(&mut draft, &new, START.plus_ms(KEY_MS));
         let signed = sign_profile(&draft, &[&root("XA", KeyRole::Root)]).expect("signed");
         let profile = Profile::open(&signed, &charter, turned).expect("profile");
-        let checkpoint = Checkpoint { origin: profile.ledgers()[0].clone(), size: 7, root: sha256(&[b"root"]) };
+        let checkpoint = Checkpoint { origin: profile.ledger().origin.clone(), size: 7, root: sha256(&[b"root"]) };
         let note = |signer: &HybridSigner| checkpoint.sign(signer, START).expect("signed").into_bytes();
         let check = |note: &[u8], at: Time, expected: Result<(), LedgerFault>| {
             assert_eq!(profile.verify_checkpoint(note, at).map(|_| ()), expected, "{}", at.0);

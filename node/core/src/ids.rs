@@ -203,6 +203,12 @@ impl Origin {
         let party = party.as_str().to_ascii_lowercase();
         Self(format!("{party}.{network}/ledger/{number}"))
     }
+
+    /// Which of its Party's ledgers it is, from 1. None has more than [`u32`] holds.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.0.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    }
 }
 
 /// Milliseconds of a day.

@@ -12,13 +12,13 @@ use prost::Message;
 
 use crate::{
     case::Case,
-    event::Header,
+    event::{Header, Slip},
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     procedure::whose_turn,
     profile::Kind,
     proto::{
-        AnswerRow, AppliedRow, CasePart, DocumentRow, EventRow, Lane, NodePart, NumbersRow, OwedRow, RecordKind,
-        SeenRow, SlipRow, ThreadRow,
+        AnswerRow, AppliedRow, CasePart, DocumentRow, EventRow, Lane, LedgersRow, NodePart, NumbersRow, OwedRow,
+        RecordKind, SeenRow, SlipRow, ThreadRow,
     },
     rules::Rules,
 };
@@ -134,6 +134,12 @@ pub const THREAD_EVENTS_MAX: usize = 10_000;
 /// Custody statements read of one manifest: it is sealed once, released and verified once a delivery.
 const STATEMENTS_MAX: usize = 1_000;
 
+/// Rows read at a time where all of a kind are looked at.
+const PAGE: usize = 1_024;
+/// Bytes of an event id and of a thread id in a key.
+const EVENT_ID: usize = 32;
+const THREAD_ID: usize = 32;
+
 /// Documents of one kind and Party: number and place of each.
 type Numbered = Vec<(u64, u64)>;
 
@@ -233,30 +239,48 @@ impl<P: Pairs> Index<P> {
         rows.iter().map(|(key, _)| Ok((Time(number_of(&key[1..])?), thread_of(&key[9..])?))).collect()
     }
 
-    /// Deliveries owed to a Party in a lane with numbers above `after`, in order.
+    /// Deliveries owed to a Party in a lane after the place `after` (ledger and number), in order.
     ///
     /// # Errors
     /// As [`Self::applied`].
-    pub fn owed(&self, to: &PartyCode, lane: Lane, after: u64, max: usize) -> Result<Vec<(u64, OwedRow)>, IndexFault> {
+    pub fn owed(
+        &self,
+        to: &PartyCode,
+        lane: Lane,
+        after: (u32, u64),
+        max: usize,
+    ) -> Result<Vec<(Slip, OwedRow)>, IndexFault> {
         let prefix = lane_key(b'o', to, lane);
-        let rows = self.rows(&prefix, &after.saturating_add(1).to_be_bytes(), max)?;
-        rows.into_iter().map(|(rest, row)| Ok((number_of(&rest)?, row))).collect()
+        let rows = self.rows(&prefix, &numbered(after.0, after.1.saturating_add(1)), max)?;
+        let slip = |rest: &[u8]| {
+            let (ledger, number) = rest.split_first_chunk::<4>().ok_or(IndexFault::Damaged)?;
+            Ok(Slip { ledger: u32::from_be_bytes(*ledger), lane, number: number_of(number)? })
+        };
+        rows.into_iter().map(|(rest, row)| Ok((slip(&rest)?, row))).collect()
     }
 
-    /// The last slip number given out to a Party in a lane.
+    /// The last slip number given out to a Party in a lane, in this ledger of ours.
     ///
     /// # Errors
     /// As [`Self::applied`].
-    pub fn last_number(&self, to: &PartyCode, lane: Lane) -> Result<u64, IndexFault> {
-        self.pairs.get(&lane_key(b'n', to, lane))?.map_or(Ok(0), |value| number_of(&value))
+    pub fn last_number(&self, to: &PartyCode, lane: Lane, ledger: u32) -> Result<u64, IndexFault> {
+        self.pairs.get(&ledger_key(b'n', to, lane, ledger))?.map_or(Ok(0), |value| number_of(&value))
     }
 
-    /// Slip numbers seen from a Party in a lane.
+    /// Slip numbers seen from a ledger of a Party in a lane.
     ///
     /// # Errors
     /// As [`Self::applied`].
-    pub fn numbers(&self, from: &PartyCode, lane: Lane) -> Result<NumbersRow, IndexFault> {
-        Ok(self.row(&lane_key(b'g', from, lane))?.unwrap_or_default())
+    pub fn numbers(&self, from: &PartyCode, lane: Lane, ledger: u32) -> Result<NumbersRow, IndexFault> {
+        Ok(self.row(&ledger_key(b'g', from, lane, ledger))?.unwrap_or_default())
+    }
+
+    /// How many ledgers of a Party are known, each after the first having taken the place of one that was restored.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn ledgers(&self, of: &PartyCode) -> Result<u32, IndexFault> {
+        Ok(self.row::<LedgersRow>(&key(b'l', &[of.as_str().as_bytes()]))?.map_or(1, |row| row.count))
     }
 
     /// The event a command caused, if it was carried out.
@@ -364,12 +388,12 @@ impl<P: Pairs> Index<P> {
             }
             RecordKind::RefusalGiven => self.apply_refusal_given(&record, &mut batch)?,
             RecordKind::Custody => Self::apply_custody(&record, &mut batch),
-            RecordKind::RosterChange | RecordKind::ForkProof => Self::apply_document(&record, &mut batch),
-            RecordKind::Unspecified
-            | RecordKind::ErasureIntent
-            | RecordKind::Erasure
-            | RecordKind::WitnessNote
-            | RecordKind::Succession => {}
+            RecordKind::ForkProof => Self::apply_document(&record, &mut batch),
+            RecordKind::RosterChange | RecordKind::Succession => {
+                Self::apply_document(&record, &mut batch);
+                self.apply_ledgers(&record, &mut batch)?;
+            }
+            RecordKind::Unspecified | RecordKind::ErasureIntent | RecordKind::Erasure | RecordKind::WitnessNote => {}
         }
         self.pairs.apply(&batch)
     }
@@ -386,25 +410,69 @@ impl<P: Pairs> Index<P> {
         let node = record.node;
         let row =
             DocumentRow { index: record.index.0, document_id: node.record_id.clone(), recorded_ms: node.recorded_ms };
-        let of = document_key(record.kind, &node.code, &node.peer);
+        let kind = if record.kind == RecordKind::ForkProof { record.kind } else { RecordKind::RosterChange };
+        let of = document_key(kind, &node.code, &node.peer);
         batch.push(put([&of[..], &node.version.to_be_bytes(), &record.index.0.to_be_bytes()].concat(), &row));
         batch.push(seen(record, &node.record_id));
     }
 
+    /// A Party's profile names a ledger that took the place of one before: what that Party had recorded from there on is
+    /// lost to it. Its receipts for events of ours count no more, these are owed again; its events are given back.
+    fn apply_ledgers(&self, record: &RecordView<'_>, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let Ok(party) = PartyCode::parse(&record.node.peer) else { return Ok(()) };
+        let known = self.ledgers(&party)?;
+        let new = record.node.begins.get(known as usize - 1..).unwrap_or_default();
+        let Some(from) = new.iter().min().copied() else { return Ok(()) };
+        let count = known.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX));
+        batch.push(put(key(b'l', &[party.as_str().as_bytes()]), &LedgersRow { count }));
+        self.each_row(b"p", |rest, answer: AnswerRow| {
+            let of = rest.strip_suffix(party.as_str().as_bytes()).filter(|event| event.len() == EVENT_ID);
+            let lost = answer.kind() == RecordKind::Receipt && answer.peer_index >= from;
+            match of {
+                Some(event) if lost => self.owe_again(record, &party, event, &answer, batch),
+                Some(_) | None => Ok(()),
+            }
+        })?;
+        self.each_row(b"t", |rest, row: EventRow| {
+            let received = row.kind() == RecordKind::EventReceived && row.author == party.as_str();
+            if received && !row.void && row.peer_index >= from {
+                let slip = SlipRow { lane: Lane::Return as i32, number: row.index, ..SlipRow::default() };
+                batch.push(put(owed_key(&party, &slip), &owed(record, &row.event_id, row.index, &rest[..THREAD_ID])));
+                batch.push(put([b"t", rest].concat(), &EventRow { lost: true, ..row }));
+            }
+            Ok(())
+        })
+    }
+
+    fn owe_again(
+        &self,
+        record: &RecordView<'_>,
+        party: &PartyCode,
+        event: &[u8],
+        answer: &AnswerRow,
+        batch: &mut Vec<Change>,
+    ) -> Result<(), IndexFault> {
+        batch.push(Change::Delete(key(b'p', &[event, party.as_str().as_bytes()])));
+        let id = EventId::from_slice(event).map_err(|_| IndexFault::Damaged)?;
+        let seen = self.seen(&id)?.ok_or(IndexFault::Damaged)?;
+        let slip = answer.slip.as_ref().filter(|slip| slip.lane() != Lane::Return);
+        let stands = self.pairs.get(&[b"t", &seen.thread_id[..], &seen.index.to_be_bytes()].concat())?.is_some();
+        if let Some(slip) = slip.filter(|_| stands) {
+            batch.push(put(owed_key(party, slip), &owed(record, event, seen.index, &seen.thread_id)));
+        }
+        Ok(())
+    }
+
     fn apply_sent(&self, record: &RecordView<'_>, rules: &Rules, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
         let node = record.node;
-        batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
+        if !node.command_id.is_empty() {
+            batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
+        }
         for slip in &node.slips {
             let to = PartyCode::parse(&slip.to).map_err(|_| IndexFault::Damaged)?;
-            let owed = OwedRow {
-                event_id: node.record_id.clone(),
-                index: record.index.0,
-                recorded_ms: node.recorded_ms,
-                thread_id: node.thread_id.clone(),
-            };
-            let number = slip.number.to_be_bytes();
-            batch.push(put([&lane_key(b'o', &to, slip.lane())[..], &number].concat(), &owed));
-            batch.push(Change::Put(lane_key(b'n', &to, slip.lane()), number.to_vec()));
+            batch.push(put(owed_key(&to, slip), &owed(record, &node.record_id, record.index.0, &node.thread_id)));
+            let last = ledger_key(b'n', &to, slip.lane(), slip.ledger);
+            batch.push(Change::Put(last, slip.number.to_be_bytes().to_vec()));
         }
         self.apply_event(record, rules, batch)
     }
@@ -459,11 +527,21 @@ impl<P: Pairs> Index<P> {
             recorded_ms: node.recorded_ms,
             peer_index: node.peer_index,
             code: node.code.clone(),
+            slip: node.slips.first().cloned(),
         };
         batch.push(put(key(b'p', &[&node.answers, node.peer.as_bytes()]), &answer));
         let (peer, slip) = peer_slip(node)?;
-        let owed = [&lane_key(b'o', &peer, slip.lane())[..], &slip.number.to_be_bytes()].concat();
-        batch.push(Change::Delete(owed));
+        batch.push(Change::Delete(owed_key(&peer, slip)));
+        if slip.lane() == Lane::Return { self.apply_taken_back(record, slip.number, batch) } else { Ok(()) }
+    }
+
+    /// The author of an event received here has it again, at another place.
+    fn apply_taken_back(&self, record: &RecordView<'_>, index: u64, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
+        let place = [b"t", &record.node.thread_id[..], &index.to_be_bytes()].concat();
+        let row: Option<EventRow> = self.row(&place)?;
+        if let Some(row) = row.filter(|row| row.lost) {
+            batch.push(put(place, &EventRow { lost: false, peer_index: record.node.peer_index, ..row }));
+        }
         Ok(())
     }
 
@@ -474,9 +552,9 @@ impl<P: Pairs> Index<P> {
 
     fn count_number(&self, record: &RecordView<'_>, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
         let (peer, slip) = peer_slip(record.node)?;
-        let numbers = self.numbers(&peer, slip.lane())?;
+        let numbers = self.numbers(&peer, slip.lane(), slip.ledger)?;
         let numbers = NumbersRow { highest: numbers.highest.max(slip.number), count: numbers.count + 1 };
-        batch.push(put(lane_key(b'g', &peer, slip.lane()), &numbers));
+        batch.push(put(ledger_key(b'g', &peer, slip.lane(), slip.ledger), &numbers));
         Ok(())
     }
 
@@ -524,6 +602,23 @@ impl<P: Pairs> Index<P> {
         self.pairs.get(key)?.map(|value| M::decode(&value[..]).map_err(|_| IndexFault::Damaged)).transpose()
     }
 
+    /// Every row under a prefix, a page at a time: there may be millions.
+    fn each_row<M: Message + Default>(
+        &self,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], M) -> Result<(), IndexFault>,
+    ) -> Result<(), IndexFault> {
+        let mut from = prefix.to_vec();
+        loop {
+            let page = self.pairs.range(&from, &until(prefix), PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = [&last[..], &[0]].concat();
+            for (key, value) in &page {
+                each(&key[prefix.len()..], M::decode(&value[..]).map_err(|_| IndexFault::Damaged)?)?;
+            }
+        }
+    }
+
     /// Rows under a prefix from `from` on: (the key's rest, the row).
     fn rows<M: Message + Default>(
         &self,
@@ -558,6 +653,7 @@ fn event_row(record: &RecordView<'_>) -> Result<Option<EventRow>, IndexFault> {
         request_id: header.request.as_bytes().to_vec(),
         index: record.index.0,
         peer_index: record.node.peer_index,
+        lost: false,
     }))
 }
 
@@ -591,6 +687,23 @@ fn document_key(record: RecordKind, kind: &str, party: &str) -> Vec<u8> {
 
 fn lane_key(kind: u8, party: &PartyCode, lane: Lane) -> Vec<u8> {
     key(kind, &[party.as_str().as_bytes(), &[lane as u8]])
+}
+
+/// A lane of one ledger.
+fn ledger_key(kind: u8, party: &PartyCode, lane: Lane, ledger: u32) -> Vec<u8> {
+    [&lane_key(kind, party, lane)[..], &ledger.to_be_bytes()].concat()
+}
+
+fn numbered(ledger: u32, number: u64) -> Vec<u8> {
+    [&ledger.to_be_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+fn owed_key(to: &PartyCode, slip: &SlipRow) -> Vec<u8> {
+    [lane_key(b'o', to, slip.lane()), numbered(slip.ledger, slip.number)].concat()
+}
+
+fn owed(record: &RecordView<'_>, event: &[u8], index: u64, thread: &[u8]) -> OwedRow {
+    OwedRow { event_id: event.to_vec(), index, recorded_ms: record.node.recorded_ms, thread_id: thread.to_vec() }
 }
 
 fn event_key(thread: &ThreadId, index: u64) -> Vec<u8> {

@@ -29,7 +29,7 @@ const URGENT_ONLY: usize = 8;
 /// only emergencies are taken up.
 const LATER_MAX: usize = 1_024;
 
-const LANES: [Lane; 2] = [Lane::Emergency, Lane::Normal];
+const LANES: [Lane; 3] = [Lane::Emergency, Lane::Return, Lane::Normal];
 
 /// One delivery to be made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,8 @@ struct Later {
 #[derive(Debug, Clone, Default)]
 struct Line {
     up: bool,
-    cursors: [u64; 2],
+    /// How far each lane was looked through: ledger and number.
+    cursors: [(u32, u64); 3],
     flights: BTreeMap<EventId, Flight>,
     later: BTreeMap<EventId, Later>,
     tries: BTreeMap<EventId, u32>,
@@ -86,6 +87,13 @@ impl Outbox {
         }
     }
 
+    /// More may be owed to a peer than was looked for: begin again from the oldest debt.
+    pub fn look_again(&mut self, peer: &PartyCode) {
+        if let Some(line) = self.lines.get_mut(peer) {
+            line.cursors = Default::default();
+        }
+    }
+
     /// The peers that are reachable.
     #[must_use]
     pub fn reachable(&self) -> Vec<PartyCode> {
@@ -110,18 +118,18 @@ impl Outbox {
         for (lane, cursor) in LANES.into_iter().zip(0..) {
             let places = match lane {
                 Lane::Emergency => WINDOW,
-                Lane::Normal | Lane::Unspecified if line.later.len() >= LATER_MAX => 0,
-                Lane::Normal | Lane::Unspecified => WINDOW - URGENT_ONLY,
+                Lane::Return | Lane::Normal | Lane::Unspecified if line.later.len() >= LATER_MAX => 0,
+                Lane::Return | Lane::Normal | Lane::Unspecified => WINDOW - URGENT_ONLY,
             };
             let room = places.saturating_sub(line.flights.len() + due.len());
-            for (number, owed) in index.owed(peer, lane, line.cursors[cursor], room)? {
+            for (slip, owed) in index.owed(peer, lane, line.cursors[cursor], room)? {
                 if owed.index >= signed {
                     break;
                 }
-                line.cursors[cursor] = number;
+                line.cursors[cursor] = (slip.ledger, slip.number);
                 let event = EventId::from_slice(&owed.event_id).map_err(|_| IndexFault::Damaged)?;
                 if !line.flights.contains_key(&event) && !line.later.contains_key(&event) {
-                    due.push(Due { event, index: LedgerIndex(owed.index), slip: Slip { lane, number } });
+                    due.push(Due { event, index: LedgerIndex(owed.index), slip });
                 }
             }
         }
@@ -145,7 +153,7 @@ impl Outbox {
         line.tries.remove(event);
         let freed = line.flights.remove(event).is_some();
         if freed && !recorded {
-            line.cursors = [0; 2]; // look for it again from the start
+            line.cursors = Default::default(); // look for it again from the start
         }
     }
 
@@ -194,7 +202,7 @@ impl Line {
             self.later.iter().filter(|(_, later)| over(later.at)).map(|(event, _)| *event).collect();
         let mut due: Vec<Due> =
             ripe.iter().filter_map(|event| self.later.remove(event)).map(|later| later.due).collect();
-        due.sort_by_key(|due| (due.slip.lane as i32, due.slip.number));
+        due.sort_by_key(|due| (due.slip.lane as i32, due.slip.ledger, due.slip.number));
         due
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
     ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
     manifest::{CUSTODY_TYPE, Statement},
-    profile::{Document, Profile, Trust},
+    profile::{Document, Kind, Profile, Trust},
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
     wire::{DOCUMENT_MAX, WireFault, strict},
 };
@@ -104,8 +104,7 @@ impl Slips {
     /// Reads them back from the node part of a stored record.
     #[must_use]
     pub fn from_node_part(node: &NodePart) -> Option<Self> {
-        let row =
-            |row: &SlipRow| Some((PartyCode::parse(&row.to).ok()?, Slip { lane: row.lane(), number: row.number }));
+        let row = |row: &SlipRow| Some((PartyCode::parse(&row.to).ok()?, slip_of(row)));
         Some(Self {
             secret: node.slip_secret[..].try_into().ok()?,
             rows: node.slips.iter().map(row).collect::<Option<_>>()?,
@@ -113,10 +112,7 @@ impl Slips {
     }
 
     fn wire(&self) -> Vec<SlipRow> {
-        self.rows
-            .iter()
-            .map(|(to, slip)| SlipRow { to: to.to_string(), lane: slip.lane as i32, number: slip.number })
-            .collect()
+        self.rows.iter().map(|(to, slip)| SlipRow { to: to.to_string(), ..slip_row(slip) }).collect()
     }
 }
 
@@ -183,6 +179,15 @@ pub fn event_received(moment: &Moment<'_>, delivery: Delivery, facts: Vec<Fact>,
         ..NodePart::default()
     };
     Record { secret: Some(secret), ..event_record(moment, context, node, event, facts) }
+}
+
+/// An event of our own that this ledger had lost and a recipient gave back. It was delivered there, so it is owed to nobody;
+/// with which slip is lost.
+#[must_use]
+pub fn event_returned(moment: &Moment<'_>, event: Event, facts: Vec<Fact>, secret: BodySecret) -> Record {
+    let signatures = signatures_digest(&event.signatures);
+    let context = moment.context(RecordKind::EventSent, &event.header.author, signatures, Vec::new());
+    Record { secret: Some(secret), ..event_record(moment, context, NodePart::default(), event, facts) }
 }
 
 /// Which event of which request an answer is about.
@@ -288,8 +293,8 @@ pub fn custody(
     assemble(moment, Parts { record_id, request, thread, context, node, case })
 }
 
-/// A document of charter or Parties that holds (`RosterChange`), or that proves a fork with the one held here under its
-/// number (`ForkProof`). It belongs to no request and lasts as long as the ledger: a public leaf.
+/// A document of charter or Parties that holds (`RosterChange`), that names the ledger it stands in as the successor of the
+/// one before (`Succession`), or that proves a fork with the one held here under its number (`ForkProof`). It belongs to no request and lasts as long as the ledger: a public leaf.
 ///
 /// # Errors
 /// When it is no envelope, which nothing is that was judged.
@@ -301,6 +306,10 @@ pub fn document(
 ) -> Result<Record, WireFault> {
     let envelope: proto::Envelope = strict(envelope, DOCUMENT_MAX)?;
     let profile = document.party.as_ref().and_then(|party| moment.trust.declared(party)).map(Profile::id);
+    let begins = match document.kind {
+        Kind::Profile => strict::<proto::Profile>(&envelope.header, DOCUMENT_MAX)?.ledgers,
+        Kind::Charter | Kind::Directory | Kind::Suspension | Kind::Head => Vec::new(),
+    };
     let context = Context {
         kind,
         recorded: moment.recorded,
@@ -313,6 +322,7 @@ pub fn document(
         peer: document.party.as_ref().map(PartyCode::to_string).unwrap_or_default(),
         code: document.kind.name().to_owned(),
         version: document.version,
+        begins: begins.iter().skip(1).map(|ledger| ledger.size).collect(),
         ..NodePart::default()
     };
     let case = CasePart {
@@ -337,7 +347,12 @@ pub fn document_envelope(case: &CasePart) -> Option<Vec<u8>> {
 }
 
 fn slip_row(slip: &Slip) -> SlipRow {
-    SlipRow { to: String::new(), lane: slip.lane as i32, number: slip.number }
+    SlipRow { to: String::new(), lane: slip.lane as i32, number: slip.number, ledger: slip.ledger }
+}
+
+/// A slip as it was stored.
+pub(crate) fn slip_of(row: &SlipRow) -> Slip {
+    Slip { ledger: row.ledger, lane: row.lane(), number: row.number }
 }
 
 /// The bytes of a refusal, to be signed.

@@ -160,13 +160,25 @@ fn profile(wire: &proto::Profile) -> Vec<Row> {
     rows.extend(
         wire.nodes.iter().map(|node| row(format!("Node {}", node_text(&node.peer_id)), "speaks for the Party")),
     );
-    rows.extend((1..).zip(&wire.ledgers).map(|(n, origin): (u32, _)| row(format!("Ledger {n}"), origin)));
+    rows.extend((1..).zip(&wire.ledgers).map(ledger));
     rows.extend(wire.keys.iter().map(key));
     rows.extend(wire.revocations.iter().map(|gone| {
         let key = KeyId::from_slice(&gone.key_id).map_or_else(|_| hex(&gone.key_id), |id| id.short());
         row(format!("Revoked key {key}"), format!("from {}, reason {}", plain(gone.from_ms), gone.reason))
     }));
     rows
+}
+
+fn ledger((number, ledger): (u32, &proto::Ledger)) -> Row {
+    let follows = match ledger.root.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", in the place of the one before, from its first {} records with root {}",
+            ledger.size,
+            hex(&ledger.root)
+        ),
+    };
+    row(format!("Ledger {number}"), format!("{}{follows}", ledger.origin))
 }
 
 fn power(authority: &str, power: &proto::Power) -> Row {

@@ -277,7 +277,7 @@ fn a_profile_needs_its_roots_and_a_suspension_any_one_of_them() {
         assert_eq!(code(collect(&proposal, &[signed(&proposal, signers)], &beside, "out".into())), expected);
     };
     let mut wire = profile();
-    wire.ledgers = vec!["xa.ceremony.comity.test/ledger/1".into()];
+    wire.ledgers = vec![proto::Ledger { origin: "xa.ceremony.comity.test/ledger/1".into(), ..Default::default() }];
     let a_profile = Paper::Profile(Box::new(wire));
     check(a_profile.clone(), &[root("XA")], "incomplete");
     check(a_profile.clone(), &[root("XA"), root("XA too")], "complete");

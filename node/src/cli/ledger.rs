@@ -261,7 +261,7 @@ fn verify_folder(passphrase_file: Option<&Path>, context: &Context) -> Result<Va
     Ok(match ledger.verify(&mut |_| {}) {
         Ok(found) => json!({
             "schema": "comity/verification/v1", "ok": true,
-            "records": found.records, "commits": found.commits, "erased": found.erased,
+            "records": found.records, "commits": found.commits, "erased": found.erased, "root": opened.root.to_string(),
         }),
         Err(wrong) => fault(wrong.code(), wrong.to_string()),
     })
@@ -313,7 +313,11 @@ fn record(record: &Value) -> String {
 pub(crate) fn verdict(verified: &Value) -> String {
     let (records, commits) = (number(verified, "/records"), number(verified, "/commits"));
     if is_whole(verified) {
-        return format!("whole: {records} records in {commits} commits, every frame, leaf, commit and root holds");
+        let whole = format!("whole: {records} records in {commits} commits, every frame, leaf, commit and root holds");
+        return match text(verified, "/root") {
+            "" => whole,
+            root => format!("{whole}\n{records}:{root}"),
+        };
     }
     let (code, detail) = (text(verified, "/code"), text(verified, "/detail"));
     format!("NOT WHOLE: {code}: {}", detail.strip_prefix(&format!("{code}: ")).unwrap_or(detail))

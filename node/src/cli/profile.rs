@@ -1,9 +1,17 @@
 //! `comity profile …`: what a Party declares of itself - profile, directory, suspension - by file and without a node.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::Subcommand;
-use comity_core::{founding::PublicRoleKeys, ids::PartyCode, profile::Charter, proto};
+use comity_core::{
+    founding::PublicRoleKeys,
+    ids::{Digest, PartyCode},
+    profile::Charter,
+    proto,
+};
 
 use super::{
     Context, Done, Verdict,
@@ -55,6 +63,10 @@ pub(crate) struct Draft {
     /// Why they are revoked, as a code such as turned, lost or stolen.
     #[arg(long, value_name = "CODE", default_value = "turned")]
     reason: String,
+    /// Name a ledger in the place of the one that is written, which was restored: it begins with so many of its records,
+    /// under this root, both as `comity ledger verify` says of what is left.
+    #[arg(long, value_name = "SIZE:ROOT", requires = "after")]
+    succeed: Option<Beginning>,
     /// Read the passphrase of those keys from this file instead of asking for it.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -63,6 +75,24 @@ pub(crate) struct Draft {
     /// Where the draft goes; nothing may be there.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// What a ledger begins with that takes the place of another.
+#[derive(Debug, Clone, Copy)]
+struct Beginning {
+    size: u64,
+    root: Digest,
+}
+
+impl FromStr for Beginning {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').ok_or("it must read SIZE:ROOT, as `comity ledger verify` says it")?;
+        let size = parts.0.parse().ok().filter(|size| *size > 0).ok_or("the size must be a number above zero")?;
+        let root = parts.1.parse().map_err(|_| "the root must be 64 hexadecimal digits")?;
+        Ok(Self { size, root })
+    }
 }
 
 /// A draft to propose.
@@ -161,6 +191,9 @@ fn profile_draft(args: &Draft, beside: &Beside, context: &Context) -> Result<Pro
         let code = PartyCode::parse(&wire.party).map_err(|why| before.fault(why.into()))?;
         let mut draft = ProfileDraft::next(wire, before.id(), beside.now);
         draft.add_keys(&named(&code)?, beside.now);
+        if let Some(Beginning { size, root }) = args.succeed {
+            draft.succeed(&charter.network, &code, size, root);
+        }
         let held = keys.as_ref().map_or(&[][..], Keyring::public_keys);
         for role in &args.revoke {
             for key in draft.revoke((*role).into(), held, &args.reason, beside.now) {

@@ -20,7 +20,7 @@ use std::{
 };
 
 use comity_core::{
-    engine::{Arrival, Engine, EngineFault, Identity, JobId, Ticket},
+    engine::{Engine, EngineFault, Identity, Input, JobId, Ticket},
     event::{BodySecret, EventFault, PeerAnswer, Verified},
     ids::{EventId, LedgerIndex, Origin, PartyCode, RequestId, Time},
     index::{Index, IndexFault, RecordView},
@@ -116,6 +116,9 @@ pub enum WorkFault {
     /// This Party has no profile in force now; it may again.
     #[error("profile.none: no checkpoint is signed; this Party has no current profile; publish one")]
     NoProfile,
+    /// A peer's own events cannot be given back to it now.
+    #[error("profile.no-seal-key: nothing is given back; the peer has no valid seal key; fetch its newest profile")]
+    NoSealKey,
     /// A record does not read, or a file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -154,6 +157,7 @@ impl RunFault {
             Self::Index(fault) => fault.code(),
             Self::Work(WorkFault::Keys(fault)) => fault.code(),
             Self::Work(WorkFault::NoProfile) => "profile.none",
+            Self::Work(WorkFault::NoSealKey) => "profile.no-seal-key",
             Self::Work(WorkFault::Store(fault)) => fault.code(),
             Self::Work(WorkFault::Ledger(fault)) => fault.code(),
             Self::Worker => "engine.worker-lost",
@@ -174,7 +178,8 @@ enum Back {
         frame: Result<Option<Vec<u8>>, WorkFault>,
     },
     Answer(Ticket, Result<Option<Vec<u8>>, WorkFault>),
-    Arrival(Ticket, Box<Arrival>),
+    /// A delivery was read: what the engine is to judge.
+    Read(Input),
     /// Not authentic: the frame is the proof.
     TurnedAway {
         ticket: Ticket,
@@ -264,7 +269,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let transport = keys.transport_seed(profile).ok_or(StartFault::KeysNotInProfile("transport"))?;
     let alarmed = alarms::raised_until(&desk);
     let conduct = Conduct::new(conduct::kept(&desk), now);
-    let engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed)?;
+    let engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed, ledger.signed())?;
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
         listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
@@ -342,12 +347,13 @@ async fn open_shelves(
     rules: &Arc<Rules>,
     now: Time,
 ) -> Result<(Ledger, Desk, Index<SledPairs>, Book), StartFault> {
-    let (data, charter) = (settings.data.clone(), settings.charter);
+    let (data, charter, party) = (settings.data.clone(), settings.charter, settings.party.clone());
     let (keys, rules) = (Arc::clone(keys), Arc::clone(rules));
     let opening = tokio::task::spawn_blocking(move || {
         let (ledger, desk) = open_store(&data, &keys)?;
         let mut index = open_index(&data, &ledger, &rules)?;
-        let mut shelves = Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules };
+        let us = &party;
+        let mut shelves = Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules, us };
         let book = trust::open(&mut shelves, charter, now)?;
         Ok((ledger, desk, index, book))
     });
@@ -389,7 +395,7 @@ fn check_keys(profile: &Profile, keys: &Keyring, now: Time) -> Result<Origin, St
             return Err(StartFault::KeysNotInProfile(name));
         }
     }
-    profile.ledgers().last().cloned().ok_or(StartFault::KeysNotInProfile("ledger"))
+    Ok(profile.ledger().origin.clone())
 }
 
 fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault> {

@@ -13,8 +13,8 @@ use std::{
 use comity_core::{
     ids::{Digest, PartyCode, Time},
     index::Index,
-    ledger::Appended,
-    profile::{Book, Document, Kind, ProfileFault, Trust, claimed},
+    ledger::{Appended, Checkpoint},
+    profile::{Book, Document, Judged, Kind, ProfileFault, Trust, claimed},
     proto::{self, RecordKind},
     record::{Moment, Record, document, document_envelope},
     rules::Rules,
@@ -62,6 +62,20 @@ pub enum TrustFault {
         "trust.no-own-profile: the node does not start; there is no current profile of {0}; put it into charter/profiles"
     )]
     NoOwnProfile(PartyCode),
+    /// The own profile names a ledger that begins with something else than what is here.
+    #[error(
+        "ledger.not-the-successor: the node does not start; the profile names {}, which begins with {} records under root {}; \
+         here are {size} under {root}. Restore the copy that profile was signed for, or sign one for what is here",
+        .named.origin, .named.size, .named.root
+    )]
+    NotTheSuccessor {
+        /// What the profile names.
+        named: Box<Checkpoint>,
+        /// Records here.
+        size: u64,
+        /// The root over them.
+        root: Digest,
+    },
 }
 
 impl TrustFault {
@@ -72,6 +86,7 @@ impl TrustFault {
             Self::Unreadable { .. } => "trust.unreadable",
             Self::Document { source, .. } => source.code(),
             Self::NoOwnProfile(_) => "trust.no-own-profile",
+            Self::NotTheSuccessor { .. } => "ledger.not-the-successor",
         }
     }
 }
@@ -83,6 +98,7 @@ pub(super) struct Shelves<'s> {
     pub(super) index: &'s mut Index<SledPairs>,
     pub(super) desk: &'s Desk,
     pub(super) rules: &'s Rules,
+    pub(super) us: &'s PartyCode,
 }
 
 /// Reads the charter under the pinned fingerprint, then what ledger, desk and files say of it and of its Parties.
@@ -174,7 +190,7 @@ fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) 
     let pinned_at = |source| fault(&shelves.data.join(CHARTER_FILE), source);
     let first = claimed(pinned).map_err(pinned_at)?;
     if shelves.index.documents(Kind::Charter, None, first.version, false)?.is_empty() {
-        fresh.push(record(book, &first, pinned, recorded).map_err(pinned_at)?);
+        fresh.push(record(book, RecordKind::RosterChange, &first, pinned, recorded).map_err(pinned_at)?);
     }
     for (path, named, envelope) in files(&shelves.data.join(FOLDER))? {
         if book.is_past(&named) {
@@ -186,16 +202,44 @@ fn take_files(shelves: &Shelves<'_>, book: &mut Book, pinned: &[u8], now: Time) 
             judged => judged.map_err(at)?,
         };
         let Some(judged) = judged else { continue };
-        fresh.push(record(book, &named, &envelope, recorded).map_err(at)?);
+        if succeeds(shelves, &judged)? {
+            // First of all: it says with what this ledger begins.
+            fresh.insert(0, record(book, RecordKind::Succession, &named, &envelope, recorded).map_err(at)?);
+        } else {
+            fresh.push(record(book, RecordKind::RosterChange, &named, &envelope, recorded).map_err(at)?);
+        }
         book.enter(judged);
     }
     Ok(fresh)
 }
 
-fn record(book: &Book, named: &Document, envelope: &[u8], recorded: Time) -> Result<Record, ProfileFault> {
+/// Whether a profile of our own names what is here as the beginning of a ledger in the place of the one that was written.
+fn succeeds(shelves: &Shelves<'_>, judged: &Judged) -> Result<bool, StartFault> {
+    let Some(profile) = judged.profile().filter(|profile| profile.party == *shelves.us) else { return Ok(false) };
+    let beginning = profile.ledger().beginning();
+    let Some(named) =
+        beginning.filter(|_| shelves.index.ledgers(shelves.us).is_ok_and(|known| known < profile.ledger_number()))
+    else {
+        return Ok(false);
+    };
+    let (size, root) = (shelves.ledger.size(), shelves.ledger.root_at(shelves.ledger.size())?);
+    if (named.size, named.root) == (size, root) {
+        info!(target: "runtime", origin = %named.origin, size, "the ledger goes on under another name");
+        return Ok(true);
+    }
+    Err(TrustFault::NotTheSuccessor { named: Box::new(named), size, root }.into())
+}
+
+fn record(
+    book: &Book,
+    kind: RecordKind,
+    named: &Document,
+    envelope: &[u8],
+    recorded: Time,
+) -> Result<Record, ProfileFault> {
     let trust = book.trust();
     let moment = Moment { trust: &trust, recorded, salt: crate::store::random() };
-    Ok(document(&moment, RecordKind::RosterChange, named, envelope)?)
+    Ok(document(&moment, kind, named, envelope)?)
 }
 
 /// What cannot be recorded now, on a full or damaged disk, is in its file still and is recorded at a later start.

@@ -274,6 +274,12 @@ impl Turn {
                 self.documents.insert(ticket, reply);
                 Input::Document(ticket, envelope)
             }
+            Command::LedgerKnown(Ok(())) => Input::Vouched,
+            Command::LedgerKnown(Err(damage)) => {
+                self.view.ledger.forbid(damage);
+                self.status.send_modify(|status| status.read_only = Some(damage.code()));
+                return Ok(());
+            }
         };
         self.step(input)
     }
@@ -427,9 +433,9 @@ impl Turn {
                 }
                 Ok(())
             }
-            Back::Arrival(ticket, arrival) => {
+            Back::Read(input) => {
                 self.reading -= 1;
-                self.step(Input::Arrived(ticket, arrival))?;
+                self.step(input)?;
                 self.read_more()
             }
             Back::TurnedAway { ticket, peer, fault, frame, answer } => {
@@ -516,6 +522,7 @@ fn readable(frame: Result<Option<Vec<u8>>, WorkFault>) -> Result<Option<Vec<u8>>
             warn!(target: "store", code = fault.code(), "a record did not read");
             Ok(None)
         }
+        Err(WorkFault::NoSealKey) => Ok(None),
         Err(fault) => Err(fault.into()),
     }
 }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use comity_core::{
-    carry::{self, Stored},
+    carry::{self, Delivered, Stored},
     crypto::PublicKey,
-    engine::{JobId, Reply, Ticket},
-    event::{EventFault, seal_body},
+    engine::{Input, JobId, Reply, Ticket},
+    event::{BodySecret, EventFault, seal_body},
     ids::{Digest, EventId, LedgerIndex, PartyCode, Time},
     ledger::{Checkpoint, signatures_digest},
     outbox::Due,
+    proto::Lane,
     record::Record,
 };
 use tracing::warn;
@@ -22,6 +23,7 @@ use crate::{
     handle::View,
     keys::Keyring,
     store::{Pending, RESERVE_BYTES, StoreFault, StoredRecord, disk_room},
+    time,
 };
 
 /// A copy that is not authentic may be tried again after this long.
@@ -76,25 +78,46 @@ fn framed(
     index: LedgerIndex,
     note: &[u8],
     size: u64,
-    frame: impl FnOnce(&Stored<'_>) -> Option<Vec<u8>>,
+    frame: impl FnOnce(&Stored<'_>, Option<BodySecret>) -> Option<Vec<u8>>,
 ) -> Result<Option<Vec<u8>>, WorkFault> {
-    let StoredRecord { node, case, body, .. } = view.ledger.read(index)?;
+    let StoredRecord { node, case, body, secret, .. } = view.ledger.read(index)?;
     let Some(case) = case else { return Ok(None) };
     let path = view.ledger.prove(index, size)?;
-    Ok(frame(&Stored { node: &node, case: &case, body: &body, index, path: &path, note }))
+    Ok(frame(&Stored { node: &node, case: &case, body: &body, index, path: &path, note }, secret))
 }
 
 pub(super) fn delivery(peer: PartyCode, due: Due, view: &View, note: &[u8], size: u64) -> Back {
-    let frame = framed(view, due.index, note, size, |stored| stored.delivery(&view.us.origin, &peer));
+    let frame = match due.slip.lane {
+        Lane::Return => given_back(&peer, due.index, view, note, size),
+        Lane::Emergency | Lane::Normal | Lane::Unspecified => {
+            framed(view, due.index, note, size, |stored, _| stored.delivery(&peer))
+        }
+    };
     Back::Outgoing { peer, due, frame }
+}
+
+/// Without a key to wrap for there is nothing to send now; there may be later.
+fn given_back(
+    peer: &PartyCode,
+    index: LedgerIndex,
+    view: &View,
+    note: &[u8],
+    size: u64,
+) -> Result<Option<Vec<u8>>, WorkFault> {
+    let trust = view.trust();
+    let key = trust.seal_key(peer, time::now()).ok_or(WorkFault::NoSealKey)?;
+    framed(view, index, note, size, |stored, secret| {
+        let secret = secret?;
+        stored.given_back(&secret, key, &crate::store::random())
+    })
 }
 
 pub(super) fn answer(ticket: Ticket, event: &EventId, reply: &Reply, view: &View, note: &[u8], size: u64) -> Back {
     let erased = |frame: Option<Vec<u8>>| Some(frame.unwrap_or_else(|| carry::erased(event)));
     let frame = match reply {
         Reply::Retry { code, after_ms } => Ok(Some(carry::retry(event, code, *after_ms))),
-        Reply::Receipt(index) => framed(view, *index, note, size, |stored| stored.receipt()).map(erased),
-        Reply::Refusal(index) => framed(view, *index, note, size, |stored| stored.refusal()).map(erased),
+        Reply::Receipt(index) => framed(view, *index, note, size, |stored, _| stored.receipt()).map(erased),
+        Reply::Refusal(index) => framed(view, *index, note, size, |stored, _| stored.refusal()).map(erased),
     };
     Back::Answer(ticket, frame)
 }
@@ -110,7 +133,8 @@ pub(super) fn read_delivery(
     let unwrap = |body: &[u8], binding: &Digest| keys.unwrap(body, binding);
     let read = carry::read_delivery(&frame, &peer, &view.us.party, &view.trust(), now, unwrap);
     match read {
-        Ok(arrival) => Back::Arrival(ticket, Box::new(arrival)),
+        Ok(Delivered::Arrival(arrival)) => Back::Read(Input::Arrived(ticket, Box::new(arrival))),
+        Ok(Delivered::Returning(returning)) => Back::Read(Input::Returned(ticket, Box::new(returning))),
         Err(fault) => Back::TurnedAway { ticket, peer, answer: turned_away(&frame, &fault), fault, frame },
     }
 }
@@ -122,12 +146,12 @@ fn turned_away(frame: &[u8], fault: &EventFault) -> Option<Vec<u8>> {
 }
 
 pub(super) fn read_answer(peer: PartyCode, frame: Vec<u8>, view: &View, now: Time) -> Back {
-    let signatures = |event: &EventId| {
+    let delivered = |event: &EventId| {
         let seen = view.index.seen(event).ok().flatten()?;
         let record = view.ledger.read(LedgerIndex(seen.index)).ok()?;
-        Some(signatures_digest(&record.case?.signatures))
+        Some((record.kind, signatures_digest(&record.case?.signatures)))
     };
-    let read = carry::read_answer(&frame, &peer, &view.us.party, &view.trust(), now, signatures);
+    let read = carry::read_answer(&frame, &peer, &view.us.party, &view.trust(), now, delivered);
     let read = read.map(|(event, answer)| (event, Box::new(answer)));
     Back::PeerAnswer(peer, read.map_err(|fault| (fault, frame)))
 }

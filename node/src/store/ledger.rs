@@ -8,7 +8,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
 use super::{
@@ -99,7 +99,8 @@ pub struct Ledger {
     slots: Arc<Slots>,
     opener: Opener,
     writer: Option<Writer<LedgerBook>>,
-    read_only: Option<Damage>,
+    /// Why nothing can be appended: found when it was opened, or since.
+    read_only: OnceLock<Damage>,
     /// With damage: as far as the tree can be believed.
     proven: Option<u64>,
     /// The newest signed checkpoint.
@@ -153,6 +154,7 @@ impl Ledger {
             _ => None,
         };
         let (notes, proven) = (Mutex::new(notes), read_only.map(|_| opened.proven));
+        let read_only = read_only.map(OnceLock::from).unwrap_or_default();
         Ok((Self { shelf, edge, tiles, slots, opener, writer, read_only, proven, notes }, opened))
     }
 
@@ -163,11 +165,17 @@ impl Ledger {
     /// [`StoreFault::ReadOnly`], [`StoreFault::Busy`], [`StoreFault::TooLarge`] at once; what the
     /// disk says, later.
     pub fn append(&self, records: Vec<Record>) -> Result<Pending<Committed>, StoreFault> {
-        match (&self.writer, self.read_only) {
-            (Some(writer), _) => writer.submit(records),
-            (None, Some(damage)) => Err(StoreFault::ReadOnly(damage)),
+        match (self.read_only(), &self.writer) {
+            (Some(damage), _) => Err(StoreFault::ReadOnly(damage)),
+            (None, Some(writer)) => writer.submit(records),
             (None, None) => Err(StoreFault::Stopped),
         }
+    }
+
+    /// From now on nothing is appended: what is here turned out not to be what it should be. What was submitted before is
+    /// finished.
+    pub fn forbid(&self, damage: Damage) {
+        self.read_only.get_or_init(|| damage);
     }
 
     /// Records that can be asked for.
@@ -179,7 +187,7 @@ impl Ledger {
     /// Why nothing can be appended, if so.
     #[must_use]
     pub fn read_only(&self) -> Option<Damage> {
-        self.read_only
+        self.read_only.get().copied()
     }
 
     /// One record, opened as far as its keys still exist.
@@ -286,6 +294,12 @@ impl Ledger {
         notes.keep(note, size)
     }
 
+    /// The size of the checkpoint last saved; 0 if none was.
+    #[must_use]
+    pub fn signed(&self) -> u64 {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).size()
+    }
+
     /// The checkpoint last saved.
     #[cfg(test)]
     pub(super) fn checkpoint(&self) -> Option<Vec<u8>> {
@@ -305,7 +319,7 @@ impl Ledger {
             progress,
         };
         let scan = self.shelf.walk(&mut inspector)?;
-        match scan.damage.or(self.read_only) {
+        match scan.damage.or(self.read_only()) {
             Some(damage) => Err(StoreFault::Damaged(damage)),
             None => Ok(Verified { records: scan.intact, commits: scan.commits, erased: inspector.erased }),
         }

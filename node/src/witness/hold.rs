@@ -15,7 +15,7 @@ use comity_core::{
         Checkpoint, Fork, LedgerFault, NotContinued, PATH_MAX, VerifiedCheckpoint, checkpoint, continues,
         verify_consistency,
     },
-    profile::Trust,
+    profile::{PartyLedger, Trust},
     proto::{self, KeyRole, LedgerHeld},
     wire::strict,
 };
@@ -113,6 +113,15 @@ struct Held {
 }
 
 impl Held {
+    /// Of a ledger that takes the place of another what that one had come to is held before anything is seen: it must lead
+    /// on from there.
+    fn beginning(trust: &Trust, origin: &Origin) -> Self {
+        let profile = trust.party_of(origin).and_then(|party| trust.declared(party));
+        let ledger = profile.and_then(|profile| profile.ledgers().iter().find(|ledger| ledger.origin == *origin));
+        let newest = ledger.and_then(PartyLedger::beginning).map(|beginning| (beginning, Vec::new()));
+        Self { newest, ..Self::default() }
+    }
+
     fn from_wire(wire: LedgerHeld) -> Result<Self, LedgerFault> {
         let newest = match wire.checkpoint.is_empty() {
             true => None,
@@ -178,7 +187,7 @@ impl Hold {
     ) -> Result<Checkpoint, Denied> {
         let Known { trust, us, now, .. } = known;
         let origin = checkpoint::parse_unverified(&ask.checkpoint).map_err(Denied::Checkpoint)?.origin;
-        let profile = trust.profile(from, now).filter(|profile| profile.ledgers().contains(&origin));
+        let profile = trust.profile(from, now).filter(|profile| profile.ledger().origin == origin);
         let profile = profile.ok_or(Denied::NotYours)?;
         if !trust.charter().witnesses(from).0.contains(us) {
             return Err(Denied::NotAssigned);
@@ -188,7 +197,7 @@ impl Hold {
         let next = verified.checkpoint();
         let path = digests(&ask.path)?;
         let mut ledgers = self.lock();
-        let held = ledgers.entry(origin.clone()).or_default();
+        let held = ledgers.entry(origin.clone()).or_insert_with(|| Held::beginning(known.trust, &origin));
         if held.fork.is_some() {
             return Err(Denied::Forked);
         }
@@ -220,7 +229,7 @@ impl Hold {
     ) -> Result<Vec<u64>, Denied> {
         let mut overlooked = 0_u64;
         let mut ledgers = self.lock();
-        let held = ledgers.entry(origin.clone()).or_default();
+        let held = ledgers.entry(origin.clone()).or_insert_with(|| Held::beginning(known.trust, origin));
         for one in seen.into_iter().filter(|one| one.checkpoint().origin == *origin) {
             if let Some(fork) = held.contradicted(one.checkpoint(), one.note()) {
                 return Err(fork_seen(known, origin, held, fork));
@@ -262,7 +271,7 @@ impl Hold {
         let newest = policy.judge(&answer.checkpoint).map_err(Denied::Checkpoint)?;
         let next = newest.checkpoint();
         let mut ledgers = self.lock();
-        let held = ledgers.entry(origin.clone()).or_default();
+        let held = ledgers.entry(origin.clone()).or_insert_with(|| Held::beginning(known.trust, origin));
         if let Some(fork) = held.contradicted(next, newest.verified.note()) {
             return Err(fork_seen(known, origin, held, fork));
         }
@@ -309,7 +318,7 @@ impl Hold {
         let keys = known.trust.declared(party).map(|profile| profile.ever_signed()).ok_or(Denied::NotYours)?;
         fork.verify(keys).map_err(Denied::Checkpoint)?;
         let mut ledgers = self.lock();
-        let held = ledgers.entry(origin.clone()).or_default();
+        let held = ledgers.entry(origin.clone()).or_insert_with(|| Held::beginning(known.trust, &origin));
         let news = held.fork.is_none();
         if news {
             fork_seen(known, &origin, held, fork);
@@ -322,11 +331,14 @@ impl Hold {
         self.lock().values().filter_map(|held| held.fork.clone()).collect()
     }
 
-    /// The largest checkpoint held of a ledger.
-    pub(super) fn newest(&self, origin: &Origin) -> Vec<u8> {
+    /// The largest checkpoint of a ledger that was seen: the one held, one that waits, or this one.
+    pub(super) fn newest(&self, origin: &Origin, seen: Option<Arc<VerifiedCheckpoint>>) -> Vec<u8> {
         let ledgers = self.lock();
-        let newest = ledgers.get(origin).and_then(|held| held.newest.as_ref());
-        newest.map(|(_, note)| note.clone()).unwrap_or_default()
+        let held = ledgers.get(origin);
+        let proven = held.and_then(|held| held.newest.as_ref()).map(|(newest, note)| (newest.size, &note[..]));
+        let waiting = held.and_then(|held| held.waiting.values().next_back());
+        let seen = waiting.into_iter().chain(&seen).map(|one| (one.checkpoint().size, one.note()));
+        proven.into_iter().chain(seen).max_by_key(|(size, _)| *size).map(|(_, note)| note.to_vec()).unwrap_or_default()
     }
 
     /// How a ledger stands.

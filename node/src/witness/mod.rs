@@ -5,11 +5,12 @@
 //! cosign it, and only ever grows; two checkpoints of one size with two roots end all cosigning of that ledger until people
 //! have decided. Cosignatures are no records: writing them down would make the ledger grow for ever. Start with [`Room`];
 //! then `hold` (what is held and what follows from it), `speak` (asks and answers), `own` (cosignatures of our ledger).
-//! Serves SPEC `[N-*]`.
+//! `vouch` asks the peers at every start whether the ledger here is all of it. Serves SPEC `[N-*]`.
 
 mod hold;
 mod own;
 mod speak;
+mod vouch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +37,7 @@ use crate::{
 use hold::Hold;
 use own::Own;
 use speak::Speaker;
+use vouch::Vouching;
 
 /// Streams that peers have opened and nobody serves yet.
 const ASKED_MAX: usize = 64;
@@ -87,7 +89,14 @@ impl Room {
         let view = Arc::clone(&handle.view);
         let opened = tokio::task::spawn_blocking(move || (Hold::open(&view.desk), Own::open(&view))).await;
         let Ok((hold, own)) = opened else { return };
-        let speaker = Arc::new(Speaker { handle: handle.clone(), keys, hold, own, told: Mutex::default() });
+        let speaker = Arc::new(Speaker {
+            handle: handle.clone(),
+            keys,
+            hold,
+            own,
+            vouching: Vouching::default(),
+            told: Mutex::default(),
+        });
         let mut work = Work {
             handle,
             speaker,
@@ -96,6 +105,7 @@ impl Room {
             asking: JoinSet::new(),
             serving: JoinSet::new(),
             streams: BTreeMap::new(),
+            vouched: false,
         };
         work.speaker.publish();
         work.run(self.0, beat, stop).await;
@@ -114,6 +124,8 @@ struct Work {
     serving: JoinSet<()>,
     /// Streams each Party has opened within this minute.
     streams: BTreeMap<PartyCode, u32>,
+    /// Whether the engine was told that no peer holds more of our ledger.
+    vouched: bool,
 }
 
 impl Work {
@@ -128,16 +140,18 @@ impl Work {
             ticking.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticking
         };
+        let mut status = self.handle.status();
         let (mut beats, mut looks, mut minutes) = (ticking(beat), ticking(LOOK), ticking(MINUTE));
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(done) = self.asking.join_next() => self.on_asked(done.ok()),
+                Some(done) = self.asking.join_next() => self.on_asked(done.ok()).await,
                 Some(_) = self.serving.join_next() => {}
                 Some((party, stream)) = asked.recv(), if self.serving.len() < SERVING_MAX => self.serve(party, stream),
+                Ok(()) = status.changed(), if !self.vouched => self.on_look().await,
                 _ = beats.tick() => self.on_beat(),
-                _ = looks.tick() => self.on_look(),
+                _ = looks.tick() => self.on_look().await,
                 _ = minutes.tick() => self.streams.clear(),
             }
         }
@@ -157,9 +171,19 @@ impl Work {
         self.serving.spawn(async move { speaker.serve(&party, stream).await });
     }
 
-    fn on_asked(&mut self, done: Option<PartyCode>) {
+    async fn on_asked(&mut self, done: Option<PartyCode>) {
         if let Some(party) = done {
             self.busy.remove(&party);
+        }
+        self.vouch().await;
+    }
+
+    /// Lets the ledger be signed beyond what it was, once the peers have been asked. Who is alone has nobody to ask.
+    async fn vouch(&mut self) {
+        let alone = self.handle.view().trust().charter().parties().len() == 1;
+        if !self.vouched && (alone || self.speaker.vouching.is_settled(&self.handle.connected())) {
+            self.vouched = true;
+            self.handle.ledger_known(Ok(())).await;
         }
     }
 
@@ -173,12 +197,13 @@ impl Work {
         }
     }
 
-    fn on_look(&mut self) {
+    async fn on_look(&mut self) {
         for party in self.handle.connected() {
-            if self.speaker.waiting(&party) >= PILE {
+            if self.speaker.waiting(&party) >= PILE || self.speaker.vouching.is_new(&party) {
                 self.ask(party);
             }
         }
+        self.vouch().await;
     }
 
     /// One at a time with each peer. What finds no place now has one at the next beat.
@@ -190,7 +215,10 @@ impl Work {
         self.asking.spawn(async move {
             match opener.witness(&party).await {
                 Ok(stream) => speaker.ask(&party, stream).await,
-                Err(fault) => debug!(target: "witness", peer = %party, code = fault.code(), "not asked now"),
+                Err(fault) => {
+                    debug!(target: "witness", peer = %party, code = fault.code(), "not asked now");
+                    speaker.vouching.asked(&party, false);
+                }
             }
             party
         });

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,11 +15,12 @@ use comity_core::{
     },
 };
 use prost::Message as _;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     hold::{Denied, Hold, Known, WAITING_MAX},
     own::Own,
+    vouch::{self, Vouching},
 };
 use crate::{
     handle::{Handle, OwnWitnessed, View, Witnessing},
@@ -47,6 +49,7 @@ pub(super) struct Speaker {
     pub(super) keys: Arc<Keyring>,
     pub(super) hold: Hold,
     pub(super) own: Own,
+    pub(super) vouching: Vouching,
     /// Of which forks each peer was told, since the start.
     pub(super) told: Mutex<BTreeMap<PartyCode, BTreeSet<Origin>>>,
 }
@@ -71,7 +74,7 @@ impl Speaker {
 
     /// The ledger a Party writes now.
     fn origin(&self, party: &PartyCode) -> Option<Origin> {
-        self.view().trust().declared(party)?.ledgers().last().cloned()
+        Some(self.view().trust().declared(party)?.ledger().origin.clone())
     }
 
     /// Whether a peer is to be asked at this beat: it witnesses us, or something of its ledger waits to be proven or
@@ -84,7 +87,8 @@ impl Speaker {
         let standing = self.hold.standing(&origin);
         let behind = !assigned(party).is_empty() && standing.witnessed < standing.size;
         let untold = !self.untold(party).is_empty();
-        witnesses_us || behind || untold || standing.unproven > 0 || self.waiting(party) > 0
+        let due = self.vouching.is_due(party);
+        due || witnesses_us || behind || untold || standing.unproven > 0 || self.waiting(party) > 0
     }
 
     /// How many checkpoints of a Party were seen and not yet looked at.
@@ -95,6 +99,7 @@ impl Speaker {
     /// Asks a peer everything there is reason to ask.
     pub(super) async fn ask(self: &Arc<Self>, party: &PartyCode, mut stream: impl Line) {
         let asked = async {
+            self.ask_newest(party, &mut stream).await?;
             self.tell_forks(party, &mut stream).await?;
             match self.ask_growth(party, &mut stream).await {
                 // It still witnesses us.
@@ -109,7 +114,30 @@ impl Speaker {
             Err(Ended::Message(MessageFault::Wrong)) => self.wrong(party, "witness.malformed", None),
             Err(Ended::Message(fault)) => debug!(target: "witness", peer = %party, %fault, "ended early"),
         }
+        self.vouching.asked(party, false);
         self.publish();
+    }
+
+    /// Once in a run: what is the largest checkpoint of our ledger that this peer has seen? If there is more than is here,
+    /// or another, nothing is recorded any more until people have decided.
+    async fn ask_newest(self: &Arc<Self>, party: &PartyCode, stream: &mut impl Line) -> Result<(), Ended> {
+        if !self.vouching.is_due(party) {
+            return Ok(());
+        }
+        let origin = self.view().us.origin.to_string();
+        send(stream, &WitnessAsk { what: Some(What::Newest(origin)) }).await?;
+        // Who is stopping, or hides what it holds, says nothing: no wrong, and no answer.
+        let silent = || MessageFault::Line(io::ErrorKind::UnexpectedEof.into());
+        let answer: WitnessAnswer = receive(stream, ANSWER_MAX).await?.ok_or_else(silent)?;
+        let Some(Outcome::Newest(note)) = answer.outcome else { return Err(MessageFault::Wrong.into()) };
+        let this = Arc::clone(self);
+        let found = blocking(move || vouch::judge(this.view(), &note).map_err(Denied::Checkpoint)).await?;
+        if let Some(damage) = found {
+            error!(target: "witness", code = damage.code(), peer = %party, "a peer holds a checkpoint of ours that this ledger does not lead to: {damage}");
+            self.handle.ledger_known(Err(damage)).await;
+        }
+        self.vouching.asked(party, true);
+        Ok(())
     }
 
     /// Forks this peer has not been told of by us.
@@ -226,12 +254,20 @@ impl Speaker {
             Some(What::Add(add)) => self.add(party, &add),
             Some(What::Growth(growth)) => self.grown(&growth.sizes).unwrap_or_else(|fault| refused(fault.code())),
             Some(What::Newest(origin)) => match origin.parse() {
-                Ok(origin) => Outcome::Newest(self.hold.newest(&origin)),
+                Ok(origin) => Outcome::Newest(self.newest(&origin)),
                 Err(_) => refused("event.bad-name"),
             },
             Some(What::Fork(fork)) => self.take_fork(party, &fork),
             None => refused("witness.malformed"),
         }
+    }
+
+    /// The largest checkpoint of a ledger that was seen, proven or not.
+    fn newest(&self, origin: &Origin) -> Vec<u8> {
+        let trust = self.view().trust();
+        let profile = trust.party_of(origin).and_then(|party| trust.declared(party));
+        let unproven = profile.and_then(|profile| profile.checkpoints().largest_unproven(origin));
+        self.hold.newest(origin, unproven)
     }
 
     /// Whoever saw it first, everybody is to know it.

@@ -10,11 +10,13 @@ use std::{
 
 use comity_core::{
     crypto::{DataKey, sha256},
-    ids::{Digest, PartyCode},
+    founding::sign_profile,
+    ids::{Digest, Origin, PartyCode},
     ledger::{Checkpoint, Fork, Tree, VerifiedCheckpoint},
     profile::{Book, Trust},
-    proto::{AddCheckpoint, Grown, KeyRole, Path},
+    proto::{self, AddCheckpoint, Grown, KeyRole, Path},
 };
+use prost::Message as _;
 use tempfile::TempDir;
 
 use super::{
@@ -135,6 +137,47 @@ fn what_is_cosigned_is_held_over_a_restart_and_only_grows() {
     unproven.path = vec![vec![0; 32]; 65];
     assert!(matches!(town.add(&unproven), Err(Denied::Unproven(_))));
     assert_eq!(town.again().hold.standing(&origin("XA")).size, 30);
+}
+
+/// What is known once XA's ledger has been put back to so many records of a history, and another has taken its place.
+fn succeeded(left: &Tree, size: u64) -> Trust {
+    let (signed, fingerprint) = charter();
+    let mut book = Book::found(&signed, fingerprint).expect("holds");
+    let first = profile("XA", "XA");
+    book.accept(&first, NOW).expect("accepted");
+    let before = book.trust().declared(&party("XA")).expect("accepted").id();
+    let first = proto::Envelope::decode(&first[..]).expect("an envelope");
+    let mut next = proto::Profile::decode(&first.header[..]).expect("a profile");
+    (next.version, next.previous) = (2, before.as_bytes().to_vec());
+    let root = left.root_at(size).expect("held").as_bytes().to_vec();
+    next.ledgers.push(proto::Ledger { origin: second().to_string(), size, root });
+    book.accept(&sign_profile(&next, &[&pair(KeyRole::Root, "XA")]).expect("signed"), NOW).expect("accepted");
+    book.trust()
+}
+
+fn second() -> Origin {
+    origin("XA").as_str().replace("/ledger/1", "/ledger/2").parse().expect("an origin")
+}
+
+/// [N-1], [L-14]: what a ledger begins with is held before anything of it is seen, and the one before it ends.
+#[test]
+fn a_successor_leads_on_from_what_was_left() {
+    let (mut town, before) = (Town::new(), history(1));
+    assert_eq!(town.add(&add(&before, 0, 30)), Ok(30));
+    let ask = |tree: &Tree, from: u64, to: u64| {
+        let next = Checkpoint { origin: second(), ..checkpoint("XA", tree, to) };
+        AddCheckpoint { checkpoint: sample::cosigned(&next, "XA", &[], NOW), ..add(tree, from, to) }
+    };
+    let after = history(2);
+    assert_eq!(town.add(&ask(&after, 0, 20)), Err(Denied::NotYours), "no profile names it yet");
+    town.trust = succeeded(&before, 8);
+    assert_eq!(town.add(&add(&before, 30, 40)), Err(Denied::NotYours), "the one before is written no more");
+    assert_eq!(town.add(&ask(&after, 0, 20)), Err(Denied::Conflict(8)));
+    assert_eq!(town.add(&ask(&after, 8, 20)), Ok(20));
+    town.trust = succeeded(&before, 12);
+    let town = Town { hold: Hold::open(&Town::new().desk), ..town };
+    assert!(matches!(town.add(&ask(&after, 12, 20)), Err(Denied::Unproven(_))), "it leads on from something else");
+    assert_eq!(town.add(&ask(&before, 12, 20)), Ok(20));
 }
 
 #[test]

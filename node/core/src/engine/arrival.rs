@@ -5,21 +5,21 @@
 //! receipted, the author's power, an open body, a complete form, a lawful step. A refusal is a
 //! signed record and ends the debt; a missing parent is waited for a moment, then it is only a request to
 //! try again.
-//! Serves SPEC `[D-4]` to `[D-6]`.
+//! What a peer gives back of our own is taken as it is: it happened. Serves SPEC `[D-4]` to `[D-6]` and `[D-9]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Arrival, Engine, EngineFault, Job, Output, Reply, Step, Ticket, Waiting};
+use super::{Arrival, Engine, EngineFault, Job, Output, Reply, Returning, Step, Ticket, Waiting};
 use crate::{
     case::{self, Case, Wish},
     crypto::pae,
-    event::{Delivery, Event, REFUSAL_TYPE, Slip},
+    event::{Delivery, Event, REFUSAL_TYPE, Returned, Slip},
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{IndexFault, Pairs},
     procedure::Side,
     profile::Freshness,
-    proto::{EventRow, Fact, RecordKind, Signature},
-    record::{About, SignedRefusal, event_received, refusal, refusal_bytes},
+    proto::{EventRow, Fact, Lane, RecordKind, Signature},
+    record::{About, SignedRefusal, event_received, event_returned, receipt, refusal, refusal_bytes},
 };
 
 /// Deliveries of one window overtake each other, since both sides work on several at once: a parent mostly comes
@@ -218,7 +218,7 @@ impl Engine {
         let before = delivery.proven.index().0;
         for row in rows.iter().filter(|row| !row.void) {
             let descends = seen.contains(&row.event_id[..]);
-            if row.author == header.author.as_str() && !(descends && row.peer_index < before) {
+            if row.author == header.author.as_str() && !(descends && (row.lost || row.peer_index < before)) {
                 return Ok(true);
             }
             if descends {
@@ -242,7 +242,56 @@ impl Engine {
         let trust = self.trust.clone();
         let moment = self.moment(&trust, step);
         let record = event_received(&moment, delivery, facts, secret);
-        self.append(step, Job::Receive { ticket, event, thread }, record);
+        self.append(step, Job::Receive { ticket, event, thread, kind: RecordKind::EventReceived }, record);
+    }
+
+    /// Our own event comes back from who holds it: our ledger had lost it. It was judged when it was made, so it is only put
+    /// where it belongs, after those it follows, and with it the peer's receipt.
+    pub(super) fn on_returned<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        returning: Box<Returning>,
+    ) -> Result<(), EngineFault> {
+        let header = &returning.returned.get().event.header;
+        let (id, thread) = (returning.returned.get().event.id, header.thread);
+        if let Some(seen) = step.index.seen(&id)? {
+            self.answer_again(step, ticket, id, LedgerIndex(seen.index), seen.kind());
+            return Ok(());
+        }
+        if self.busy.contains_key(&thread) || self.jobs.len() >= super::JOBS_MAX {
+            if self.wait(&thread, Waiting::Returned(ticket, returning)).is_err() {
+                step.out.push(retry(ticket, id, "engine.busy", BUSY_RETRY_MS));
+            }
+            return Ok(());
+        }
+        let rows = step.index.events(&thread)?;
+        let here = |parent: &EventId| rows.iter().any(|row| row.event_id == parent.as_bytes());
+        if !header.parents.iter().all(here) {
+            step.out.push(retry(ticket, id, "engine.parent-missing", PARENT_RETRY_MS));
+            return Ok(());
+        }
+        let Some(form) = self.rules.form(&header.procedure, &header.step) else {
+            step.out.push(retry(ticket, id, "procedure.unknown", FROZEN_RETRY_MS));
+            return Ok(());
+        };
+        let facts = form.facts(&returning.body);
+        self.take_back(step, ticket, *returning, facts);
+        Ok(())
+    }
+
+    fn take_back<P>(&mut self, step: &mut Step<'_, P>, ticket: Ticket, returning: Returning, facts: Vec<Fact>) {
+        let Returned { event, proof, proven, by } = returning.returned.into_inner();
+        let (id, thread, request) = (event.id, event.header.thread, event.header.request);
+        self.occupy(thread);
+        let trust = self.trust.clone();
+        let slip = Slip { ledger: event.header.origin.number(), lane: Lane::Return, number: 0 };
+        let record = event_returned(&self.moment(&trust, step), event, facts, returning.secret);
+        self.append(step, Job::Receive { ticket, event: id, thread, kind: RecordKind::EventSent }, record);
+        let thread = Some((thread, request));
+        let about = About { event: id, thread, peer: &by, slip: &slip, peer_index: proven.index() };
+        let record = receipt(&self.moment(&trust, step), &about, proof);
+        self.append(step, Job::Settle { peer: by, event: id }, record);
     }
 
     fn refuse<P: Pairs>(

@@ -94,10 +94,14 @@ impl Engine {
     /// beyond the longest was planned before the clock was set back: it is over.
     pub(super) fn sign_checkpoint<P>(&mut self, step: &mut Step<'_, P>) {
         let waited = step.now >= self.sign_after || self.sign_after > step.now.plus_ms(SIGN_AGAIN_MS);
-        if self.size > self.signed && !self.signing && waited {
+        if self.to_sign() > self.signed && !self.signing && waited {
             self.signing = true;
-            step.out.push(Output::SignCheckpoint(self.size));
+            step.out.push(Output::SignCheckpoint(self.to_sign()));
         }
+    }
+
+    fn to_sign(&self) -> u64 {
+        self.limit.map_or(self.size, |limit| limit.min(self.size))
     }
 
     pub(super) fn on_checkpoint_signed<P: Pairs>(
@@ -183,7 +187,7 @@ impl Engine {
 
     pub(super) fn wake<P>(&self, step: &mut Step<'_, P>) {
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        let sign = (self.size > self.signed && !self.signing).then_some(self.sign_after);
+        let sign = (self.to_sign() > self.signed && !self.signing).then_some(self.sign_after);
         let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign).chain(self.early_until());
         step.out.extend(wakes.min().map(Output::WakeAt));
     }
@@ -195,10 +199,9 @@ fn case_of<P: Pairs>(index: &Index<P>, thread: &ThreadId) -> Result<Case, IndexF
 
 fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) -> Option<Output> {
     let reply = match kind {
-        RecordKind::EventReceived => Reply::Receipt(index),
+        RecordKind::EventReceived | RecordKind::EventSent => Reply::Receipt(index),
         RecordKind::RefusalGiven => Reply::Refusal(index),
         RecordKind::Unspecified
-        | RecordKind::EventSent
         | RecordKind::Receipt
         | RecordKind::RefusalTaken
         | RecordKind::Custody
@@ -207,7 +210,7 @@ fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) 
         | RecordKind::RosterChange
         | RecordKind::WitnessNote
         | RecordKind::ForkProof
-        | RecordKind::Succession => return None, // our own event sent back to us: nothing to say
+        | RecordKind::Succession => return None, // no event and no refusal: nothing to say
     };
     Some(Output::Answer(ticket, event, reply))
 }

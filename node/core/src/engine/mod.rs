@@ -33,7 +33,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use crate::{
     crypto::PublicKey,
-    event::{BodySecret, Delivery, EventFault, PeerAnswer, Verified},
+    event::{BodySecret, Delivery, EventFault, PeerAnswer, Returned, Verified},
     ids::{
         AuthorityId, Digest, EventId, LedgerIndex, Origin, PartyCode, ProcedureCode, RequestId, StepCode, ThreadId,
         Time,
@@ -88,6 +88,8 @@ pub enum Input {
     Custody(Ticket, Box<Custody>),
     /// A peer's delivery, checked and opened by a worker.
     Arrived(Ticket, Box<Arrival>),
+    /// An event of our own that a peer gives back, checked and opened by a worker.
+    Returned(Ticket, Box<Returning>),
     /// A document of charter or Parties, from wherever it came.
     Document(Ticket, Vec<u8>),
     /// A peer's answer, checked by a worker.
@@ -105,6 +107,8 @@ pub enum Input {
     CheckpointSigned(u64),
     /// A checkpoint could not be kept now.
     CheckpointFailed,
+    /// The peers were asked, and none holds more of this ledger than is here: it may grow beyond what was signed.
+    Vouched,
     /// The link could not take a delivery now.
     LinkBusy(PartyCode, EventId),
     /// A peer is reachable.
@@ -122,6 +126,17 @@ pub struct Arrival {
     pub delivery: Verified<Delivery>,
     /// The body and its secret, or why it did not open.
     pub opened: Result<(BodySecret, proto::Body), EventFault>,
+}
+
+/// An event of our own, as a peer gives it back, with what its body opened to.
+#[derive(Clone)]
+pub struct Returning {
+    /// The event and the peer's receipt for it.
+    pub returned: Verified<Returned>,
+    /// What opens the body.
+    pub secret: BodySecret,
+    /// The body.
+    pub body: proto::Body,
 }
 
 /// What must happen.
@@ -264,14 +279,24 @@ pub struct Identity {
 enum Waiting {
     Command(Ticket, Box<Act>),
     Arrival(Ticket, Box<Arrival>),
+    Returned(Ticket, Box<Returning>),
 }
 
 /// What a job is for and how far it is.
 enum Job {
     Own(Box<own::Own>),
-    Receive { ticket: Ticket, event: EventId, thread: ThreadId },
+    /// An event of a peer, or one of ours that was given back.
+    Receive {
+        ticket: Ticket,
+        event: EventId,
+        thread: ThreadId,
+        kind: RecordKind,
+    },
     Refuse(Box<arrival::Refuse>),
-    Settle { peer: PartyCode, event: EventId },
+    Settle {
+        peer: PartyCode,
+        event: EventId,
+    },
     Custody(Box<custody::Stating>),
     Document(Box<roster::Entering>),
 }
@@ -297,6 +322,8 @@ pub struct Engine {
     size: u64,
     signed: u64,
     signing: bool,
+    /// Until the peers were asked what they hold of this ledger, nothing larger is signed than was before.
+    limit: Option<u64>,
     sign_after: Time,
     answers: BTreeMap<LedgerIndex, Vec<(Ticket, EventId, RecordKind)>>,
     alarms: BTreeSet<(Time, ThreadId)>,
@@ -321,8 +348,9 @@ impl<P> Step<'_, P> {
 }
 
 impl Engine {
-    /// An engine over a ledger of this size, which the index follows. `alarmed` is the time up to
-    /// which clock alarms were raised before.
+    /// An engine over a ledger, which the index follows. `alarmed` is the time up to which clock alarms were raised before,
+    /// `signed` the size of the largest checkpoint that was signed as far as is known here: a restored ledger may have signed
+    /// more, so nothing larger is before [`Input::Vouched`].
     ///
     /// # Errors
     /// When the index does not answer.
@@ -332,6 +360,7 @@ impl Engine {
         rules: Arc<Rules>,
         index: &Index<P>,
         alarmed: Time,
+        signed: u64,
     ) -> Result<Self, EngineFault> {
         let (size, last_recorded) = index.applied()?;
         let mut engine = Self {
@@ -351,6 +380,7 @@ impl Engine {
             size,
             signed: 0,
             signing: false,
+            limit: Some(signed),
             sign_after: Time(0),
             answers: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -378,6 +408,7 @@ impl Engine {
             Input::Command(ticket, act) => self.on_command(&mut step, ticket, act)?,
             Input::Custody(ticket, wanted) => self.on_custody(&mut step, ticket, &wanted)?,
             Input::Arrived(ticket, arrival) => self.on_arrived(&mut step, ticket, arrival)?,
+            Input::Returned(ticket, returning) => self.on_returned(&mut step, ticket, returning)?,
             Input::Document(ticket, envelope) => self.on_document(&mut step, ticket, envelope)?,
             Input::Answered(peer, event, answer) => self.on_answered(&mut step, &peer, &event, answer.into_inner())?,
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
@@ -385,6 +416,7 @@ impl Engine {
             Input::Appended(job, appended) => self.on_appended(&mut step, job, &appended)?,
             Input::NotAppended(jobs, code) => self.on_not_appended(&mut step, jobs, code)?,
             Input::CheckpointFailed => self.on_checkpoint_failed(now),
+            Input::Vouched => self.limit = None,
             Input::CheckpointSigned(size) => self.on_checkpoint_signed(&mut step, size)?,
             Input::LinkBusy(peer, event) => self.outbox.retry(&peer, &event, 0, now),
             Input::Up(peer) => self.on_up(&mut step, &peer)?,
@@ -451,6 +483,7 @@ impl Engine {
             match waiting {
                 Waiting::Command(ticket, act) => self.on_command(step, ticket, act)?,
                 Waiting::Arrival(ticket, arrival) => self.on_arrived(step, ticket, arrival)?,
+                Waiting::Returned(ticket, returning) => self.on_returned(step, ticket, returning)?,
             }
             if let Some(busy) = self.busy.get_mut(thread) {
                 busy.append(&mut queue);
@@ -496,8 +529,8 @@ impl Engine {
         let index = appended.index();
         match self.take_job(id)? {
             Job::Own(own) => self.own_appended(step, *own, index)?,
-            Job::Receive { ticket, event, thread } => {
-                self.owe_answer(index, ticket, event, RecordKind::EventReceived);
+            Job::Receive { ticket, event, thread, kind } => {
+                self.owe_answer(index, ticket, event, kind);
                 self.clocks_changed(step, &thread)?;
                 self.parent_came(&event, thread);
                 self.release(step, &thread)?;
@@ -532,7 +565,7 @@ impl Engine {
     fn give_up<P: Pairs>(&mut self, step: &mut Step<'_, P>, id: JobId, code: &'static str) -> Result<(), EngineFault> {
         match self.take_job(id)? {
             Job::Own(own) => self.own_failed(step, *own, code)?,
-            Job::Receive { ticket, event, thread } => {
+            Job::Receive { ticket, event, thread, .. } => {
                 let later = Reply::Retry { code, after_ms: NOT_RECORDED_RETRY_MS };
                 step.out.push(Output::Answer(ticket, event, later));
                 self.release(step, &thread)?;

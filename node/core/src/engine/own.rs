@@ -290,10 +290,11 @@ impl Engine {
             let key = (to.clone(), own.lane as i32);
             let last = match self.numbers.get(&key) {
                 Some(last) => *last,
-                None => step.index.last_number(to, own.lane)?,
+                None => step.index.last_number(to, own.lane, self.us.origin.number())?,
             };
             self.numbers.insert(key, last + 1);
-            rows.push((to.clone(), Slip { lane: own.lane, number: last + 1 }));
+            let ledger = self.us.origin.number();
+            rows.push((to.clone(), Slip { ledger, lane: own.lane, number: last + 1 }));
         }
         Ok(rows)
     }

@@ -81,11 +81,22 @@ impl Engine {
                 Ok(Some(judged)) if judged.document().kind == Kind::Head => {
                     self.entered(step, ticket, judged, envelope.into());
                 }
+                Ok(Some(judged)) if self.names_another_ledger(&judged) => {
+                    let detail = "the profile names another ledger than the one that is written here; put it into charter/profiles and start the node again";
+                    step.out.push(Output::Documented(ticket, Err(not_done("ledger.succession-at-start", detail))));
+                }
                 Ok(Some(judged)) => self.write_document(step, ticket, envelope, Ok(judged)),
                 Err(fault) => self.refuse_document(step, ticket, fault, envelope)?,
             }
         }
         Ok(())
+    }
+
+    /// True for a profile of our own under which this ledger would have to go on by another name: only a start does that.
+    fn names_another_ledger(&self, judged: &Judged) -> bool {
+        judged
+            .profile()
+            .is_some_and(|profile| profile.party == self.us.party && profile.ledger().origin != self.us.origin)
     }
 
     fn refuse_document<P: Pairs>(
@@ -135,7 +146,15 @@ impl Engine {
     ) -> Result<(), EngineFault> {
         let Entering { ticket, envelope, judged } = entering;
         match judged {
-            Ok(judged) => self.entered(step, ticket, judged, envelope),
+            Ok(judged) => {
+                let owner = judged.profile().map(|profile| profile.party.clone());
+                self.entered(step, ticket, judged, envelope);
+                if let Some(party) = owner {
+                    // It may name a ledger that has lost what was delivered to it.
+                    self.outbox.look_again(&party);
+                    self.pump(step, &party)?;
+                }
+            }
             Err(fault) => {
                 step.out.push(Output::Documented(ticket, Err(refused(&fault))));
                 if let ProfileFault::Fork(document) = fault {

@@ -81,7 +81,7 @@ pub(crate) fn signed(header: Header, body: Vec<u8>, by: &RoleKeys) -> Event {
 }
 
 pub(crate) fn slips(recipients: &[PartyCode]) -> Slips {
-    let row = |to: &PartyCode| (to.clone(), Slip { lane: Lane::Normal, number: 1 });
+    let row = |to: &PartyCode| (to.clone(), Slip { ledger: 1, lane: Lane::Normal, number: 1 });
     Slips { secret: [5; 32], rows: recipients.iter().map(row).collect() }
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn sent(event: Event, secret: BodySecret) -> Record {
 pub(crate) fn delivery_of(event: &Event, secret: &BodySecret, to: &str) -> proto::Delivery {
     let record = sent(event.clone(), secret.clone());
     let slip = slips(&event.header.recipients).bytes(&event.header.origin, &code(to)).expect("a recipient");
-    proto::Delivery { envelope: event.to_envelope(), slip, proof: proof("XA", &record) }
+    proto::Delivery { envelope: event.to_envelope(), slip, proof: proof("XA", &record), wrap: None }
 }
 
 fn good() -> (Event, BodySecret, proto::Delivery) {
@@ -156,7 +156,7 @@ fn a_delivery_passes_whole_and_its_body_opens() {
     let read = judge(&delivery.encode_to_vec()).expect("passes");
     assert_eq!((read.event.id, &read.event.header), (event.id, &event.header));
     assert_eq!(read.event.to_envelope(), delivery.envelope);
-    assert_eq!(read.slip, Slip { lane: Lane::Normal, number: 1 });
+    assert_eq!(read.slip, Slip { ledger: 1, lane: Lane::Normal, number: 1 });
     assert_eq!((read.proven.index(), read.proven.recorded()), (LedgerIndex(PLACE), NOW));
     let binding = read.event.header.binding();
     for party in ["XB", "XC"] {
@@ -408,7 +408,8 @@ fn an_act_whose_keys_have_ended_is_authentic_and_not_admitted() {
     let (event, secret, delivery) = good();
     let read = |delivery: &proto::Delivery, at| {
         let never = |_: &[u8], _: &Digest| Ok(secret.clone());
-        carry::read_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &trust, at, never)
+        let read = carry::read_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &trust, at, never);
+        read.map(|delivered| delivered.arrival().expect("an event of XA"))
     };
     let admitted = read(&delivery, Time(from.0 - 1)).expect("authentic");
     assert!(admitted.opened.is_ok() && !admitted.delivery.get().key_ended);
@@ -449,7 +450,9 @@ fn a_receipt_is_for_one_event_with_its_signatures() {
     let receipt = proof("XB", &received(&event, &secret));
     let digest = signatures_digest(&event.signatures);
     let judge = |bytes: &[u8], id: EventId, digest: &Digest, by: &str| {
-        check_receipt(bytes, &id, digest, profile(by), NOW).map(Verified::into_inner).map_err(|fault| fault.code())
+        check_receipt(bytes, &id, RecordKind::EventReceived, digest, profile(by), NOW)
+            .map(Verified::into_inner)
+            .map_err(|fault| fault.code())
     };
     let Ok(PeerAnswer::Receipt { proof, proven }) = judge(&receipt, event.id, &digest, "XB") else { panic!("holds") };
     assert_eq!((&proof, proven.index(), proven.recorded()), (&receipt, LedgerIndex(PLACE), NOW));
@@ -474,7 +477,7 @@ pub(crate) fn refused(event: &Event, change: impl FnOnce(&mut proto::Refusal)) -
     change(&mut wire);
     let bytes = wire.encode_to_vec();
     let signatures = keys("XB").record.sign_pair(&pae(REFUSAL_TYPE, &bytes)).expect("signed");
-    let (peer, slip) = (code("XA"), Slip { lane: Lane::Normal, number: 1 });
+    let (peer, slip) = (code("XA"), Slip { ledger: 1, lane: Lane::Normal, number: 1 });
     let about = About { event: event.id, thread: None, peer: &peer, slip: &slip, peer_index: LedgerIndex(0) };
     let refusal = SignedRefusal {
         kind: RecordKind::RefusalGiven,
@@ -546,7 +549,7 @@ fn answers_without_proof_say_little() {
 /// Two erased receipts are two records.
 #[test]
 fn records_of_erased_receipts_differ() {
-    let (peer, slip) = (code("XB"), Slip { lane: Lane::Normal, number: 1 });
+    let (peer, slip) = (code("XB"), Slip { ledger: 1, lane: Lane::Normal, number: 1 });
     let of = |event: u8| {
         let event = EventId::new([event; 32]);
         let about = About { event, thread: None, peer: &peer, slip: &slip, peer_index: LedgerIndex(0) };

@@ -73,6 +73,14 @@ impl LatelyVerified {
         self.lock().unproven.len()
     }
 
+    /// The largest of those of a ledger that wait to be proven.
+    #[must_use]
+    pub fn largest_unproven(&self, origin: &Origin) -> Option<Arc<VerifiedCheckpoint>> {
+        let lately = self.lock();
+        let of = lately.unproven.iter().filter(|one| one.checkpoint().origin == *origin);
+        of.max_by_key(|one| one.checkpoint().size).cloned()
+    }
+
     /// Takes those that wait to be proven, and how many more there were than are kept.
     #[must_use]
     pub fn take_unproven(&self) -> (Vec<Arc<VerifiedCheckpoint>>, u64) {

@@ -102,6 +102,15 @@ impl Judged {
     pub fn document(&self) -> &Document {
         &self.document
     }
+
+    /// The profile, if it is one.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        match &self.entry {
+            Entry::Profile(profile) => Some(profile),
+            Entry::Charter(..) | Entry::Directory(_) | Entry::Head(..) | Entry::Suspension(_) => None,
+        }
+    }
 }
 
 impl Book {
@@ -300,6 +309,11 @@ impl Book {
             }
             if profile.version > held.version.saturating_add(JUMP_MAX) {
                 return Err(ProfileFault::Content("its number is more than a million above the one before it"));
+            }
+            if !profile.ledgers().starts_with(held.ledgers()) {
+                return Err(ProfileFault::Content(
+                    "a profile names the ledgers of the one before it, and those after them",
+                ));
             }
             if profile.version == held.version + 1 && profile.previous != Some(held.id()) {
                 return Err(ProfileFault::Fork(Box::new(document)));

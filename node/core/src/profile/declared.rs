@@ -10,8 +10,8 @@ use prost::Message as _;
 use super::{Charter, Opened, PROFILE_TYPE, Party, ProfileFault, document_id, names_the_one_before, own_node, read};
 use crate::{
     crypto::PublicKey,
-    ids::{AuthorityId, Digest, KeyId, NetworkName, Origin, PartyCode, ProcedureCode, Time},
-    ledger::{LatelyVerified, LedgerFault, VerifiedCheckpoint},
+    ids::{AuthorityId, Digest, KeyId, LedgerIndex, NetworkName, Origin, PartyCode, ProcedureCode, Time},
+    ledger::{Checkpoint, LatelyVerified, LedgerFault, VerifiedCheckpoint},
     proto::{self, KeyRole},
     rules::Side,
     wire::{ascending, showable},
@@ -33,6 +33,26 @@ impl DatedKey {
     }
 }
 
+/// A ledger of a Party. One after the first takes the place of the one before when that was restored: it begins with the
+/// records that were left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartyLedger {
+    /// Its name.
+    pub origin: Origin,
+    /// How many of the records of the one before it begins with; 0 in the first.
+    pub begins: u64,
+    /// The root over these; the first has none.
+    root: Option<Digest>,
+}
+
+impl PartyLedger {
+    /// What the one before had come to when this one took its place, as a checkpoint of this one; none for the first.
+    #[must_use]
+    pub fn beginning(&self) -> Option<Checkpoint> {
+        self.root.map(|root| Checkpoint { origin: self.origin.clone(), size: self.begins, root })
+    }
+}
+
 /// A Party's own declaration, read and checked against its root keys.
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -49,7 +69,7 @@ pub struct Profile {
     languages: Vec<proto::LanguageRule>,
     declarations: Vec<proto::Declaration>,
     nodes: Vec<[u8; 32]>,
-    ledgers: Vec<Origin>,
+    ledgers: Vec<PartyLedger>,
     keys: BTreeMap<KeyId, DatedKey>,
     /// From when on, also of keys that are listed no longer.
     revoked: BTreeMap<KeyId, Time>,
@@ -109,11 +129,7 @@ impl Profile {
         if !wire.authorities.iter().all(powers_in_order) {
             return Err(ProfileFault::Content("the powers of an authority must rise by procedure and side"));
         }
-        let ledgers = wire.ledgers.iter().map(|origin| Origin::parse(origin)).collect::<Result<Vec<_>, _>>()?;
-        let own = |(number, origin): (u32, &Origin)| *origin == Origin::of(&party, &charter.network, number);
-        if ledgers.is_empty() || !(1..).zip(&ledgers).all(own) {
-            return Err(ProfileFault::Content("a profile names its Party's own ledgers, numbered from 1"));
-        }
+        let ledgers = read_ledgers(&wire.ledgers, &party, &charter.network)?;
         let authorities = wire
             .authorities
             .into_iter()
@@ -151,8 +167,45 @@ impl Profile {
 
     /// The Party's ledgers, oldest first; the last is the current one.
     #[must_use]
-    pub fn ledgers(&self) -> &[Origin] {
+    pub fn ledgers(&self) -> &[PartyLedger] {
         &self.ledgers
+    }
+
+    /// The ledger the Party writes now.
+    ///
+    /// # Panics
+    /// Never: a profile without a ledger is not read.
+    #[must_use]
+    pub fn ledger(&self) -> &PartyLedger {
+        self.ledgers.last().expect("a profile names a ledger")
+    }
+
+    /// Its number, from 1.
+    #[must_use]
+    pub fn ledger_number(&self) -> u32 {
+        u32::try_from(self.ledgers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// True for a ledger of the Party, now or formerly.
+    #[must_use]
+    pub fn wrote(&self, origin: &Origin) -> bool {
+        self.ledgers.iter().any(|ledger| ledger.origin == *origin)
+    }
+
+    /// True for a ledger of the Party after those it names: a later profile may.
+    #[must_use]
+    pub fn may_write(&self, origin: &Origin) -> bool {
+        let number = origin.number();
+        number > self.ledger_number() && *origin == Origin::of(&self.party, &self.network, number)
+    }
+
+    /// The number and name of the ledger in which the record was written that stands at a place of the current one.
+    #[must_use]
+    pub fn ledger_at(&self, index: LedgerIndex) -> (u32, &Origin) {
+        let numbered = (1..).zip(&self.ledgers);
+        let (number, ledger) =
+            numbered.filter(|(_, ledger)| ledger.begins <= index.0).last().expect("the first begins at 0");
+        (number, &ledger.origin)
     }
 
     /// The Ed25519 transport keys of its nodes.
@@ -210,8 +263,7 @@ impl Profile {
     /// # Errors
     /// As [`VerifiedCheckpoint::verify`].
     pub fn verify_checkpoint(&self, note: &[u8], at: Time) -> Result<Arc<VerifiedCheckpoint>, LedgerFault> {
-        let origin = self.ledgers.last().expect("a profile names a ledger");
-        self.checkpoints.verify(note, origin, self.keys(KeyRole::Checkpoint, at))
+        self.checkpoints.verify(note, &self.ledger().origin, self.keys(KeyRole::Checkpoint, at))
     }
 
     /// Its Party's checkpoints that verified here, and those of them that wait to be proven.
@@ -270,6 +322,25 @@ fn texts(wire: &proto::Profile) -> impl Iterator<Item = &String> {
     let languages = wire.languages.iter().flat_map(|row| [&row.procedure].into_iter().chain(&row.languages));
     let declarations = wire.declarations.iter().flat_map(|row| [&row.code, &row.value]);
     authorities.chain(languages).chain(declarations).chain(wire.revocations.iter().map(|row| &row.reason))
+}
+
+fn read_ledgers(
+    wire: &[proto::Ledger],
+    party: &PartyCode,
+    network: &NetworkName,
+) -> Result<Vec<PartyLedger>, ProfileFault> {
+    let read = |(number, ledger): (u32, &proto::Ledger)| {
+        let root = if number == 1 { None } else { Digest::from_slice(&ledger.root).ok() };
+        let origin = Origin::of(party, network, number);
+        let named = ledger.origin == origin.as_str();
+        let follows =
+            if number == 1 { ledger.size == 0 && ledger.root.is_empty() } else { ledger.size > 0 && root.is_some() };
+        (named && follows).then_some(PartyLedger { origin, begins: ledger.size, root })
+    };
+    let ledgers: Option<Vec<_>> = (1..).zip(wire).map(read).collect();
+    ledgers.filter(|ledgers| !ledgers.is_empty()).ok_or(ProfileFault::Content(
+        "a profile names its Party's own ledgers, numbered from 1, each after the first with the size and root it begins with",
+    ))
 }
 
 fn read_revocations(wire: &[proto::Revocation]) -> Result<BTreeMap<KeyId, Time>, ProfileFault> {

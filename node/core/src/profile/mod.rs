@@ -30,7 +30,7 @@ use crate::{
 pub use book::{Book, Judged, News};
 pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party, witness_quorum};
-pub use declared::Profile;
+pub use declared::{PartyLedger, Profile};
 pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, Head, Held, STALE_MS};
 pub use document::{Document, Kind, claimed};
 pub use hours::Hours;

@@ -105,7 +105,7 @@ impl Trust {
     /// The Party whose profile names a ledger, now or formerly.
     #[must_use]
     pub fn party_of(&self, origin: &Origin) -> Option<&PartyCode> {
-        self.profiles.iter().find(|(_, profile)| profile.ledgers().contains(origin)).map(|(party, _)| party)
+        self.profiles.iter().find(|(_, profile)| profile.wrote(origin)).map(|(party, _)| party)
     }
 
     /// What a checkpoint of a ledger must carry to be believed at this time: its Party's signatures, and those of the

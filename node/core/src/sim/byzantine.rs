@@ -196,7 +196,7 @@ impl Sim {
             parents: Vec::new(),
             procedure: ProcedureCode::parse("PRES").expect("code"),
             step: StepCode::parse("request").expect("code"),
-            slip: Slip { lane: Lane::Normal, number: 1 + self.chance.below(8) },
+            slip: Slip { ledger: 1, lane: Lane::Normal, number: 1 + self.chance.below(8) },
             place: if self.chance.one_in(6) { self.chance.below(1 << 62) } else { place },
         };
         let standing = Case::of(&rows).ok().and_then(|case| case.standing(&self.world.rules, self.now).ok()?);

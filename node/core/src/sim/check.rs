@@ -13,7 +13,7 @@ use crate::{
     proto::{EventRow, Lane, RecordKind},
 };
 
-const LANES: [Lane; 2] = [Lane::Emergency, Lane::Normal];
+const LANES: [Lane; 3] = [Lane::Emergency, Lane::Return, Lane::Normal];
 
 /// Stands in every text of every body, and nowhere a body is not open.
 pub(super) const MARKER: &str = "for-members-only";
@@ -78,7 +78,7 @@ impl Sim {
         let peers = (0..self.nodes.len()).filter(|peer| self.is_honest(*peer)).map(|peer| &self.nodes[peer].party);
         peers
             .flat_map(|peer| LANES.map(|lane| (peer, lane)))
-            .all(|(peer, lane)| node.index.owed(peer, lane, 0, 1).expect("the index answers").is_empty())
+            .all(|(peer, lane)| node.index.owed(peer, lane, (0, 0), 1).expect("the index answers").is_empty())
     }
 
     pub(super) fn check_healed(&mut self) {
@@ -121,8 +121,8 @@ impl Sim {
         let peers = (0..self.nodes.len()).filter(|peer| *peer != node && self.is_honest(*peer));
         let node = &self.nodes[node];
         for (peer, lane) in peers.map(|peer| &self.nodes[peer]).flat_map(|peer| LANES.map(|lane| (peer, lane))) {
-            let sent = node.index.last_number(&peer.party, lane).expect("answers");
-            let seen = peer.index.numbers(&node.party, lane).expect("answers");
+            let sent = node.index.last_number(&peer.party, lane, 1).expect("answers");
+            let seen = peer.index.numbers(&node.party, lane, 1).expect("answers");
             assert_eq!((seen.highest, seen.count), (sent, sent), "{} to {}", node.party, peer.party);
         }
     }
@@ -190,7 +190,7 @@ impl Sim {
     }
 
     /// What a node would tell of a request: its events and where it stands.
-    fn story(&self, node: &SimNode, request: &RequestId) -> Option<String> {
+    pub(super) fn story(&self, node: &SimNode, request: &RequestId) -> Option<String> {
         let rows = self.rows(node, request)?;
         let case = Case::of(&rows).expect("reads");
         let standing = case.standing(&self.world.rules, self.now).expect("a known procedure")?;

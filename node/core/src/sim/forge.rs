@@ -98,7 +98,7 @@ impl Forge<'_> {
         let record = record::event_sent(&moment, event.clone(), Vec::new(), &slips, self.chance.bytes(), secret);
         let slip = slips.bytes(&event.header.origin, to).unwrap_or_default();
         let proof = self.proof(&record.node.record_id, &record.case.context, draft.place).encode_to_vec();
-        proto::Delivery { envelope: event.to_envelope(), slip, proof }
+        proto::Delivery { envelope: event.to_envelope(), slip, proof, wrap: None }
     }
 
     /// Proves anything at any place.

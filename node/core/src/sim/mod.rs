@@ -28,6 +28,7 @@ mod lies;
 mod long;
 mod node;
 mod scenarios;
+mod succession;
 
 use std::{collections::BTreeMap, sync::Arc};
 

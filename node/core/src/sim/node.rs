@@ -10,17 +10,17 @@ use std::{
 };
 
 use crate::{
-    carry::{self, Stored},
+    carry::{self, Delivered, Stored},
     crypto::PublicKey,
     engine::{Act, Custody, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
     event::{EventFault, seal_body, unwrap_body},
     founding::{RoleKeys, tests as founded},
-    ids::{EventId, KeyId, LedgerIndex, Origin, PartyCode, Time},
+    ids::{Digest, EventId, KeyId, LedgerIndex, Origin, PartyCode, Time},
     index::{Index, MemoryPairs, RecordView},
     ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
     profile::{Book, News, Trust},
-    proto::{Algorithm, KeyRole},
-    record::{Record, document_envelope},
+    proto::{Algorithm, KeyRole, Lane, RecordKind},
+    record::{Moment, Record, document, document_envelope},
     rules::Rules,
 };
 
@@ -92,7 +92,8 @@ impl SimNode {
         let party = founded::code(code);
         let us = Identity { party: party.clone(), origin: Origin::of(&party, &founded::network(), 1) };
         let index = Index::new(MemoryPairs::default());
-        let engine = Engine::open(us.clone(), world.book.clone(), world.rules.clone(), &index, now).expect("opens");
+        let engine =
+            Engine::open(us.clone(), world.book.clone(), world.rules.clone(), &index, now, u64::MAX).expect("opens");
         let keys = founded::keys_of(code);
         let seal = PublicKey::of(KeyRole::Seal, Algorithm::Mlkem768X25519, &keys.seal).expect("seal key").id();
         Self {
@@ -149,7 +150,7 @@ impl SimNode {
     /// Starts again under another law.
     pub(super) fn adopt(&mut self, rules: Arc<Rules>) {
         let (us, book) = (self.us.clone(), self.world.book.clone());
-        self.engine = Engine::open(us, book, rules, &self.index, self.alarmed).expect("opens");
+        self.engine = Engine::open(us, book, rules, &self.index, self.alarmed, u64::MAX).expect("opens");
         self.take_in(Input::Tick);
     }
 
@@ -196,10 +197,13 @@ impl SimNode {
         let unwrap = |body: &[u8], binding: &_| unwrap_body(body, binding, &self.seal, &self.keys.seal);
         let read = carry::read_delivery(bytes, from, &self.party, &self.world.trust, self.clock(now), unwrap);
         match read {
-            Ok(arrival) => {
+            Ok(delivered) => {
                 self.tickets += 1;
                 self.answering.insert(self.tickets, (from.clone(), trick));
-                self.take_in(Input::Arrived(self.tickets, Box::new(arrival)));
+                self.take_in(match delivered {
+                    Delivered::Arrival(arrival) => Input::Arrived(self.tickets, Box::new(arrival)),
+                    Delivered::Returning(returning) => Input::Returned(self.tickets, Box::new(returning)),
+                });
                 Ok(())
             }
             Err(fault) => {
@@ -218,13 +222,13 @@ impl SimNode {
         trick: Option<Trick>,
         now: Time,
     ) -> Result<(), EventFault> {
-        let signatures = |event: &EventId| {
+        let delivered = |event: &EventId| {
             let seen = self.index.seen(event).ok().flatten()?;
             let record = self.disk.synced.get(usize::try_from(seen.index).ok()?)?;
-            Some(signatures_digest(&record.case.signatures))
+            Some((record.kind, signatures_digest(&record.case.signatures)))
         };
         let (event, answer) =
-            carry::read_answer(bytes, from, &self.party, &self.world.trust, self.clock(now), signatures)?;
+            carry::read_answer(bytes, from, &self.party, &self.world.trust, self.clock(now), delivered)?;
         self.inbox.push_back((Input::Answered(from.clone(), event, Box::new(answer)), trick));
         Ok(())
     }
@@ -262,7 +266,12 @@ impl SimNode {
                 self.take_in(Input::CheckpointSigned(size));
             }
             Output::Deliver(peer, due) => {
-                let delivery = self.stored(due.index, |stored| stored.delivery(&self.us.origin, &peer));
+                let delivery = match due.slip.lane {
+                    Lane::Return => self.given_back(&peer, due.index, now),
+                    Lane::Emergency | Lane::Normal | Lane::Unspecified => {
+                        self.stored(due.index, |stored| stored.delivery(&peer))
+                    }
+                };
                 self.out.push((peer, Frame::Delivery(delivery)));
             }
             Output::Answer(ticket, event, reply) => {
@@ -281,7 +290,8 @@ impl SimNode {
             Output::Reply(ticket, result) => self.replies.push((ticket, result)),
             Output::Notify(notice) => self.notices.push(notice),
             Output::Documented(ticket, result) => self.documented.push((ticket, result)),
-            Output::Trust(_) | Output::Contradicted(..) => {} // asked of the engine
+            Output::Trust(change) => self.world.trust = change.trust,
+            Output::Contradicted(..) => {} // asked of the engine
             Output::WakeAt(at) => self.wake = Some(now.plus_ms(at.since(self.clock(now)).min(IDLE_MS))),
         }
     }
@@ -295,6 +305,13 @@ impl SimNode {
             }
             Reply::Retry { code, .. } => (*code).to_owned(),
         }
+    }
+
+    fn given_back(&self, to: &PartyCode, index: LedgerIndex, now: Time) -> Vec<u8> {
+        let record = &self.disk.synced[usize::try_from(index.0).expect("small")];
+        let secret = record.secret.as_ref().expect("a received event has a body");
+        let key = self.world.trust.seal_key(to, self.clock(now)).expect("a Party of the network");
+        self.stored(index, |stored| stored.given_back(secret, key, &[7; 32]))
     }
 
     fn stored(&self, index: LedgerIndex, frame: impl FnOnce(&Stored<'_>) -> Option<Vec<u8>>) -> Vec<u8> {
@@ -360,10 +377,44 @@ impl SimNode {
         if lose_index {
             self.index = self.rebuilt();
         }
+        self.engine = Engine::open(
+            self.us.clone(),
+            self.resumed(),
+            self.world.rules.clone(),
+            &self.index,
+            self.alarmed,
+            u64::MAX,
+        )
+        .expect("opens");
+        self.take_in(Input::Tick);
+    }
+
+    /// The disk is replaced by an older copy of it, and the node starts again with a profile that names a ledger in the place
+    /// of the one it wrote: what it recorded after the copy was made is lost.
+    pub(super) fn restore(&mut self, size: usize, profile: &[u8], now: Time) {
+        self.disk.synced.truncate(size);
+        self.crash(0, true);
+        self.tree = Tree::new();
+        for record in &self.disk.synced {
+            self.tree.push(leaf_hash(&record.leaf));
+        }
+        let mut book = self.resumed();
+        let judged = book.judge(profile, now).expect("holds").expect("is new");
+        let moment = Moment { trust: &self.world.trust.clone(), recorded: now, salt: [8; 32] };
+        let record = document(&moment, RecordKind::Succession, judged.document(), profile).expect("an envelope");
+        book.enter(judged);
+        self.world.trust = Arc::new(book.trust());
+        self.us.origin = self.world.trust.declared(&self.party).expect("its own").ledger().origin.clone();
+        self.keep(record);
         self.engine =
-            Engine::open(self.us.clone(), self.resumed(), self.world.rules.clone(), &self.index, self.alarmed)
+            Engine::open(self.us.clone(), book, self.world.rules.clone(), &self.index, self.alarmed, u64::MAX)
                 .expect("opens");
         self.take_in(Input::Tick);
+    }
+
+    /// The size and root of the ledger as it was after so many records.
+    pub(super) fn root_at(&self, size: u64) -> Digest {
+        self.tree.root_at(size).expect("held")
     }
 
     /// What the records say of charter and Parties, beside what the network was founded with.

@@ -28,7 +28,7 @@ pub(super) fn work(sim: &mut Sim, node: usize) -> Vec<(PartyCode, Frame)> {
 }
 
 /// Two nodes, no faults, links up, and nothing said yet.
-fn quiet() -> Sim {
+pub(super) fn quiet() -> Sim {
     let mut sim = Sim::new(1, PLAN);
     sim.faults = false;
     for node in 0..2 {
@@ -38,7 +38,7 @@ fn quiet() -> Sim {
     sim
 }
 
-fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
+pub(super) fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
     let author = sim.nodes[from].party.clone();
     for (_, frame) in frames {
         sim.nodes[1 - from].receive(&author, frame, None, sim.now);
@@ -46,7 +46,7 @@ fn hand_over(sim: &mut Sim, from: usize, frames: &[(PartyCode, Frame)]) {
 }
 
 /// Acts, and lets everything be delivered and answered.
-fn act(sim: &mut Sim, node: usize, request: RequestId, step: &str) -> Result<Done, crate::engine::NotDone> {
+pub(super) fn act(sim: &mut Sim, node: usize, request: RequestId, step: &str) -> Result<Done, crate::engine::NotDone> {
     let frames = act_only(sim, node, request, step)?;
     hand_over(sim, node, &frames.1);
     exchange(sim, 1 - node);
@@ -54,7 +54,7 @@ fn act(sim: &mut Sim, node: usize, request: RequestId, step: &str) -> Result<Don
 }
 
 /// Acts without anything reaching the other side.
-fn act_only(
+pub(super) fn act_only(
     sim: &mut Sim,
     node: usize,
     request: RequestId,
@@ -69,7 +69,7 @@ fn act_only(
 }
 
 /// Frames go to and fro, beginning with what `node` says, until nobody has anything to say.
-fn exchange(sim: &mut Sim, mut node: usize) {
+pub(super) fn exchange(sim: &mut Sim, mut node: usize) {
     for silent in 0.. {
         let frames = work(sim, node);
         if frames.is_empty() && silent > 2 {
@@ -80,12 +80,12 @@ fn exchange(sim: &mut Sim, mut node: usize) {
     }
 }
 
-fn state(sim: &Sim, node: usize, request: &RequestId) -> String {
+pub(super) fn state(sim: &Sim, node: usize, request: &RequestId) -> String {
     let thread = sim.nodes[node].index.threads_of(request).expect("answers")[0];
     sim.nodes[node].index.thread(&thread).expect("answers").expect("known").state
 }
 
-fn open(sim: &mut Sim) -> RequestId {
+pub(super) fn open(sim: &mut Sim) -> RequestId {
     let request = RequestId::new([7; 16]);
     sim.requests.push(Request { id: request, opener: 0, other: 1 });
     act(sim, 0, request, "request").expect("the request is sent");

@@ -256,7 +256,7 @@ fn trust(m: &Material, input: &Input) -> Verdict {
         }
         Input::OpenProfile { envelope } => {
             let profile = Profile::open(&m.bytes(envelope), m.trust().charter(), NOW)?;
-            let ledgers: Vec<&str> = profile.ledgers().iter().map(Origin::as_str).collect();
+            let ledgers: Vec<&str> = profile.ledgers().iter().map(|ledger| ledger.origin.as_str()).collect();
             out([
                 ("id", profile.id().to_string()),
                 ("party", profile.party.to_string()),
@@ -346,7 +346,7 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
     let profile = |by: &str, now: &u64| m.trust().profile(&code(by), Time(*now)).expect("a profile");
     match input {
         Input::Slip { origin: from, to, lane, number, nonce } => {
-            let slip = Slip { lane: Lane::try_from(*lane).expect("a lane"), number: *number };
+            let slip = Slip { ledger: 1, lane: Lane::try_from(*lane).expect("a lane"), number: *number };
             let bytes = slip_bytes(&origin(from), &code(to), &slip, m.array(nonce));
             out([("slip", hex(&bytes)), ("digest", slip_digest(&bytes).to_string())])
         }
@@ -360,14 +360,21 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
         }
         Input::CheckReceipt { by, event, signatures, now_ms, proof } => {
             let (event, signatures) = (EventId::new(m.array(event)), digest(m, signatures));
-            let checked = check_receipt(&m.bytes(proof), &event, &signatures, profile(by, now_ms), Time(*now_ms))?;
+            let checked = check_receipt(
+                &m.bytes(proof),
+                &event,
+                RecordKind::EventReceived,
+                &signatures,
+                profile(by, now_ms),
+                Time(*now_ms),
+            )?;
             answer(checked)
         }
         Input::ReceiptAfter { profile, by, event, signatures, now_ms, proof } => {
             let (event, signatures, now) = (EventId::new(m.array(event)), digest(m, signatures), Time(*now_ms));
             let trust = m.trust_after(profile);
             let by = trust.profile(&code(by), now).expect("a profile");
-            answer(check_receipt(&m.bytes(proof), &event, &signatures, by, now)?)
+            answer(check_receipt(&m.bytes(proof), &event, RecordKind::EventReceived, &signatures, by, now)?)
         }
         Input::CheckRefusal { by, event, author, now_ms, envelope, proof } => {
             let answered = RefusalAnswer { envelope: m.bytes(envelope), proof: m.bytes(proof) };

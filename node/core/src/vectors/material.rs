@@ -24,13 +24,13 @@ use crate::{
             profile_bytes, root,
         },
     },
-    ids::{DAY_MS, Digest, NetworkName, Time, hex, unhex},
+    ids::{DAY_MS, Digest, NetworkName, Origin, Time, hex, unhex},
     ledger::Checkpoint,
     profile::{
         CHARTER_TYPE, Charter, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, Profile, SUSPENSION_TYPE, Trust, document_id,
         node_of,
     },
-    proto::{self, KeyRole, Side},
+    proto::{self, KeyRole, Ledger, Side},
 };
 
 /// The file of named bytes.
@@ -341,6 +341,15 @@ fn bad_charters(pile: &mut Pile) {
     one("charter-without-signers", &|c| c.signers = None);
 }
 
+fn first_ledger(origin: &Origin) -> Ledger {
+    Ledger { origin: origin.to_string(), ..Ledger::default() }
+}
+
+/// The one after it, which begins with seven of its records.
+fn second_ledger() -> Ledger {
+    Ledger { origin: "xa.test.comity.test/ledger/2".into(), size: 7, root: vec![7; 32] }
+}
+
 /// Profiles of XA that say little; signed as they should be.
 fn bad_profiles(pile: &mut Pile) {
     let role = |role: KeyRole, algorithm, len, fill| proto::RoleKey {
@@ -355,7 +364,7 @@ fn bad_profiles(pile: &mut Pile) {
         party: "XA".into(),
         version: 1,
         issued_ms: START.0,
-        ledgers: vec![origin("XA").to_string()],
+        ledgers: vec![first_ledger(&origin("XA"))],
         ..proto::Profile::default()
     };
     let signer = root("XA", KeyRole::Root);
@@ -369,8 +378,12 @@ fn bad_profiles(pile: &mut Pile) {
     one("profile-of-no-party", &|p| p.party = "XD".into());
     one("profile-version-0", &|p| p.version = 0);
     one("profile-without-ledger", &|p| p.ledgers.clear());
-    one("profile-with-ledger-of-another", &|p| p.ledgers = vec![origin("XB").to_string()]);
-    one("profile-with-second-ledger-only", &|p| p.ledgers = vec!["xa.test.comity.test/ledger/2".into()]);
+    one("profile-with-ledger-of-another", &|p| p.ledgers = vec![first_ledger(&origin("XB"))]);
+    one("profile-with-second-ledger-only", &|p| p.ledgers = vec![second_ledger()]);
+    one("profile-with-second-ledger", &|p| p.ledgers.push(second_ledger()));
+    one("profile-with-second-ledger-from-nothing", &|p| p.ledgers.push(Ledger { size: 0, ..second_ledger() }));
+    one("profile-with-second-ledger-without-root", &|p| p.ledgers.push(Ledger { root: Vec::new(), ..second_ledger() }));
+    one("profile-with-first-ledger-from-another", &|p| p.ledgers[0].size = 7);
     let node = |party: &str, name: &str| {
         let network = NetworkName::parse("test.comity.test").expect("a name");
         node_of(&network, &code(party), &named_seed(name)).expect("a node")

@@ -172,7 +172,7 @@ async fn a_fork_that_a_peer_shows_is_seen_and_handed_on() {
     let profile = trust.profile(&xb, time::now()).expect("a profile");
     let (_, signer) = rogue.keys.checkpoint_signer(profile, time::now()).expect("held");
     let note = |root: u8| {
-        let origin = profile.ledgers()[0].clone();
+        let origin = profile.ledger().origin.clone();
         let checkpoint = Checkpoint { origin, size: 9, root: Digest::new([root; 32]) };
         checkpoint.sign(signer, time::now()).expect("signed").into_bytes()
     };

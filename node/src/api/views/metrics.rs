@@ -106,7 +106,7 @@ fn peers(registry: &mut Registry, view: &View, status: &Status, now: Time) -> Re
         demoted.get_or_create(&of).inc_by(link.demoted);
         for (lane, name) in LANES {
             let of = OfLane { peer: party.to_string(), lane: name };
-            let rows = view.index.owed(party, lane, 0, COUNTED_MAX)?;
+            let rows = view.index.owed(party, lane, (0, 0), COUNTED_MAX)?;
             let since = rows.iter().map(|(_, row)| row.recorded_ms).min();
             let age = since.map_or(0, |since| now.since(Time(since)) / 1000);
             owed.get_or_create(&of).set(whole(rows.len() as u64));

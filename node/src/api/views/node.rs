@@ -5,6 +5,7 @@ use std::path::Path;
 use comity_core::{
     crypto::role_name,
     ids::{PartyCode, Time, hex},
+    profile::Profile,
     proto::Lane,
 };
 use serde::Serialize;
@@ -26,7 +27,8 @@ pub(super) const COUNTED_MAX: usize = 10_000;
 /// Debts listed to one peer and lane.
 const LISTED_MAX: usize = 100;
 
-pub(super) const LANES: [(Lane, &str); 2] = [(Lane::Emergency, "emergency"), (Lane::Normal, "normal")];
+pub(super) const LANES: [(Lane, &str); 3] =
+    [(Lane::Emergency, "emergency"), (Lane::Return, "return"), (Lane::Normal, "normal")];
 
 /// How the node is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -223,16 +225,18 @@ pub(super) fn others(view: &View) -> Vec<PartyCode> {
     others
 }
 
-/// Deliveries a peer numbered in a lane that have not arrived.
+/// Deliveries a peer numbered in a lane of the ledger it writes now that have not arrived. What a ledger before it lacked
+/// is owed under that one's numbers, and what was refused there is missing for good.
 pub(super) fn missing(view: &View, from: &PartyCode, lane: Lane) -> Result<u64, Problem> {
-    let numbers = view.index.numbers(from, lane)?;
+    let ledger = view.trust().declared(from).map_or(1, Profile::ledger_number);
+    let numbers = view.index.numbers(from, lane, ledger)?;
     Ok(numbers.highest.saturating_sub(numbers.count))
 }
 
 pub(super) fn owed(view: &View, to: &PartyCode) -> Result<OwedView, Problem> {
     let mut all = OwedView::default();
     for (lane, _) in LANES {
-        let rows = view.index.owed(to, lane, 0, COUNTED_MAX)?;
+        let rows = view.index.owed(to, lane, (0, 0), COUNTED_MAX)?;
         let oldest_since = rows.iter().map(|(_, row)| row.recorded_ms).min().and_then(super::at);
         all.add(&OwedView { count: rows.len(), more: rows.len() == COUNTED_MAX, oldest_since });
     }
@@ -252,13 +256,13 @@ impl OwedView {
 fn owed_events(view: &View, to: &PartyCode) -> Result<Vec<OwedEventView>, Problem> {
     let mut events = Vec::new();
     for (lane, name) in LANES {
-        let rows = view.index.owed(to, lane, 0, LISTED_MAX)?;
-        events.extend(rows.into_iter().map(|(number, row)| OwedEventView {
+        let rows = view.index.owed(to, lane, (0, 0), LISTED_MAX)?;
+        events.extend(rows.into_iter().map(|(slip, row)| OwedEventView {
             event_id: hex(&row.event_id),
             thread_id: hex(&row.thread_id),
             index: row.index,
             lane: name,
-            number,
+            number: slip.number,
             since: super::at(row.recorded_ms),
         }));
     }

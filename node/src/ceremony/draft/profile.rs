@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use comity_core::{
     crypto::PublicKey,
     founding::{self, Office, PublicRoleKeys},
-    ids::{DAY_MS, Digest, KeyId, NetworkName, PartyCode, Time},
+    ids::{DAY_MS, Digest, KeyId, NetworkName, Origin, PartyCode, Time},
     profile::{node_key, peer_id},
     proto::{self, KeyRole},
 };
@@ -26,7 +26,11 @@ const COMMENTS: [(&str, &str); 8] = [
          Edit it, then run: comity profile propose THIS-FILE --charter CHARTER --out proposal.dsse\n\
          Times are in UTC, such as \"2026-03-01T00:00:00Z\". A time that is left out is open. Lists may be in any order.",
     ),
-    ("ledgers", "The Party's ledgers, oldest first; the last is the current one."),
+    (
+        "[[ledger]]",
+        "The Party's ledgers, oldest first; the last is the one it writes. One after the first takes the place of one that was\n\
+         restored, and begins with so many of its records, under this root.",
+    ),
     (
         "[[node]]",
         "Its nodes, spares included: the PeerId, and the proof that the node's key gives; `comity profile draft --keys` writes both.",
@@ -62,7 +66,7 @@ pub(crate) struct ProfileDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<Hex>,
     issued: Moment,
-    ledgers: Vec<String>,
+    ledger: Vec<LedgerRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     node: Vec<ProvedNode>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -85,6 +89,29 @@ pub(super) struct Node(pub(super) Vec<u8>);
 impl Node {
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
+    }
+}
+
+/// A ledger of the Party; one after the first says with what of the one before it begins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerRow {
+    origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<Hex>,
+}
+
+impl LedgerRow {
+    fn of(wire: &proto::Ledger) -> Self {
+        let root = (!wire.root.is_empty()).then(|| Hex(wire.root.clone()));
+        Self { origin: wire.origin.clone(), size: (wire.size > 0).then_some(wire.size), root }
+    }
+
+    fn to_wire(&self) -> proto::Ledger {
+        let root = self.root.as_ref().map(|root| root.0.clone()).unwrap_or_default();
+        proto::Ledger { origin: self.origin.clone(), size: self.size.unwrap_or(0), root }
     }
 }
 
@@ -242,6 +269,13 @@ impl ProfileDraft {
         Self::of(&next)
     }
 
+    /// Names one more ledger: it takes the place of the last one, and begins with so many of its records under this root.
+    pub(crate) fn succeed(&mut self, network: &NetworkName, party: &PartyCode, size: u64, root: Digest) {
+        let number = u32::try_from(self.ledger.len() + 1).unwrap_or(u32::MAX);
+        let origin = Origin::of(party, network, number).to_string();
+        self.ledger.push(LedgerRow { origin, size: Some(size), root: Some(Hex(root.as_bytes().to_vec())) });
+    }
+
     /// Adds those of a node's keys it does not name yet.
     pub(crate) fn add_keys(&mut self, keys: &PublicRoleKeys, now: Time) {
         for key in &keys.keys {
@@ -298,7 +332,7 @@ impl ProfileDraft {
             version: wire.version,
             previous: previous(&wire.previous),
             issued: Moment(wire.issued_ms),
-            ledgers: wire.ledgers.clone(),
+            ledger: wire.ledgers.iter().map(LedgerRow::of).collect(),
             node: wire.nodes.iter().map(ProvedNode::of).collect(),
             authority: wire.authorities.iter().map(Authority::of).collect(),
             language: wire.languages.iter().map(language).collect(),
@@ -345,7 +379,7 @@ impl ProfileDraft {
             languages: self.language.iter().map(language).collect(),
             declarations: self.declaration.iter().map(declaration).collect(),
             nodes: self.node.iter().map(ProvedNode::to_wire).collect(),
-            ledgers: self.ledgers.clone(),
+            ledgers: self.ledger.iter().map(LedgerRow::to_wire).collect(),
             keys: self.key.iter().map(RoleKey::to_wire).collect(),
             revocations: self.revocation.iter().map(revocation).collect(),
         };

@@ -105,8 +105,13 @@ fn profile(bytes: &[u8]) {
     let charter = TRUST.charter();
     let Ok(profile) = Profile::open(bytes, charter, NOW) else { return };
     assert!(PARTIES.contains(&profile.party.as_str()));
-    for (place, origin) in (1..).zip(profile.ledgers()) {
-        assert_eq!(*origin, Origin::of(&profile.party, &charter.network, place), "a Party names its own ledgers only");
+    for (place, ledger) in (1..).zip(profile.ledgers()) {
+        assert_eq!(ledger.beginning().is_some(), place > 1, "each but the first follows another");
+        assert_eq!(
+            ledger.origin,
+            Origin::of(&profile.party, &charter.network, place),
+            "a Party names its own ledgers only"
+        );
     }
     let at = [NOW, Time(0), Time(u64::MAX)];
     for role in [KeyRole::Record, KeyRole::Checkpoint, KeyRole::Seal, KeyRole::Directory, KeyRole::Witness] {

@@ -284,7 +284,7 @@ impl World {
         self.forged += 1;
         let lane = if rest & 32 == 32 { Lane::Emergency } else { Lane::Normal };
         let number = if rest & 64 == 64 { u64::MAX - u64::from(which) } else { 1 + u64::from(which) };
-        let row = |to: &PartyCode| (to.clone(), Slip { lane, number });
+        let row = |to: &PartyCode| (to.clone(), Slip { ledger: 1, lane, number });
         let slips = Slips { secret: [5; 32], rows: recipients.iter().map(row).collect() };
         let moment = Moment { trust: &FOUNDED, recorded: self.now, salt: [6; 32] };
         let record = event_sent(&moment, event, Vec::new(), &slips, [4; 16], secret);
@@ -301,7 +301,7 @@ impl World {
         let (node, case, body) = (&record.node, &record.case, &record.body[..]);
         let stored = Stored { node, case, body, index, path: &path, note: &note };
         let us = party(self.nodes[at].code);
-        let frame = Frame::Delivery(stored.delivery(&origin(), &us).expect("an event for them"));
+        let frame = Frame::Delivery(stored.delivery(&us).expect("an event for them"));
         let authentic = self.nodes[at].receive(&party("XC"), &frame, self.now);
         assert_eq!(authentic, number <= place + 1, "it is, but for a number above the records there are");
         if rest & 128 == 128 {
@@ -366,7 +366,7 @@ impl World {
     fn debts(&self) -> usize {
         let owed = |at: usize, lane| {
             let peer = party(self.nodes[Self::other(at)].code);
-            self.nodes[at].index.owed(&peer, lane, 0, 1_000).expect("answers").len()
+            self.nodes[at].index.owed(&peer, lane, (0, 0), 1_000).expect("answers").len()
         };
         [0, 1].iter().flat_map(|at| [Lane::Emergency, Lane::Normal].map(|lane| owed(*at, lane))).sum()
     }

@@ -5,7 +5,7 @@ use comity_core::{
     event::{Event, Header, PeerAnswer, event_id, open_body, open_sealed, seal_body, slip_bytes},
     ids::{Digest, EventId, ItemId, Origin},
     manifest::KeyPage,
-    proto,
+    proto::{self, RecordKind},
     wire::{ENVELOPE_MAX, HEADER_MAX, strict},
 };
 use prost::Message as _;
@@ -40,7 +40,8 @@ fn known_event() -> EventId {
 /// A delivery from XA as XB reads it. Nothing but the known event was ever signed, so nothing else is accepted.
 pub(crate) fn delivery(data: &[u8]) {
     let unwrap = |sealed: &[u8], binding: &Digest| keys("XB").unwrap(sealed, binding);
-    let Ok(arrival) = read_delivery(data, &party("XA"), &party("XB"), &TRUST, NOW, unwrap) else { return };
+    let Ok(read) = read_delivery(data, &party("XA"), &party("XB"), &TRUST, NOW, unwrap) else { return };
+    let arrival = read.arrival().expect("nothing of XB was ever given back");
     let delivery = arrival.delivery.get();
     assert_eq!(delivery.event.id, known_event(), "nothing else was signed");
     assert_eq!(event_named_by(data), Some(delivery.event.id));
@@ -54,7 +55,8 @@ pub(crate) fn delivery(data: &[u8]) {
 
 /// An answer from XB, or a receipt or refusal alone, as XA reads it.
 pub(crate) fn answer(data: &[u8]) {
-    let signatures = |event: &EventId| (*event == known_event()).then(|| digest("signatures-digest"));
+    let sent = || (RecordKind::EventSent, digest("signatures-digest"));
+    let signatures = |event: &EventId| (*event == known_event()).then(sent);
     let Ok((event, answer)) = read_answer(data, &party("XB"), &party("XA"), &TRUST, NOW, signatures) else { return };
     let read: proto::Answer = strict(data, data.len()).expect("accepted strictly");
     assert_eq!(read.event_id, event.as_bytes());
@@ -114,7 +116,7 @@ fn slip(bytes: &[u8]) {
     let Ok(to) = wire.to.parse() else { return };
     let Ok(nonce) = wire.nonce[..].try_into() else { return };
     if wire.lane == wire.lane() as i32 {
-        let slip = comity_core::event::Slip { lane: wire.lane(), number: wire.number };
+        let slip = comity_core::event::Slip { ledger: 1, lane: wire.lane(), number: wire.number };
         assert_eq!(slip_bytes(&origin, &to, &slip, nonce), bytes);
     }
 }
@@ -125,9 +127,9 @@ fn slip(bytes: &[u8]) {
 fn the_known_bytes_are_accepted() {
     let unwrap = |sealed: &[u8], binding: &Digest| keys("XB").unwrap(sealed, binding);
     let arrival = read_delivery(material("delivery"), &party("XA"), &party("XB"), &TRUST, NOW, unwrap);
-    assert!(arrival.is_ok_and(|arrival| arrival.opened.is_ok()));
+    assert!(arrival.is_ok_and(|read| read.arrival().is_some_and(|arrival| arrival.opened.is_ok())));
     let outcome = Some(proto::answer::Outcome::Receipt(material("receipt").to_vec()));
     let receipt = proto::Answer { event_id: material("event-id").to_vec(), outcome }.encode_to_vec();
-    let signatures = |_: &EventId| Some(digest("signatures-digest"));
+    let signatures = |_: &EventId| Some((RecordKind::EventSent, digest("signatures-digest")));
     assert!(read_answer(&receipt, &party("XB"), &party("XA"), &TRUST, NOW, signatures).is_ok());
 }

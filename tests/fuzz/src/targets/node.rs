@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 use comity_core::{
-    carry::{self, Stored, read_answer, read_delivery},
+    carry::{self, Delivered, Stored, read_answer, read_delivery},
     crypto::sha256,
     engine::{Act, Custody, Done, Engine, EngineFault, Identity, Input, JobId, NotDone, Output, Reply, Ticket},
     event::seal_body,
@@ -107,7 +107,8 @@ impl Node {
         match frame {
             Frame::Delivery(bytes) => {
                 let unwrap = |body: &[u8], binding: &Digest| keys(self.code).unwrap(body, binding);
-                let Ok(arrival) = read_delivery(bytes, from, &us, &FOUNDED, now, unwrap) else { return false };
+                let read = read_delivery(bytes, from, &us, &FOUNDED, now, unwrap);
+                let Some(arrival) = read.ok().and_then(Delivered::arrival) else { return false };
                 let ticket = self.ticket();
                 self.answering.insert(ticket, from.clone());
                 self.inbox.push_back(Input::Arrived(ticket, Box::new(arrival)));
@@ -116,7 +117,7 @@ impl Node {
                 let signatures = |event: &EventId| {
                     let seen = self.index.seen(event).ok().flatten()?;
                     let record = self.synced.get(usize::try_from(seen.index).ok()?)?;
-                    Some(signatures_digest(&record.case.signatures))
+                    Some((record.kind, signatures_digest(&record.case.signatures)))
                 };
                 let read = read_answer(bytes, from, &us, &FOUNDED, now, signatures);
                 let Ok((event, answer)) = read else { return false };
@@ -165,8 +166,7 @@ impl Node {
                 self.inbox.push_back(Input::CheckpointSigned(size));
             }
             Output::Deliver(peer, due) => {
-                let origin = self.origin();
-                let frame = self.stored(due.index, |stored| stored.delivery(&origin, &peer));
+                let frame = self.stored(due.index, |stored| stored.delivery(&peer));
                 self.out.push((peer, Frame::Delivery(frame)));
             }
             Output::Answer(ticket, event, reply) => {
@@ -305,7 +305,7 @@ impl Node {
 
 fn open(code: &str, index: &Index<MemoryPairs>, now: Time) -> Engine {
     let us = Identity { party: party(code), origin: Origin::of(&party(code), &network(), 1) };
-    Engine::open(us, BOOK.clone(), RULES.clone(), index, now).expect("an engine opens over its own index")
+    Engine::open(us, BOOK.clone(), RULES.clone(), index, now, u64::MAX).expect("an engine opens over its own index")
 }
 
 fn follow(index: &mut Index<MemoryPairs>, record: &Record, place: LedgerIndex) {

@@ -53,7 +53,7 @@ fn view((kind, node, case): &Kept, index: LedgerIndex) -> RecordView<'_> {
 fn frames(node: &NodePart, case: &CasePart) {
     let path = [Digest::new([1; 32])];
     let stored = Stored { node, case, body: b"body", index: LedgerIndex(1), path: &path, note: material("checkpoint") };
-    let sent = [stored.receipt(), stored.refusal(), stored.delivery(&origin(), &party("XB"))];
+    let sent = [stored.receipt(), stored.refusal(), stored.delivery(&party("XB"))];
     assert!(sent.iter().flatten().all(|frame| !frame.is_empty()));
     if let Some(slips) = Slips::from_node_part(node) {
         assert_eq!(slips.rows.len(), node.slips.len());
@@ -104,9 +104,9 @@ fn ask(index: &Index<MemoryPairs>) {
         drop((case.alarms(&RULES, Time(0), NOW), case.next_alarm(&RULES, NOW), case.heads(&RULES)));
     }
     for (peer, lane) in ["XA", "XC"].iter().flat_map(|peer| [Lane::Emergency, Lane::Normal].map(|lane| (peer, lane))) {
-        damaged(index.owed(&party(peer), lane, 0, 100));
-        damaged(index.last_number(&party(peer), lane));
-        damaged(index.numbers(&party(peer), lane));
+        damaged(index.owed(&party(peer), lane, (0, 0), 100));
+        damaged(index.last_number(&party(peer), lane, 1));
+        damaged(index.numbers(&party(peer), lane, 1));
     }
     open(index);
 }
@@ -119,7 +119,7 @@ fn damaged<T>(answer: Result<T, IndexFault>) -> Option<T> {
 
 fn open(index: &Index<MemoryPairs>) {
     let us = Identity { party: party("XB"), origin: origin() };
-    let Ok(mut engine) = Engine::open(us, BOOK.clone(), RULES.clone(), index, Time(0)) else { return };
+    let Ok(mut engine) = Engine::open(us, BOOK.clone(), RULES.clone(), index, Time(0), u64::MAX) else { return };
     for input in [Input::Up(party("XA")), Input::CheckpointSigned(u64::MAX), Input::Tick, Input::Down(party("XA"))] {
         if let Err(fault) = engine.step(NOW, [1; 32], input, index) {
             assert_eq!(fault.code(), "index.damaged");

@@ -196,7 +196,7 @@ fn assembled(n: u64, header: &Header, bytes: &[u8]) -> Record {
     let id: EventId = event_id(&wire);
     let (salt, context) = (Salt(*id.as_bytes()), b"a benchmark".to_vec());
     let body = bytes[..bytes.len().saturating_sub(wire.len())].to_vec();
-    let slip = SlipRow { to: "XB".to_owned(), lane: Lane::Normal as i32, number: n + 1 };
+    let slip = SlipRow { to: "XB".to_owned(), lane: Lane::Normal as i32, number: n + 1, ledger: 1 };
     let mut keys = [0; 16];
     keys[..8].copy_from_slice(&(n % REQUESTS).to_be_bytes());
     Record {
