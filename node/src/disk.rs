@@ -1,8 +1,8 @@
-//! The calls that change files of the store and the vault: create, write, sync, rename.
+//! The calls that change files of the store and the vault: create, write, sync, rename, remove.
 //!
 //! Decides permissions (files 0600, folders 0700) and that a new name is not relied on before its
-//! folder is synced. In tests the same calls can run out of space, fail, or lose what was not
-//! synced; in the product they go straight to the system.
+//! folder is synced. In tests the same calls can run out of space, fail, end as if the process were killed, or lose what
+//! was not synced; in the product they go straight to the system.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -14,6 +14,11 @@ use std::{
 pub mod crash;
 #[cfg(test)]
 pub(crate) mod faults;
+#[cfg(test)]
+pub(crate) mod journal;
+
+#[cfg(test)]
+use faults::{Call, Lasting};
 
 /// Zeros are written in pieces of this size: large enough to stream, small enough to keep on hand.
 const ZEROS: usize = 256 << 10;
@@ -39,17 +44,23 @@ impl Disk {
         if path.is_dir() {
             return Ok(());
         }
+        #[cfg(test)]
+        self.faults.change(Call::Mkdir, path)?;
         DirBuilder::new().mode(0o700).create(path)?;
         path.parent().map_or(Ok(()), |parent| self.sync_folder(parent))
     }
 
     /// Opens a file for reading and writing.
     pub(crate) fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        #[cfg(test)]
+        self.faults.change(Call::Open, path)?;
         self.with(OpenOptions::new().read(true).write(true).open(path)?, path)
     }
 
     /// Makes an empty file only its owner can read, in place of any other of that name.
     pub(crate) fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        #[cfg(test)]
+        self.faults.change(Call::Create, path)?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         self.with(file, path)
     }
@@ -63,7 +74,7 @@ impl Disk {
         let filled = file.fill(head, size);
         if let Err(fault) = filled.and_then(|()| file.sync_all()) {
             // Space taken by a file that could not be finished is space others may need.
-            fs::remove_file(&unfinished).ok();
+            self.remove_file(&unfinished).ok();
             return Err(fault);
         }
         crash::crash_point("store.segment-filled");
@@ -75,7 +86,7 @@ impl Disk {
     /// the content is whole under both.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.arrive()?;
+        self.faults.rename(from, to)?;
         fs::rename(from, to)?;
         to.parent().map_or(Ok(()), |parent| self.sync_folder(parent))
     }
@@ -83,8 +94,29 @@ impl Disk {
     /// Makes names in a folder last.
     pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.arrive()?;
+        if self.faults.sync_folder(path)? == Lasting::OnPaper {
+            return Ok(());
+        }
         File::open(path)?.sync_all()
+    }
+
+    /// Removes a file. Its name may come back after a power cut, until its folder is synced.
+    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.change(Call::Unlink, path)?;
+        fs::remove_file(path)
+    }
+
+    /// Removes a folder with everything in it. A crash on the way leaves some of it.
+    pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let inside = entry.path();
+            if entry.file_type()?.is_dir() { self.remove_folder(&inside)? } else { self.remove_file(&inside)? }
+        }
+        #[cfg(test)]
+        self.faults.change(Call::Unlink, path)?;
+        fs::remove_dir(path)
     }
 
     /// Removes what an interrupted [`Self::create_filled`] left.
@@ -92,7 +124,7 @@ impl Disk {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == UNFINISHED) && path.is_file() {
-                fs::remove_file(path)?;
+                self.remove_file(&path)?;
             }
         }
         Ok(())
@@ -143,14 +175,18 @@ impl DiskFile {
     /// Makes what was written last (`fdatasync`). After an error nothing more may be believed.
     pub(crate) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.sync(&self.path)?;
+        if self.faults.sync(&self.path)? == Lasting::OnPaper {
+            return Ok(());
+        }
         self.file.sync_data()
     }
 
     /// Makes content and size last (`fsync`).
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.sync(&self.path)?;
+        if self.faults.sync(&self.path)? == Lasting::OnPaper {
+            return Ok(());
+        }
         self.file.sync_all()
     }
 

@@ -32,12 +32,18 @@ pub struct Warning {
 /// All of them now, the network's first.
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
-    let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).collect();
+    let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
         found.extend(of(view, party, now));
     }
     found
+}
+
+/// Whether the index was built anew at this start: nothing is lost, but somebody should know why.
+fn rebuilt(view: &View) -> Option<Warning> {
+    let why = view.index.pairs().rebuilt()?;
+    Some(Warning { code: "store.index-rebuilt", party: None, detail: format!("built anew from the ledger: {why}") })
 }
 
 /// What there is of the charter in force.

@@ -8,6 +8,7 @@ mod demo;
 mod deploy;
 mod disk;
 mod evidence;
+mod faults;
 mod index;
 mod mistakes;
 mod namespaces;

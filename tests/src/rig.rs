@@ -129,7 +129,8 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     passphrase: PathBuf,
     environment: Vec<(String, String)>,
-    namespace: Option<String>,
+    /// What the program is started by, if not directly.
+    under: Vec<String>,
     child: Option<Child>,
 }
 
@@ -168,7 +169,7 @@ impl Federation {
                 data: folder.path().join("exercise").join(name(place)),
                 passphrase: folder.path().join("passphrase"),
                 environment: others.map(peer).chain([own]).collect(),
-                namespace: None,
+                under: Vec::new(),
                 child: None,
             }
         };
@@ -188,7 +189,12 @@ impl Federation {
 impl Node {
     /// From its next start on it runs in this network namespace.
     pub(crate) fn house(&mut self, namespace: &str) {
-        self.namespace = Some(namespace.to_owned());
+        self.under(&["ip", "netns", "exec", namespace]);
+    }
+
+    /// From its next start on it is started by this command, which is given the program and its arguments.
+    pub(crate) fn under(&mut self, command: &[&str]) {
+        self.under = command.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// One more setting, from its next start on; the later of two of one name counts.
@@ -205,11 +211,11 @@ impl Node {
     pub(crate) fn start(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "{} runs already", self.code);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.data.with_extension("log")).expect("log");
-        let mut command = match &self.namespace {
+        let mut command = match self.under.split_first() {
             None => comity(),
-            Some(namespace) => {
-                let mut inside = cleared(Command::new("ip"));
-                inside.args(["netns", "exec", namespace]).arg(program());
+            Some((outer, words)) => {
+                let mut inside = cleared(Command::new(outer));
+                inside.args(words).arg(program());
                 inside
             }
         };

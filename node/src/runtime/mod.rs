@@ -417,16 +417,23 @@ fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault>
 
 /// Brings the index after the ledger; one that is ahead of it or does not read is built anew.
 fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledPairs>, StartFault> {
-    let (pairs, _) = SledPairs::open(&data.join("index"))?;
+    let (pairs, opened) = SledPairs::open(&data.join("index"))?;
     let mut index = Index::new(pairs);
     let follows = matches!(index.applied(), Ok((size, _)) if size <= ledger.size()) && index_agrees(&index, ledger);
     if !follows {
-        warn!(target: "store", "the index does not agree with the ledger and is built anew");
         let mut pairs = index.into_pairs();
         pairs.clear()?;
+        pairs.say_rebuilt("it did not agree with the ledger".to_owned());
         index = Index::new(pairs);
     }
     let (from, _) = index.applied()?;
+    match opened.set_aside {
+        Some(aside) => {
+            index.pairs().say_rebuilt(format!("what was there was damaged, and is now {}", aside.display()));
+        }
+        None if follows && from == 0 && ledger.size() > 0 => index.pairs().say_rebuilt("there was none".to_owned()),
+        None => {}
+    }
     for record in ledger.iterate(LedgerIndex(from)) {
         let record = match record {
             Err(_) if ledger.read_only().is_some() => break, // what follows the damage is not shown

@@ -129,7 +129,7 @@ impl Turn {
                 None => break,
             }
         }
-        if let Err(fault) = self.index.pairs().flush() {
+        if let Err(fault) = self.index.pairs().close() {
             warn!(target: "store", code = fault.code(), "index not flushed; replayed at start");
         }
         self.net.stop().await;

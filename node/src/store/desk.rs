@@ -38,7 +38,7 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const BINDING: &[u8] = b"comity desk v1\0";
 
-const SHAPE: Shape = Shape { name: "desk", segment: SEGMENT, points: ["store.desk-written", "store.desk-synced"] };
+pub(super) const SHAPE: Shape = Shape { name: "desk", segment: SEGMENT, points: ["store.desk-written", "store.desk-synced"] };
 
 type Entries = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
@@ -80,7 +80,7 @@ impl Desk {
         Self::open_on(&Disk::default(), folder, key, SHAPE, COMPACT_BYTES_MIN)
     }
 
-    fn open_on(
+    pub(super) fn open_on(
         disk: &Disk,
         folder: &Path,
         key: DataKey,
@@ -88,7 +88,7 @@ impl Desk {
         compact_min: u64,
     ) -> Result<(Self, DeskOpened), StoreFault> {
         disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
-        let number = sweep(folder)?;
+        let number = sweep(disk, folder)?;
         let mut loaded = load(disk, &generation(folder, number), &key, shape)?;
         let torn_bytes = loaded.found.torn_bytes;
         let overtaken = loaded.found.damage.is_none() && loaded.is_mostly_overtaken(compact_min);
@@ -101,7 +101,7 @@ impl Desk {
             if let Err(fault) = written {
                 tracing::warn!(target: "store", code = fault.code(), "the desk was not written anew");
             }
-            loaded = load(disk, &generation(folder, sweep(folder)?), &key, shape)?;
+            loaded = load(disk, &generation(folder, sweep(disk, folder)?), &key, shape)?;
         }
         let read_only = loaded.found.damage;
         let opened = DeskOpened { keys: loaded.entries.len(), torn_bytes, compacted, read_only };
@@ -170,12 +170,12 @@ fn generation(folder: &Path, number: u32) -> PathBuf {
 
 /// The generation that counts: the highest with a finished name, or the first. Removes what a
 /// crash during rewriting left.
-fn sweep(folder: &Path) -> Result<u32, StoreFault> {
+fn sweep(disk: &Disk, folder: &Path) -> Result<u32, StoreFault> {
     let mut finished = Vec::new();
     for entry in fs::read_dir(folder).map_err(StoreFault::unreadable(folder))? {
         let path = entry.map_err(StoreFault::unreadable(folder))?.path();
         if path.extension().is_some_and(|ending| ending == UNFINISHED) {
-            fs::remove_dir_all(&path).map_err(StoreFault::unreadable(&path))?;
+            disk.remove_folder(&path).map_err(StoreFault::unreadable(&path))?;
         } else if let Some(number) = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) {
             finished.push(number);
         }
@@ -184,7 +184,7 @@ fn sweep(folder: &Path) -> Result<u32, StoreFault> {
     let newest = finished.pop().unwrap_or(0);
     for number in finished {
         let path = generation(folder, number);
-        fs::remove_dir_all(&path).map_err(StoreFault::unreadable(&path))?;
+        disk.remove_folder(&path).map_err(StoreFault::unreadable(&path))?;
     }
     Ok(newest)
 }

@@ -16,10 +16,13 @@ mod filler;
 mod folder;
 mod frame;
 mod ledger;
+#[cfg(test)]
+mod matrix;
 mod notes;
 mod pairs;
 mod record;
 mod scan;
+mod seal;
 mod segments;
 mod slots;
 mod tiles;

@@ -1,8 +1,10 @@
 //! The index on sled: ordered pairs of bytes that can be thrown away at any time.
 //!
 //! The only file that names sled. It holds ids, codes, times and digests, no text, no secret and no
-//! sole copy. sled's own flush does not reach the disk by itself, and opening can panic: what does
-//! not open is set aside and begun anew, and whoever fills the index starts from the first record.
+//! sole copy. sled's own flush does not reach the disk by itself, opening can panic, and so can reading what was changed
+//! on disk. So it is sealed when it is closed, and one whose seal is broken is not opened; one that nobody closed, as after
+//! a crash, is read whole while it is opened. What does not open or read is set aside and begun anew, and whoever fills
+//! the index starts from the first record.
 //! What was applied is seen at once by all clones and goes into the database with [`SledPairs::settle`], many
 //! records in one transaction: each transaction of sled wakes threads and writes to its log, which cost
 //! more than the rows. Start with [`SledPairs::open`].
@@ -11,15 +13,18 @@ use std::{
     collections::BTreeMap,
     fs, io,
     iter::Peekable,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use comity_core::index::{Change, IndexFault, Pair, Pairs};
 
-use super::StoreFault;
-use crate::disk::Disk;
+use super::{
+    StoreFault,
+    seal::{self, Sealed},
+};
+use crate::{disk::Disk, telemetry::guarded};
 
 /// Enough for the upper nodes of a year's requests; sled's default of 1 GiB is not for one room.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -40,33 +45,52 @@ pub struct PairsOpened {
 /// The index on disk. Cheap to clone; all clones see one set of pairs.
 #[derive(Clone)]
 pub struct SledPairs {
+    folder: Arc<Path>,
     database: sled::Db,
     tree: sled::Tree,
     ahead: Arc<RwLock<Ahead>>,
+    rebuilt: Arc<OnceLock<String>>,
 }
 
 /// What was applied and is not in the database yet: a value, or that there is none any more.
 type Ahead = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl SledPairs {
-    /// Opens the index in `folder`, or makes it. One that will not open is renamed and an empty
-    /// one begun.
+    /// Opens the index in `folder`, or makes it. One that was changed after it was closed, or will not open, or does not
+    /// read, is renamed and an empty one begun.
     ///
     /// # Errors
     /// When even an empty one cannot be made.
     pub fn open(folder: &Path) -> Result<(Self, PairsOpened), StoreFault> {
-        Disk::default().folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
-        if let Some(pairs) = try_open(folder) {
+        let sealed = seal::take(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+        let opened = Self::open_or_begin(folder, sealed)?;
+        seal::opened(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
+        Ok(opened)
+    }
+
+    fn open_or_begin(folder: &Path, sealed: Sealed) -> Result<(Self, PairsOpened), StoreFault> {
+        let found = folder.symlink_metadata().is_ok();
+        if found && sealed != Sealed::Broken && let Some(pairs) = try_open(folder, sealed) {
             return Ok((pairs, PairsOpened { set_aside: None }));
         }
-        let aside = free_name(folder);
-        fs::rename(folder, &aside).map_err(StoreFault::unreadable(folder))?;
-        tracing::warn!(target: "store", "the index did not open and was set aside");
+        let set_aside = if found { Some(set_aside(folder)?) } else { None };
         Disk::default().folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
         let failed = || io::Error::other("the index database does not open");
-        let pairs = try_open(folder)
+        let pairs = try_open(folder, Sealed::Open)
             .ok_or_else(|| StoreFault::Unreadable { path: folder.to_owned(), source: Arc::new(failed()) })?;
-        Ok((pairs, PairsOpened { set_aside: Some(aside) }))
+        Ok((pairs, PairsOpened { set_aside }))
+    }
+
+    /// Notes that the index is being built anew from the ledger, and why: people are told as long as the node runs.
+    pub fn say_rebuilt(&self, why: String) {
+        tracing::warn!(target: "store", code = "store.index-rebuilt", "the index is built anew from the ledger: {why}");
+        self.rebuilt.get_or_init(|| why);
+    }
+
+    /// Why the index was built anew at this start, if it was.
+    #[must_use]
+    pub fn rebuilt(&self) -> Option<&str> {
+        self.rebuilt.get().map(String::as_str)
     }
 
     /// Removes everything, for building it anew.
@@ -113,26 +137,42 @@ impl SledPairs {
         self.ahead.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands everything to the disk: before a clean end, so that the next start replays nothing.
+    /// Hands everything to the system, and seals it: before a clean end, so that the next start replays nothing and knows
+    /// if something was changed meanwhile. Nothing may be applied after this.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn flush(&self) -> Result<(), IndexFault> {
+    pub fn close(&self) -> Result<(), IndexFault> {
         self.settle()?;
-        self.database.flush().map(|_| ()).map_err(failed)
+        self.database.flush().map_err(failed)?;
+        if let Err(fault) = seal::put(&self.folder) {
+            tracing::debug!(target: "store", %fault, "the index is not sealed; the next start reads it whole");
+        }
+        Ok(())
     }
 }
 
 /// The one guard of the house: sled may panic on files it does not understand. Nothing of ours is
-/// shared with it while it opens.
-fn try_open(folder: &Path) -> Option<SledPairs> {
+/// shared with it while it opens. What nobody closed is read whole here, since reading may panic as well.
+fn try_open(folder: &Path, sealed: Sealed) -> Option<SledPairs> {
     let open = || {
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
         let database = config.open().ok()?;
         let tree = database.open_tree(TREE).ok()?;
-        Some(SledPairs { database, tree, ahead: Arc::default() })
+        if sealed == Sealed::Open && tree.iter().any(|pair| pair.is_err()) {
+            return None;
+        }
+        let (ahead, rebuilt) = (Arc::default(), Arc::default());
+        Some(SledPairs { folder: Arc::from(folder), database, tree, ahead, rebuilt })
     };
-    catch_unwind(AssertUnwindSafe(open)).ok().flatten()
+    guarded(AssertUnwindSafe(open)).ok().flatten()
+}
+
+/// Puts what is in the place of the index out of the way, whatever it is.
+fn set_aside(folder: &Path) -> Result<PathBuf, StoreFault> {
+    let aside = free_name(folder);
+    fs::rename(folder, &aside).map_err(StoreFault::unreadable(folder))?;
+    Ok(aside)
 }
 
 fn free_name(folder: &Path) -> PathBuf {
@@ -236,7 +276,7 @@ mod tests {
         assert_eq!(opened.set_aside, None);
         pairs.apply(&[put(b"b", b"2"), put(b"a", b"1"), put(b"c", b"3")]).expect("applied");
         pairs.apply(&[Change::Delete(b"b".to_vec()), put(b"d", b"4")]).expect("applied");
-        pairs.flush().expect("flushed");
+        pairs.close().expect("closed");
         let_go(pairs, &folder);
         let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
         assert_eq!(pairs.get(b"b"), Ok(None));
@@ -302,7 +342,7 @@ mod tests {
         for n in 1..3 {
             let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
             pairs.apply(&[put(b"a", b"1")]).expect("applied");
-            pairs.flush().expect("flushed");
+            pairs.close().expect("closed");
             let_go(pairs, &folder);
             for entry in fs::read_dir(&folder).expect("listed") {
                 let path = entry.expect("entry").path();

@@ -1,14 +1,22 @@
 //! A network of three Parties for tests: the ledger of XA is witnessed by XB and XC, and nobody else's by anybody.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock},
+};
+
 use comity_core::{
     crypto::{HybridSigner, PublicKey, Seed, sha256},
     founding::{self, Founder, PublicRoleKeys},
     ids::{Digest, NetworkName, Origin, PartyCode, Time, WitnessName},
-    ledger::{Checkpoint, Tree},
-    profile::{CHARTER_TYPE, document_id},
-    proto::{Algorithm, KeyRole, WitnessDuty},
+    ledger::{Checkpoint, Tree, checkpoint as notes},
+    profile::{Book, CHARTER_TYPE, Trust, document_id},
+    proto::{AddCheckpoint, Algorithm, KeyRole, WitnessDuty},
 };
 use prost::Message as _;
+
+use super::hold::{Hold, Known};
+use crate::store::Desk;
 
 pub(crate) const NOW: Time = Time(1_800_000_000_000);
 
@@ -70,4 +78,59 @@ pub(crate) fn cosigned(checkpoint: &Checkpoint, by: &str, witnesses: &[&str], at
         note += &checkpoint.cosign(&name, &pair(KeyRole::Witness, code), at).expect("cosigned");
     }
     note.into_bytes()
+}
+
+/// Belmar as a witness of Arvia's ledger, over any desk: what it holds, and what it answers.
+pub(crate) struct Witness {
+    trust: Trust,
+    hold: Hold,
+}
+
+/// A ledger of Arvia's that only grows.
+fn honest() -> &'static Tree {
+    static TREE: OnceLock<Tree> = OnceLock::new();
+    let grown = || {
+        let mut tree = Tree::new();
+        for n in 0..64_u64 {
+            tree.push(sha256(&[&n.to_be_bytes()]));
+        }
+        tree
+    };
+    TREE.get_or_init(grown)
+}
+
+impl Witness {
+    /// Reads what is on the desk.
+    pub(crate) fn open(desk: &Desk) -> Self {
+        static TRUST: OnceLock<Trust> = OnceLock::new();
+        let judged = || {
+            let (signed, fingerprint) = charter();
+            let mut book = Book::found(&signed, fingerprint).expect("holds");
+            book.accept(&profile("XA", "XA"), NOW).expect("accepted");
+            book.trust()
+        };
+        Self { trust: TRUST.get_or_init(judged).clone(), hold: Hold::open(desk) }
+    }
+
+    /// Arvia shows that its ledger grew to this size. What is answered, or the code of why not.
+    pub(crate) fn add(&self, desk: &Desk, size: u64) -> Result<u64, &'static str> {
+        static NOTES: Mutex<BTreeMap<u64, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let sign = || cosigned(&checkpoint("XA", honest(), size), "XA", &[], NOW);
+        let note = NOTES.lock().expect("whole").entry(size).or_insert_with(sign).clone();
+        let path = honest().consistency(self.held(), size).expect("it grows");
+        let path = path.iter().map(|node| node.as_bytes().to_vec()).collect();
+        let ask = AddCheckpoint { old_size: self.held(), path, checkpoint: note };
+        let known = Known { trust: &self.trust, us: &party("XB"), desk, now: NOW };
+        self.hold.add(known, &party("XA"), &ask).map(|taken| taken.size).map_err(|denied| denied.code())
+    }
+
+    /// How many records of Arvia's ledger are held; the note that is held is over just these.
+    pub(crate) fn held(&self) -> u64 {
+        let size = self.hold.standing(&origin("XA")).size;
+        if size > 0 {
+            let note = notes::parse_unverified(&self.hold.newest(&origin("XA"))).expect("a note");
+            assert_eq!((note.size, note.root), (size, honest().root_at(size).expect("held")));
+        }
+        size
+    }
 }

@@ -129,7 +129,7 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         if let Some(pack) = self.pack.take() {
-            pack.remove();
+            pack.remove(&self.shelves.disk);
         }
     }
 }

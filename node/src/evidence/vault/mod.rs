@@ -266,7 +266,7 @@ impl Shelves {
             let path = entry.map_err(VaultFault::preparing(&partial))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.starts_with(intake::PREFIX) {
-                fs::remove_file(&path).map_err(VaultFault::preparing(&path))?;
+                self.disk.remove_file(&path).map_err(VaultFault::preparing(&path))?;
             }
         }
         let named: BTreeSet<PackId> = self.catalogue.packs()?;
@@ -276,7 +276,7 @@ impl Shelves {
             for pack in fs::read_dir(&shelf).map_err(VaultFault::preparing(&shelf))? {
                 let path = pack.map_err(VaultFault::preparing(&shelf))?.path();
                 if PackId::at(&path).is_some_and(|pack| !named.contains(&pack)) {
-                    fs::remove_file(&path).map_err(VaultFault::preparing(&path))?;
+                    self.disk.remove_file(&path).map_err(VaultFault::preparing(&path))?;
                 }
             }
         }

@@ -175,9 +175,9 @@ impl Pack {
     }
 
     /// Removes it; what it held is not to be.
-    pub(super) fn remove(self) {
+    pub(super) fn remove(self, disk: &Disk) {
         for file in [self.body.file.path(), self.hashes.file.path()] {
-            if let Err(fault) = std::fs::remove_file(file) {
+            if let Err(fault) = disk.remove_file(file) {
                 tracing::debug!(target: "evidence", %fault, "a partial pack is removed at the next start");
             }
         }

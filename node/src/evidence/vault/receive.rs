@@ -177,7 +177,7 @@ impl Receiver {
     fn shelve(&mut self) -> Result<(), VaultFault> {
         let Some(pack) = self.pack.take() else { return Ok(()) };
         if self.whole.is_empty() {
-            pack.remove();
+            pack.remove(&self.shelves.disk);
             return Ok(());
         }
         // Taken first: what the disk did not take is not here, whoever asks.
