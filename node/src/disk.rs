@@ -39,14 +39,14 @@ pub(crate) struct DiskFile {
 }
 
 impl Disk {
-    /// Makes a folder only its owner can enter; fine if it is there.
+    /// Makes a folder only its owner can enter; fine if it is there. Its name lasts when this returns: one that is found
+    /// may be of a process that was killed before it synced it.
     pub(crate) fn folder(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
+        if !path.is_dir() {
+            #[cfg(test)]
+            self.faults.change(Call::Mkdir, path)?;
+            DirBuilder::new().mode(0o700).create(path)?;
         }
-        #[cfg(test)]
-        self.faults.change(Call::Mkdir, path)?;
-        DirBuilder::new().mode(0o700).create(path)?;
         path.parent().map_or(Ok(()), |parent| self.sync_folder(parent))
     }
 
@@ -179,6 +179,21 @@ impl DiskFile {
             return Ok(());
         }
         self.file.sync_data()
+    }
+
+    /// Writes once more what is read in a range, so that the next sync covers it. What is found at a start needs this:
+    /// after a failed sync the system goes on showing bytes that it no longer means to write, and a later sync succeeds
+    /// without them.
+    pub(crate) fn renew(&self, from: u64, until: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < until {
+            let piece = usize::try_from(until - at).unwrap_or(ZEROS).min(ZEROS);
+            let mut bytes = vec![0; piece];
+            self.read_at(&mut bytes, at)?;
+            self.write_at(&bytes, at)?;
+            at += piece as u64;
+        }
+        Ok(())
     }
 
     /// Makes content and size last (`fsync`).

@@ -44,7 +44,19 @@ fn all_there(node: &Node, acknowledged: &[Value]) {
 fn inject(node: &mut Node, file: &str, fault: &str) {
     let path = node.data.join(file);
     let (path, fault) = (path.to_str().expect("a path").to_owned(), format!("inject={fault}"));
-    node.under(&["strace", "-f", "-qq", "-o", "/dev/null", "-P", &path, "-e", "trace=fdatasync,pwrite64", "-e", &fault]);
+    node.under(&[
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-P",
+        &path,
+        "-e",
+        "trace=fdatasync,pwrite64",
+        "-e",
+        &fault,
+    ]);
 }
 
 /// Faults of the writer's calls, and what the log says of them.
@@ -90,7 +102,11 @@ fn a_writer_whose_calls_fail_ends_the_node_and_loses_nothing() {
         all_there(arvia, &acknowledged);
         assert_eq!(arvia.stop(), 0);
     }
-    tell(&format!("{} faults of the writer's calls, {} requests acknowledged, none lost", WRITER.len(), acknowledged.len()));
+    tell(&format!(
+        "{} faults of the writer's calls, {} requests acknowledged, none lost",
+        WRITER.len(),
+        acknowledged.len()
+    ));
     assert!(!acknowledged.is_empty(), "some were acknowledged before");
 }
 

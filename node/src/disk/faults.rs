@@ -6,7 +6,7 @@
 //! makes what a power cut could leave. A watched disk is synced on paper only.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt as _,
@@ -85,7 +85,7 @@ pub(crate) struct Site {
     pub(crate) nth: u64,
 }
 
-/// What goes wrong, where. Of a write that fails half may have been written.
+/// What goes wrong, where. Of a write that fails half may have been written: whole sectors, since no system tears one.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) site: Site,
@@ -130,6 +130,8 @@ struct Watch {
     killed: bool,
     /// Full, or read-only, from some call on.
     state: Option<Fault>,
+    /// Writes of which a sector may be there and another not.
+    wide: BTreeSet<Site>,
     journal: Journal,
 }
 
@@ -180,7 +182,8 @@ impl Faults {
     /// From now on all calls below `root` are counted and written down, and one goes wrong if it is planned.
     pub(crate) fn watch(&self, root: &Path, plan: Option<Plan>) {
         let (root, counts, journal) = (root.to_owned(), BTreeMap::new(), Journal::default());
-        self.state().watch = Some(Watch { root, counts, plan, killed: false, state: None, journal });
+        self.state().watch =
+            Some(Watch { root, counts, plan, killed: false, state: None, wide: BTreeSet::new(), journal });
     }
 
     /// The disk is sound again, for a process that starts anew on what the one before left. False if what was planned
@@ -197,15 +200,16 @@ impl Faults {
         self.state().watch.as_ref().is_some_and(|watch| watch.killed)
     }
 
-    /// Every call that was made.
-    pub(crate) fn sites(&self) -> Vec<Site> {
+    /// Every call that was made, and whether half of it can be.
+    pub(crate) fn sites(&self) -> Vec<(Site, bool)> {
         let state = self.state();
         let counts = state.watch.iter().flat_map(|watch| &watch.counts);
+        let wide = |site: &Site| state.watch.as_ref().is_some_and(|watch| watch.wide.contains(site));
         let each = |((call, path), count): (&(Call, PathBuf), &u64)| {
             let (call, path) = (*call, path.clone());
             (0..*count).map(move |nth| Site { call, path: path.clone(), nth })
         };
-        counts.flat_map(each).collect()
+        counts.flat_map(each).map(|site| (site.clone(), wide(&site))).collect()
     }
 
     /// Somebody was told of what is on disk by now: from here on it must last.
@@ -223,13 +227,18 @@ impl Faults {
     /// One call that is neither a write nor a sync nor a rename.
     pub(super) fn change(&self, call: Call, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let Verdict::Go = state.judge(call, path, matches!(call, Call::Create | Call::Mkdir))? else { unreachable!("half of a write only") };
-        state.note(|path| match call {
-            Call::Create => Some(Step::Create(path)),
-            Call::Mkdir => Some(Step::Mkdir(path)),
-            Call::Unlink => Some(Step::Unlink(path)),
-            Call::Open | Call::Write | Call::Sync | Call::Rename => None,
-        }, path);
+        let Verdict::Go = state.judge(call, path, matches!(call, Call::Create | Call::Mkdir))? else {
+            unreachable!("half of a write only")
+        };
+        state.note(
+            |path| match call {
+                Call::Create => Some(Step::Create(path)),
+                Call::Mkdir => Some(Step::Mkdir(path)),
+                Call::Unlink => Some(Step::Unlink(path)),
+                Call::Open | Call::Write | Call::Sync | Call::Rename => None,
+            },
+            path,
+        );
         Ok(())
     }
 
@@ -352,13 +361,25 @@ impl State {
         bytes: &[u8],
         (offset, grows): (u64, bool),
     ) -> io::Result<()> {
+        let parts = sectors(offset, bytes.len());
+        let half = parts.get(parts.len() / 2).map_or(0, |(from, _)| *from);
         let (bytes, then) = match self.judge(Call::Write, path, grows)? {
             Verdict::Go => (bytes, Ok(())),
-            Verdict::Half(error) => (&bytes[..bytes.len() / 2], Err(error)),
+            Verdict::Half(error) => (&bytes[..half], Err(error)),
         };
+        if half > 0 {
+            self.note_wide(path);
+        }
         self.note(|path| Some(Step::Write(path, offset, Bytes::of(bytes))), path);
         file.write_all_at(bytes, offset)?;
         then
+    }
+
+    fn note_wide(&mut self, path: &Path) {
+        let path = self.inside(path).expect("it is watched");
+        let watch = self.watch.as_mut().expect("it is watched");
+        let nth = watch.counts[&(Call::Write, path.clone())] - 1;
+        watch.wide.insert(Site { call: Call::Write, path, nth });
     }
 
     /// After a failed sync what it was to cover may be on disk or not, and no later sync will put it there.

@@ -95,12 +95,14 @@ impl Turn {
     /// Runs until told to stop or until it cannot go on. What is under way then is not lost: it was
     /// either appended, or never acknowledged.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), RunFault> {
+        let desk = Arc::clone(&self.view.desk);
         let ended = loop {
             let wake = self.sleep();
             let room = self.workers.len() < WORKERS_MAX;
             let turned = tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
+                fault = desk.failed() => break Err(fault.into()),
                 Some(back) = self.workers.join_next() => self.on_back(back.unwrap_or(Back::Lost)),
                 Some(command) = self.commands.recv(), if room => self.on_command(command),
                 Some(event) = self.peers.recv(), if room && self.arrivals.has_room() => self.on_peer(event),

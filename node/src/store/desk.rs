@@ -13,6 +13,7 @@ use std::{
 };
 
 use comity_core::crypto::DataKey;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::{
@@ -38,7 +39,8 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const BINDING: &[u8] = b"comity desk v1\0";
 
-pub(super) const SHAPE: Shape = Shape { name: "desk", segment: SEGMENT, points: ["store.desk-written", "store.desk-synced"] };
+pub(super) const SHAPE: Shape =
+    Shape { name: "desk", segment: SEGMENT, points: ["store.desk-written", "store.desk-synced"] };
 
 type Entries = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
@@ -69,7 +71,11 @@ pub struct Desk {
     entries: Arc<RwLock<Entries>>,
     writer: Option<Writer<DeskBook>>,
     read_only: Option<Damage>,
+    failed: Failed,
 }
+
+/// Set once nothing more can be put on the desk.
+type Failed = Arc<watch::Sender<Option<StoreFault>>>;
 
 impl Desk {
     /// Opens the desk in `folder`, or makes it.
@@ -106,11 +112,10 @@ impl Desk {
         let read_only = loaded.found.damage;
         let opened = DeskOpened { keys: loaded.entries.len(), torn_bytes, compacted, read_only };
         let entries = Arc::new(RwLock::new(loaded.entries));
-        let writer = match loaded.tail {
-            Some(tail) => Some(Writer::start(shape.name, DeskBook { tail, key, entries: Arc::clone(&entries) })?),
-            None => None,
-        };
-        Ok((Self { entries, writer, read_only }, opened))
+        let failed = Failed::default();
+        let book = |tail| DeskBook { tail, key, entries: Arc::clone(&entries), failed: Arc::clone(&failed) };
+        let writer = loaded.tail.map(|tail| Writer::start(shape.name, book(tail))).transpose()?;
+        Ok((Self { entries, writer, read_only, failed }, opened))
     }
 
     /// Makes all changes together; the answer comes once they are on disk.
@@ -148,6 +153,14 @@ impl Desk {
         self.apply(vec![DeskChange::Delete(key.to_vec())])
     }
 
+    /// Waits until the disk has failed under the desk: what it is to keep is promised like everything else, so whoever
+    /// runs on it must end.
+    pub async fn failed(&self) -> StoreFault {
+        let mut failed = self.failed.subscribe();
+        let seen = failed.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+        seen.unwrap_or(StoreFault::Stopped)
+    }
+
     /// The value of a key, as of the last change on disk.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -182,6 +195,8 @@ fn sweep(disk: &Disk, folder: &Path) -> Result<u32, StoreFault> {
     }
     finished.sort_unstable();
     let newest = finished.pop().unwrap_or(0);
+    // The one that counts must have its name for good before the others lose theirs.
+    disk.sync_folder(folder).map_err(StoreFault::unreadable(folder))?;
     for number in finished {
         let path = generation(folder, number);
         disk.remove_folder(&path).map_err(StoreFault::unreadable(&path))?;
@@ -203,7 +218,7 @@ fn compact(
     let unfinished = target.with_extension(UNFINISHED);
     let fresh = load(disk, &unfinished, key, shape)?;
     let tail = fresh.tail.expect("an empty log has no damage");
-    let mut book = DeskBook { tail, key: key.clone(), entries: Arc::default() };
+    let mut book = DeskBook { tail, key: key.clone(), entries: Arc::default(), failed: Failed::default() };
     let mut changes = Vec::new();
     let mut bytes = 0;
     for (key, value) in entries {
@@ -322,6 +337,15 @@ struct DeskBook {
     tail: Tail,
     key: DataKey,
     entries: Arc<RwLock<Entries>>,
+    failed: Failed,
+}
+
+impl DeskBook {
+    fn write(&mut self, batch: Batch) -> Result<(), StoreFault> {
+        self.tail.reserve(batch.len())?;
+        let written = self.tail.commit(batch, [0; 32]).map(drop);
+        written.inspect_err(|fault| drop(self.failed.send_replace(Some(fault.clone()))))
+    }
 }
 
 impl Book for DeskBook {
@@ -351,8 +375,7 @@ impl Book for DeskBook {
         }
         let answers = entries.iter().map(|_| Ok(())).collect();
         if batch.count() > 0 {
-            self.tail.reserve(batch.len())?;
-            self.tail.commit(batch, [0; 32])?;
+            self.write(batch)?;
         }
         let mut shown = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.into_iter().flatten().for_each(|change| make(&mut shown, change));

@@ -34,7 +34,8 @@ use comity_core::{
 /// does not fit at its end wastes at most a quarter, in practice the size of one append.
 const SEGMENT: u64 = 16 << 20;
 
-pub(super) const SHAPE: Shape = Shape { name: "ledger", segment: SEGMENT, points: ["store.batch-written", "store.batch-synced"] };
+pub(super) const SHAPE: Shape =
+    Shape { name: "ledger", segment: SEGMENT, points: ["store.batch-written", "store.batch-synced"] };
 
 /// The keys a ledger is opened with.
 pub struct LedgerKeys {

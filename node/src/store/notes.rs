@@ -63,8 +63,14 @@ impl Notes {
             Found::Nothing | Found::Unreadable => None,
         });
         let newest = newest.max_by_key(|(_, checkpoint)| checkpoint.size);
-        let file = Some(disk.open(&path).map_err(unreadable())?);
+        let file = disk.open(&path).map_err(unreadable())?;
         let at = newest.as_ref().map(|(place, checkpoint)| (*place, checkpoint.size));
+        // What is believed must last, whatever the process before was stopped in, or told by the disk.
+        if let Some((place, _)) = at.filter(|_| whole) {
+            let renewed = file.renew((place * PLACE) as u64, ((place + 1) * PLACE) as u64).and_then(|()| file.sync());
+            renewed.and_then(|()| disk.sync_folder(folder)).map_err(StoreFault::writing("syncing the checkpoint"))?;
+        }
+        let file = Some(file);
         let kept = if whole { Ok(newest.map(|(_, checkpoint)| checkpoint)) } else { Err(DAMAGED) };
         Ok((Self { disk: disk.clone(), path, file, newest: at }, kept))
     }
@@ -93,7 +99,8 @@ impl Notes {
         file.write_at(&bytes, (place * PLACE) as u64).map_err(preparing)?;
         // A crash here leaves this place whole or unreadable; the note reached nobody, the other place counts.
         crash_point("store.checkpoint-written");
-        file.sync().map_err(preparing)?;
+        // A failed sync is never tried again, here as elsewhere: the system may have dropped the note and would report success.
+        file.sync().map_err(StoreFault::writing("syncing a checkpoint"))?;
         // A crash here leaves the new checkpoint, whose records were on disk before it.
         crash_point("store.checkpoint-synced");
         self.newest = Some((place, size));

@@ -70,7 +70,10 @@ impl SledPairs {
 
     fn open_or_begin(folder: &Path, sealed: Sealed) -> Result<(Self, PairsOpened), StoreFault> {
         let found = folder.symlink_metadata().is_ok();
-        if found && sealed != Sealed::Broken && let Some(pairs) = try_open(folder, sealed) {
+        if found
+            && sealed != Sealed::Broken
+            && let Some(pairs) = try_open(folder, sealed)
+        {
             return Ok((pairs, PairsOpened { set_aside: None }));
         }
         let set_aside = if found { Some(set_aside(folder)?) } else { None };

@@ -58,6 +58,8 @@ pub(super) struct Scan {
     pub(super) commits: u64,
     /// The segment and byte behind the last good commit.
     pub(super) end: (u32, u64),
+    /// Where the batch of that commit begins, in the same segment.
+    pub(super) last: u64,
     pub(super) damage: Option<Damage>,
     pub(super) torn: Option<Torn>,
 }
@@ -142,6 +144,7 @@ impl Scan {
             running: [0; 32],
             commits: 0,
             end: (0, SEGMENT_HEAD as u64),
+            last: SEGMENT_HEAD as u64,
             damage: None,
             torn: None,
         }
@@ -164,10 +167,10 @@ impl Scan {
                 Read::Blank => return Ok(true),
                 Read::Batch { records, commit, end } => {
                     self.batch(number, bytes, at, &records, commit, visit);
-                    at = end;
                     if !self.broken {
-                        self.end = (number, end as u64);
+                        (self.last, self.end) = (at as u64, (number, end as u64));
                     }
+                    at = end;
                 }
                 Read::Bad { records, at: bad } => {
                     if !self.broken && is_torn(&bytes[at..], at, self.mark) && blank(later)? {

@@ -113,12 +113,17 @@ fn mark_of(files: &[(u32, PathBuf)], shape: Shape) -> Result<(u64, Mark), StoreF
 }
 
 /// Makes what was found last, and cuts what was torn: a process killed between write and sync
-/// leaves whole commits that so far exist in memory only. A crash just here leaves the tail as it
-/// was, or partly cut, which the next start finds torn again.
+/// leaves whole commits that so far exist in memory only, and segments whose names do. The last batch is the only one that
+/// may not have been synced, or over which a sync may have failed: it is written once more. A crash just here leaves the
+/// tail as it was, or partly cut, which the next start finds torn again.
 fn settle(disk: &Disk, folder: &Path, scan: &Scan) -> Result<u64, StoreFault> {
+    disk.sync_folder(folder).map_err(StoreFault::writing("syncing the names of segments"))?;
     let sync = |segment: u32, cut: Option<(u64, u64)>| {
         let path = segment_path(folder, segment);
         let file = disk.open(&path).map_err(StoreFault::unreadable(&path))?;
+        if segment == scan.end.0 {
+            file.renew(scan.last, scan.end.1).map_err(StoreFault::writing("writing the last batch again"))?;
+        }
         if let Some((from, until)) = cut {
             file.zero(from, until).map_err(StoreFault::writing("cutting a torn tail"))?;
         }

@@ -23,6 +23,9 @@ use crate::disk::{Disk, DiskFile, crash::crash_point};
 
 /// A quarter of a sector: a slot never lies across two, so a power cut leaves it old or new.
 const SLOT: usize = 128;
+/// New slots that may be unsynced when a process ends: those of one batch, and of one that was refused before it,
+/// with 256 records each at most.
+const UNSYNCED_MAX: u32 = 512;
 /// Slots in one file: half a mebibyte, prepared in a few milliseconds, enough for months.
 const SLOTS_PER_FILE: u32 = 4096;
 const VERSION: u8 = 1;
@@ -83,8 +86,6 @@ impl Slots {
                 break;
             }
             let file = self.disk.open(&path).map_err(StoreFault::unreadable(&path))?;
-            // A killed process may have left slots in memory only; what is believed must last.
-            file.sync().map_err(StoreFault::writing("syncing key slots"))?;
             let bytes = fs::read(&path).map_err(StoreFault::unreadable(&path))?;
             let base = number_of(state.files.len(), 0);
             for (slot, bytes) in (base..).zip(bytes.chunks_exact(SLOT)) {
@@ -100,7 +101,23 @@ impl Slots {
         if state.files.is_empty() {
             self.add_file(&mut state)?;
         }
+        self.settle(&state)?;
         Ok(damage)
+    }
+
+    /// A killed process may have left slots and files in memory only, and a failed sync slots that the system will not
+    /// write any more; what is believed must last.
+    fn settle(&self, state: &State) -> Result<(), StoreFault> {
+        self.disk.sync_folder(&self.folder).map_err(StoreFault::writing("syncing the names of key files"))?;
+        for (number, file) in state.files.iter().enumerate() {
+            let base = number_of(number, 0);
+            let from = state.next.saturating_sub(UNSYNCED_MAX).clamp(base, base + SLOTS_PER_FILE) - base;
+            let until = state.next.clamp(base, base + SLOTS_PER_FILE) - base;
+            let bytes = |slots: u32| u64::from(slots) * SLOT as u64;
+            file.renew(bytes(from), bytes(until)).map_err(StoreFault::writing("writing key slots again"))?;
+            file.sync().map_err(StoreFault::writing("syncing key slots"))?;
+        }
+        Ok(())
     }
 
     fn check_key(&self) -> Result<(), StoreFault> {

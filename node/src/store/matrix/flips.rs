@@ -47,7 +47,8 @@ fn a_flipped_bit_is_named_or_healed_or_changes_nothing() {
             fs::remove_dir_all(&copy).expect("removed");
         }
     }
-    let lines: Vec<String> = table.iter().map(|((kind, said), count)| format!("| {kind} | {said} | {count} |")).collect();
+    let lines: Vec<String> =
+        table.iter().map(|((kind, said), count)| format!("| {kind} | {said} | {count} |")).collect();
     eprintln!("\n| flipped in | then | cases |\n|---|---|---|\n{}", lines.join("\n"));
     for kind in kinds {
         assert!(table.keys().any(|(of, _)| *of == kind), "{kind}: such a file was there");

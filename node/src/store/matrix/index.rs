@@ -98,7 +98,10 @@ fn template(home: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     pairs.close().expect("closed");
     let files = files(&folder, home);
     drop(pairs);
-    files.into_iter().chain([(PathBuf::from("index.seal"), fs::read(home.join("index.seal")).expect("sealed"))]).collect()
+    files
+        .into_iter()
+        .chain([(PathBuf::from("index.seal"), fs::read(home.join("index.seal")).expect("sealed"))])
+        .collect()
 }
 
 fn files(folder: &Path, home: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -199,7 +202,10 @@ fn an_index_harmed_in_any_way_is_set_aside_or_shows_what_it_once_held() {
             assert!(!sealed || made == Made::Anew, "{what}");
         }
     }
-    assert_eq!(case(true, "a foreign seal", &|home| fs::write(home.join("index.seal"), b"?").expect("written")), Made::Anew);
+    assert_eq!(
+        case(true, "a foreign seal", &|home| fs::write(home.join("index.seal"), b"?").expect("written")),
+        Made::Anew
+    );
     case(true, "no folder", &|home| fs::remove_dir_all(home.join("index")).expect("removed"));
     eprintln!("the index harmed, closed before or not, and what became of it: {table:?}");
 }

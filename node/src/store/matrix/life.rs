@@ -19,9 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     disk::Disk,
-    store::{
-        Desk, DeskChange, Ledger, LedgerKeys, Pending, StoreFault, StoredRecord, desk, ledger, segments::Shape,
-    },
+    store::{Desk, DeskChange, Ledger, LedgerKeys, Pending, StoreFault, StoredRecord, desk, ledger, segments::Shape},
     witness::sample::{Witness, origin},
 };
 
@@ -163,7 +161,12 @@ impl Party {
     /// goes on.
     pub(super) fn go_on(&self) -> Result<(), Ended> {
         let open = self.open()?;
-        let again = self.story().deeds.iter().filter_map(|(deed, _)| if let Deed::Cosign(size) = deed { Some(*size) } else { None }).max();
+        let again = self
+            .story()
+            .deeds
+            .iter()
+            .filter_map(|(deed, _)| if let Deed::Cosign(size) = deed { Some(*size) } else { None })
+            .max();
         if let Some(size) = again.filter(|size| *size >= open.witness.held()) {
             open.cosign(size)?;
         }
@@ -220,7 +223,8 @@ impl Open<'_> {
             story.appends += 1;
             story.appends
         };
-        let requests: Vec<Option<RequestId>> = requests.iter().map(|of| of.map(|of| RequestId::new([of; 16]))).collect();
+        let requests: Vec<Option<RequestId>> =
+            requests.iter().map(|of| of.map(|of| RequestId::new([of; 16]))).collect();
         let share = bytes / requests.len();
         let records = (number * EACH..).zip(&requests).map(|(n, of)| record(*of, n, share)).collect();
         let appended = self.ledger.append(records).and_then(Pending::wait);

@@ -43,19 +43,20 @@ fn is_all() -> bool {
 }
 
 /// The calls of a life on a sound disk.
-fn sites(life: Life) -> Vec<Site> {
+fn sites(life: Life) -> Vec<(Site, bool)> {
     let home = tempfile::tempdir().expect("folder");
     let party = Party::new(home.path());
     party.disk.faults.watch(home.path(), None);
     assert!(life(&party).is_ok(), "nothing fails on a sound disk");
+    let sites = party.disk.faults.sites();
     party.verify(home.path(), &party.disk, None);
-    party.disk.faults.sites()
+    sites
 }
 
 /// Each call and each way it can go wrong.
-fn plans(sites: Vec<Site>) -> Vec<Plan> {
-    let each = |site: Site| {
-        let halves = |fault: Fault| if site.call == Call::Write && fault.is_sudden() { 2 } else { 1 };
+fn plans(sites: Vec<(Site, bool)>) -> Vec<Plan> {
+    let each = |(site, wide): (Site, bool)| {
+        let halves = |fault: Fault| if wide && fault.is_sudden() { 2 } else { 1 };
         let pairs: Vec<_> =
             Fault::ALL.into_iter().flat_map(|fault| (0..halves(fault)).map(move |half| (fault, half == 1))).collect();
         pairs.into_iter().map(move |(fault, half)| Plan { site: site.clone(), fault, half })
@@ -103,7 +104,9 @@ struct Table(BTreeMap<(Call, Fault), usize>);
 impl Table {
     fn told(&self, life: &str, of: usize) -> String {
         let cell = |call: Call, fault: Fault| self.0.get(&(call, fault)).copied().unwrap_or(0);
-        let mut text = format!("\n| {life}: call | EIO | ENOSPC | killed | full from here | read-only from here |\n|---|---|---|---|---|---|\n");
+        let mut text = format!(
+            "\n| {life}: call | EIO | ENOSPC | killed | full from here | read-only from here |\n|---|---|---|---|---|---|\n"
+        );
         let calls = [
             (Call::Open, "open"),
             (Call::Create, "open, new or emptied"),
