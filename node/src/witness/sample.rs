@@ -128,7 +128,7 @@ impl Witness {
     pub(crate) fn held(&self) -> u64 {
         let size = self.hold.standing(&origin("XA")).size;
         if size > 0 {
-            let note = notes::parse_unverified(&self.hold.newest(&origin("XA"))).expect("a note");
+            let note = notes::parse_unverified(&self.hold.newest(&origin("XA"), None)).expect("a note");
             assert_eq!((note.size, note.root), (size, honest().root_at(size).expect("held")));
         }
         size
