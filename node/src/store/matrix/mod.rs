@@ -27,7 +27,7 @@ use crate::disk::{
 use life::{Ended, Party};
 
 /// Every so-manieth case is run unless all are asked for.
-const SAMPLE: usize = 9;
+const SAMPLE: usize = 13;
 /// Power cuts unless more are asked for.
 const CUTS: usize = 1_000;
 
@@ -86,14 +86,15 @@ fn live_through(plan: &Plan, life: Life, seed: u64) {
         let left = tempfile::tempdir_in(home.path()).expect("folder");
         let told = journal.cut(after, dice, left.path());
         verify_image(&party, left.path(), told);
+        // And once more: the first start may have changed something.
+        verify_image(&party, left.path(), told);
     }
 }
 
-/// What a power cut left is opened as by a node that starts; twice, since the first start may change something.
+/// What a power cut left is opened as by a node that starts.
 fn verify_image(party: &Party, image: &Path, told: usize) {
     let disk = Disk::default();
     disk.faults.watch(image, None);
-    party.verify(image, &disk, Some(told));
     party.verify(image, &disk, Some(told));
 }
 
