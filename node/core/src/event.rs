@@ -18,7 +18,7 @@ use crate::{
         AuthorityId, Digest, EventId, KeyId, Malformed, NetworkName, Origin, PartyCode, ProcedureCode, RequestId,
         StepCode, ThreadId, Time,
     },
-    ledger::{LedgerFault, ProvenRecord, RecordProof, checkpoint, signatures_digest, slip_digest},
+    ledger::{LedgerFault, ProvenRecord, RecordProof, signatures_digest, slip_digest},
     profile::{Profile, Trust},
     proto::{self, ActorKind, Algorithm, KeyRole, Lane, RecordKind, Signature},
     wire::{DELIVERY_MAX, ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
@@ -370,10 +370,8 @@ impl Event {
             return Err(EventFault::Header("the charter does not allow the suite at this time"));
         }
         let profile = trust.profile(&header.author, now).ok_or(EventFault::UnknownAuthor)?;
-        if profile.may_write(&header.origin) {
-            return Err(EventFault::UnknownLedger);
-        }
-        if !profile.wrote(&header.origin) {
+        let later = profile.may_write(&header.origin);
+        if !later && !profile.wrote(&header.origin) {
             return Err(EventFault::Header("the origin is no ledger of the author"));
         }
         let message = pae(EVENT_TYPE, &self.bytes);
@@ -390,7 +388,8 @@ impl Event {
         if header.time > now.plus_ms(AHEAD_MS_MAX) {
             return Err(EventFault::TimeAhead);
         }
-        signed
+        // Said of what its Party signed only: of anything else it would excuse noise.
+        if later && signed.is_ok() { Err(EventFault::UnknownLedger) } else { signed }
     }
 }
 
@@ -686,12 +685,11 @@ fn check_proof(
     now: Time,
 ) -> Result<ProvenRecord, EventFault> {
     let proof = RecordProof::parse(bytes).map_err(EventFault::NotInLedger)?;
-    profile.verify_checkpoint(proof.note(), now).and_then(|checkpoint| proof.verify(record, kind, &checkpoint)).map_err(
-        |fault| match checkpoint::parse_unverified(proof.note()) {
-            Ok(shown) if profile.may_write(&shown.origin) => EventFault::UnknownLedger,
-            Ok(_) | Err(_) => EventFault::NotInLedger(fault),
-        },
-    )
+    let verified = profile.verify_checkpoint(proof.note(), now);
+    verified.and_then(|checkpoint| proof.verify(record, kind, &checkpoint)).map_err(|fault| match fault {
+        LedgerFault::OtherOrigin if profile.signed_in_a_later_ledger(proof.note(), now) => EventFault::UnknownLedger,
+        fault => EventFault::NotInLedger(fault),
+    })
 }
 
 /// Body secrets: what opens a sealed body, kept by each member under the request's content key.

@@ -11,7 +11,7 @@ use super::{Charter, Opened, PROFILE_TYPE, Party, ProfileFault, document_id, nam
 use crate::{
     crypto::PublicKey,
     ids::{AuthorityId, Digest, KeyId, LedgerIndex, NetworkName, Origin, PartyCode, ProcedureCode, Time},
-    ledger::{Checkpoint, LatelyVerified, LedgerFault, VerifiedCheckpoint},
+    ledger::{Checkpoint, LatelyVerified, LedgerFault, VerifiedCheckpoint, checkpoint},
     proto::{self, KeyRole},
     rules::Side,
     wire::{ascending, showable},
@@ -197,6 +197,15 @@ impl Profile {
     pub fn may_write(&self, origin: &Origin) -> bool {
         let number = origin.number();
         number > self.ledger_number() && *origin == Origin::of(&self.party, &self.network, number)
+    }
+
+    /// True for a checkpoint of such a ledger that the Party's keys signed: its profile is behind.
+    #[must_use]
+    pub fn signed_in_a_later_ledger(&self, note: &[u8], at: Time) -> bool {
+        let shown = checkpoint::parse_unverified(note).ok().filter(|shown| self.may_write(&shown.origin));
+        shown.is_some_and(|shown| {
+            VerifiedCheckpoint::verify(note, &shown.origin, self.keys(KeyRole::Checkpoint, at)).is_ok()
+        })
     }
 
     /// The number and name of the ledger in which the record was written that stands at a place of the current one.
