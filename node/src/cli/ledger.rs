@@ -258,7 +258,11 @@ fn verify_folder(passphrase_file: Option<&Path>, context: &Context) -> Result<Va
     if let Some(damage) = opened.read_only {
         return Ok(fault(damage.code(), damage.to_string()));
     }
-    Ok(match ledger.verify(&mut |_| {}) {
+    let bar = bar("checking", context);
+    bar.set_length(opened.size);
+    let found = ledger.verify(&mut |done| bar.set_position(done));
+    bar.finish_and_clear();
+    Ok(match found {
         Ok(found) => json!({
             "schema": "comity/verification/v1", "ok": true,
             "records": found.records, "commits": found.commits, "erased": found.erased, "root": opened.root.to_string(),

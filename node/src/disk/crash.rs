@@ -12,9 +12,10 @@ use std::sync::{
 const VARIABLE: &str = "COMITY_CRASH_AT";
 
 /// The points of store and vault: beside each, its source says what a crash there leaves.
-pub const POINTS: [&str; 21] = [
+pub const POINTS: [&str; 22] = [
     "store.segment-filled",
     "store.segment-created",
+    "store.outline-created",
     "store.slots-created",
     "store.slot-written",
     "store.slot-synced",

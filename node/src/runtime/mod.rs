@@ -48,7 +48,7 @@ use crate::{
     keys::{KeyFault, Keyring, in_use},
     net::{self, NetFault, NetSettings},
     roster::{self, admitted},
-    store::{Desk, Folder, Ledger, LedgerKeys, SledPairs, StoreFault},
+    store::{Desk, Folder, Ledger, LedgerKeys, LookOver, SledPairs, StoreFault},
     time, witness,
 };
 
@@ -213,6 +213,7 @@ pub struct Node {
     conduct: JoinHandle<()>,
     roster: JoinHandle<()>,
     witness: JoinHandle<()>,
+    looking: LookOver,
     _folder: Folder,
 }
 
@@ -242,6 +243,7 @@ impl Node {
     /// # Errors
     /// When it had failed before.
     pub async fn stop(mut self) -> Result<(), RunFault> {
+        self.looking.end();
         self.evidence.stop().await;
         self.stop.cancel();
         let ended = self.ended().await;
@@ -305,6 +307,11 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (opener, admission) = (net.opener(), net.admission());
     let vault = open_vault(&settings.data, &view)?;
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
+    let broken = status_in.clone();
+    let looking = view.ledger.look_over(move |damage| {
+        warn!(target: "store", code = damage.code(), "{damage}");
+        broken.send_modify(|status| status.read_only = Some(damage.code()));
+    })?;
     let turn = turn::Turn {
         engine,
         index,
@@ -337,7 +344,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (beat, watch) = (settings.witness_beat, (handle.clone(), Arc::clone(&keys), opener.clone()));
     let witness = tokio::spawn(witnesses.run(watch.0, watch.1, watch.2, beat, stop.clone()));
     let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
-    Ok(Node { handle, evidence, stop, task, conduct, roster, witness, _folder: folder })
+    Ok(Node { handle, evidence, stop, task, conduct, roster, witness, looking, _folder: folder })
 }
 
 /// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.

@@ -48,6 +48,11 @@ impl Mark {
         Self(random)
     }
 
+    /// Its bytes.
+    pub(super) fn bytes(self) -> [u8; MARK] {
+        self.0
+    }
+
     /// Where the mark ends, at or after `from`.
     pub(super) fn find(self, bytes: &[u8], from: usize) -> Option<usize> {
         let rest = bytes.get(from..)?;
@@ -63,8 +68,8 @@ impl Mark {
     }
 }
 
-/// What a commit frame says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a commit frame says; by default where a log stands before its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Commit {
     /// Records in the log up to here.
     pub(super) size: u64,

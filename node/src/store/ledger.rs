@@ -7,26 +7,29 @@
 //! Start with [`Ledger::open`] and [`Ledger::append`].
 
 use std::{
+    num::NonZero,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
+    thread,
 };
 
 use super::{
     Damage, DamageKind, Pending, StoreFault,
     book::LedgerBook,
+    look::LookOver,
     notes::Notes,
-    record::{self, Opener, StoredRecord},
-    scan::Visit,
-    segments::{self, Shape, Shelf},
+    record::{Opener, StoredRecord},
+    segments::{self, Shape, Shelf, Stretch},
     slots::Slots,
     tiles::{OnDisk, TileFolder},
+    walk::{Ground, Outcome, Planter, Verified, walk},
     writer::Writer,
 };
 use crate::disk::Disk;
 use comity_core::{
     crypto::DataKey,
     ids::{Digest, LedgerIndex, RequestId},
-    ledger::{Appended, Edge, LedgerFault, Resource, TILE_WIDTH, TileId, bundle_bytes, checkpoint, leaf_hash},
+    ledger::{Appended, Edge, LedgerFault, Resource, TILE_WIDTH, TileId, bundle_bytes, checkpoint},
     record::Record,
 };
 
@@ -81,17 +84,6 @@ impl Committed {
     }
 }
 
-/// What a full walk checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verified {
-    /// Records.
-    pub records: u64,
-    /// Commits, and as many roots.
-    pub commits: u64,
-    /// Records whose leaf could not be recomputed because their keys were destroyed.
-    pub erased: u64,
-}
-
 /// An open ledger. Shared by reference; dropping it finishes what was submitted.
 pub struct Ledger {
     shelf: Arc<Shelf>,
@@ -100,10 +92,8 @@ pub struct Ledger {
     slots: Arc<Slots>,
     opener: Opener,
     writer: Option<Writer<LedgerBook>>,
-    /// Why nothing can be appended: found when it was opened, or since.
-    read_only: OnceLock<Damage>,
-    /// With damage: as far as the tree can be believed.
-    proven: Option<u64>,
+    /// The damage that was found first, by the open or later, and as far as the tree can be believed.
+    broken: OnceLock<(Damage, u64)>,
     /// The newest signed checkpoint.
     notes: Mutex<Notes>,
 }
@@ -154,9 +144,8 @@ impl Ledger {
             }
             _ => None,
         };
-        let (notes, proven) = (Mutex::new(notes), read_only.map(|_| opened.proven));
-        let read_only = read_only.map(OnceLock::from).unwrap_or_default();
-        Ok((Self { shelf, edge, tiles, slots, opener, writer, read_only, proven, notes }, opened))
+        let broken = read_only.map_or_else(OnceLock::new, |damage| (damage, opened.proven).into());
+        Ok((Self { shelf, edge, tiles, slots, opener, writer, broken, notes: Mutex::new(notes) }, opened))
     }
 
     /// Hands records to the writer: all of them will stand together, or none. The answer comes
@@ -176,7 +165,7 @@ impl Ledger {
     /// From now on nothing is appended: what is here turned out not to be what it should be. What was submitted before is
     /// finished.
     pub fn forbid(&self, damage: Damage) {
-        self.read_only.get_or_init(|| damage);
+        self.broken.get_or_init(|| (damage, u64::MAX)); // the tree is what it was
     }
 
     /// Records that can be asked for.
@@ -188,7 +177,7 @@ impl Ledger {
     /// Why nothing can be appended, if so.
     #[must_use]
     pub fn read_only(&self) -> Option<Damage> {
-        self.read_only.get().copied()
+        self.broken.get().map(|(damage, _)| *damage)
     }
 
     /// One record, opened as far as its keys still exist.
@@ -252,7 +241,7 @@ impl Ledger {
         size: u64,
         ask: impl Fn(&Edge, &OnDisk<'_>) -> Result<T, StoreFault>,
     ) -> Result<T, StoreFault> {
-        let held = self.proven.unwrap_or_else(|| self.size());
+        let held = self.broken.get().map_or(u64::MAX, |(_, proven)| *proven).min(self.size());
         if size > held {
             return Err(LedgerFault::SizeBeyondTree { size, held }.into());
         }
@@ -307,22 +296,51 @@ impl Ledger {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).note()
     }
 
-    /// Walks everything: each checksum, the chain, each leaf that can still be recomputed, the
-    /// root at each commit. `progress` is told the number of records behind each commit.
+    /// Walks everything, with all processors: each checksum, the chain, each leaf that can still be recomputed, the root
+    /// at each commit. `progress` is told how many records are done. Damage makes the ledger read-only.
     ///
     /// # Errors
     /// [`StoreFault::Damaged`] names the first that does not match.
     pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, StoreFault> {
-        let mut inspector = Inspector {
-            planter: Planter { thorough: true, ..Planter::new(&self.tiles) },
-            opener: &self.opener,
-            erased: 0,
-            progress,
-        };
-        let scan = self.shelf.walk(&mut inspector)?;
-        match scan.damage.or(self.read_only()) {
-            Some(damage) => Err(StoreFault::Damaged(damage)),
-            None => Ok(Verified { records: scan.intact, commits: scan.commits, erased: inspector.erased }),
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        self.walked(self.shelf.stretches(), Some(&self.opener), (threads, &AtomicBool::new(false)), progress)
+    }
+
+    /// Walks, in a thread of the lowest priority, what the open took from outlines without reading it: each checksum, the
+    /// chain and the tree, as an open that reads it all. Damage makes the ledger read-only, here and at each start
+    /// to come, and `told` hears of it. Dropping the handle ends the walk.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn look_over(self: &Arc<Self>, told: impl FnOnce(Damage) + Send + 'static) -> Result<LookOver, StoreFault> {
+        let mut unread = self.shelf.stretches();
+        unread.truncate(unread.iter().rposition(|stretch| !stretch.chapter.is_read).map_or(0, |last| last + 1));
+        let ledger = Arc::clone(self);
+        LookOver::start(move |stop| match ledger.walked(unread, None, (1, stop), &mut |_| ()) {
+            Ok(_) => {}
+            Err(StoreFault::Damaged(damage)) => told(damage),
+            Err(fault) => tracing::warn!(target: "store", code = fault.code(), "the ledger was not looked over"),
+        })
+    }
+
+    fn walked(
+        &self,
+        stretches: Vec<Stretch>,
+        opener: Option<&Opener>,
+        (threads, stop): (usize, &AtomicBool),
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Verified, StoreFault> {
+        if let Some(damage) = self.read_only() {
+            return Err(StoreFault::Damaged(damage));
+        }
+        let ground = Ground { shelf: &self.shelf, tiles: &self.tiles, opener, stop };
+        match walk(&ground, stretches, threads, progress)? {
+            Outcome::Whole(verified) => Ok(verified),
+            Outcome::Damaged(damage, proven) => {
+                self.shelf.doubt(damage.segment);
+                self.broken.set((damage, proven)).ok(); // the damage that was found first stands
+                Err(StoreFault::Damaged(damage))
+            }
         }
     }
 }
@@ -340,62 +358,6 @@ fn disagreement(planted: &OnDisk<'_>, found: &segments::Found, saved: &Saved) ->
         Err(damage) => Some(*damage),
         Ok(Some(saved)) if edge.root_at(saved.size, planted).ok() != Some(saved.root) => Some(root_damage(saved.size)),
         Ok(_) => None,
-    }
-}
-
-/// Grows the tree from the records of a walk, and sees to its tiles. At an open the last root speaks for all before it,
-/// since the chain is checked; a full walk checks each.
-struct Planter<'t> {
-    edge: Edge,
-    tiles: &'t TileFolder,
-    thorough: bool,
-}
-
-impl<'t> Planter<'t> {
-    fn new(tiles: &'t TileFolder) -> Self {
-        Self { edge: Edge::default(), tiles, thorough: false }
-    }
-}
-
-impl Visit for Planter<'_> {
-    fn record(&mut self, _index: u64, payload: &[u8]) -> Result<(), DamageKind> {
-        let leaf = leaf_hash(&record::leaf_of(payload)?);
-        self.edge.push(leaf, |id, tile| self.tiles.ensure(id, &tile, self.thorough));
-        Ok(())
-    }
-
-    fn commit(&mut self, commit: &super::frame::Commit) -> Result<(), DamageKind> {
-        let differs = self.thorough && self.edge.root().as_bytes() != &commit.root;
-        if differs { Err(DamageKind::Root) } else { Ok(()) }
-    }
-}
-
-struct Inspector<'a> {
-    planter: Planter<'a>,
-    opener: &'a Opener,
-    erased: u64,
-    progress: &'a mut dyn FnMut(u64),
-}
-
-impl Visit for Inspector<'_> {
-    fn record(&mut self, index: u64, payload: &[u8]) -> Result<(), DamageKind> {
-        self.planter.record(index, payload)?;
-        let stored = self.opener.open(index, payload).map_err(|fault| match fault {
-            StoreFault::Damaged(damage) => damage.kind,
-            _ => DamageKind::Record,
-        })?;
-        match stored.expected_leaf() {
-            None => self.erased += 1,
-            Some(leaf) if leaf == stored.leaf => {}
-            Some(_) => return Err(DamageKind::Leaf),
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, commit: &super::frame::Commit) -> Result<(), DamageKind> {
-        self.planter.commit(commit)?;
-        (self.progress)(commit.size);
-        Ok(())
     }
 }
 

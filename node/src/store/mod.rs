@@ -5,8 +5,8 @@
 //! files are the truth, the index may be thrown away at any time. Serves SPEC `[F-*]`.
 //!
 //! Start with [`Ledger`]. Below it: `book` and `record` (what goes into frames), `slots` (data
-//! keys), `notes` (the newest checkpoint), `tiles` (the tree), `writer` (group commit), `segments` and `scan` (a log of opaque payloads), `frame` (the
-//! bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
+//! keys), `notes` (the newest checkpoint), `tiles` (the tree), `writer` (group commit), `segments`, `opening`, `outline` and
+//! `scan` (a log of opaque payloads), `walk` (all of it once more), `frame` (the bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
 //! [`Folder`] is the lock.
 
 mod book;
@@ -16,9 +16,12 @@ mod filler;
 mod folder;
 mod frame;
 mod ledger;
+mod look;
 #[cfg(test)]
 mod matrix;
 mod notes;
+mod opening;
+mod outline;
 mod pairs;
 mod record;
 mod scan;
@@ -26,14 +29,17 @@ mod seal;
 mod segments;
 mod slots;
 mod tiles;
+mod walk;
 mod writer;
 
 pub use desk::{Desk, DeskChange, DeskOpened};
 pub use fault::{Damage, DamageKind, StoreFault};
 pub use folder::{Folder, RESERVE_BYTES, disk_room};
-pub use ledger::{Committed, Ledger, LedgerKeys, Opened, Verified};
+pub use ledger::{Committed, Ledger, LedgerKeys, Opened};
+pub use look::LookOver;
 pub use pairs::{PairsOpened, SledPairs};
 pub use record::StoredRecord;
+pub use walk::Verified;
 pub use writer::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Pending};
 
 /// Fresh random bytes for keys, nonces and marks.

@@ -73,8 +73,7 @@ impl Place {
         bytes
     }
 
-    fn seal(self, key: &DataKey, part: &str, plaintext: &[u8]) -> Vec<u8> {
-        let nonce: [u8; NONCE] = super::random();
+    fn seal(self, key: &DataKey, nonce: [u8; NONCE], part: &str, plaintext: &[u8]) -> Vec<u8> {
         let mut out = nonce.to_vec();
         out.append(&mut key.seal(nonce, &self.binding(part), plaintext));
         out
@@ -90,13 +89,17 @@ impl Place {
 pub(super) fn seal(record: Record, index: u64, slot: u32, node: &DataKey, keys: &RequestKeys) -> Vec<u8> {
     let place = Place { kind: record.kind.into(), slot, index };
     let case = Zeroizing::new(record.case.encode_to_vec());
+    // Drawn at once: each call to the system costs as much as sealing a part.
+    let drawn: [u8; 3 * NONCE] = super::random();
+    let nonce = |part: usize| std::array::from_fn(|at| drawn[part * NONCE + at]);
+    let content = |secret: Zeroizing<[u8; 32]>| place.seal(&keys.content, nonce(2), "content", &secret[..]);
     proto::Frame {
         kind: place.kind,
         slot,
         leaf: record.leaf.as_bytes().to_vec(),
-        node: place.seal(node, "node", &record.node.encode_to_vec()),
-        case: place.seal(&keys.proof, "case", &case),
-        content: record.secret.map(|secret| place.seal(&keys.content, "content", &secret[..])).unwrap_or_default(),
+        node: place.seal(node, nonce(0), "node", &record.node.encode_to_vec()),
+        case: place.seal(&keys.proof, nonce(1), "case", &case),
+        content: record.secret.map(content).unwrap_or_default(),
         body: record.body,
     }
     .encode_to_vec()

@@ -3,7 +3,7 @@
 //!
 //! One batch is in flight at a time, and the next begins only once it is synced. So only the very
 //! last batch can be torn, and what a power cut tears off are whole sectors that still hold the
-//! zeros of the prepared file. Anything else that does not match is damage. Start at [`Scan::run`].
+//! zeros of the prepared file. Anything else that does not match is damage. Start at [`Scan::file`].
 
 use std::{
     fs,
@@ -13,6 +13,7 @@ use std::{
 use super::{
     Damage, DamageKind, StoreFault,
     frame::{self, COMMIT_FRAME, Commit, FRAME_HEAD, Frame, Mark, SEGMENT_HEAD},
+    outline::Outline,
 };
 
 /// In the table of places: a record that cannot be read.
@@ -28,6 +29,24 @@ pub(super) trait Visit {
     fn commit(&mut self, _commit: &Commit) -> Result<(), DamageKind> {
         Ok(())
     }
+    /// What an outline of what was seen so far must hold for [`Self::resume`]; none in a log without outlines.
+    fn outlined(&self) -> Option<Vec<u8>> {
+        None
+    }
+    /// Goes on behind a commit up to which nothing is shown. False, and nothing changes, if that cannot be.
+    fn resume(&mut self, _at: &Commit, _outlined: &[u8]) -> bool {
+        false
+    }
+}
+
+/// A segment in use, and where the log stood before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chapter {
+    pub(super) segment: u32,
+    /// The commit before its first record.
+    pub(super) before: Commit,
+    /// Whether its frames were read, or written, since the log was opened.
+    pub(super) is_read: bool,
 }
 
 /// A byte range of one segment that follows the last commit and is not zeros.
@@ -41,13 +60,18 @@ pub(super) struct Torn {
 /// What a walk found.
 pub(super) struct Scan {
     mark: Mark,
-    stop_at: u64,
+    /// Records are looked at until there are so many.
+    pub(super) stop_at: u64,
     /// The chain is lost: what follows is kept for reading, but proves nothing.
     broken: bool,
     /// More records than this cannot be in files of this size.
     records_max: u64,
-    /// Where each record's frame starts; [`HOLE`] if it cannot be read.
+    /// Records before those walked.
+    base: u64,
+    /// Where each record's frame starts, from there on; [`HOLE`] if it cannot be read.
     pub(super) places: Vec<u64>,
+    /// The segments in use, before any damage.
+    pub(super) chapters: Vec<Chapter>,
     /// Records before any damage.
     pub(super) intact: u64,
     /// Root of the last commit before any damage.
@@ -100,54 +124,79 @@ enum Read {
 }
 
 impl Scan {
-    /// Walks the files, at most until `stop_at` records have been seen.
+    /// Before the first byte of a log of these files.
     ///
     /// # Errors
-    /// When a file cannot be read. Wrong content is not an error but [`Self::damage`].
-    pub(super) fn run(
-        files: &[(u32, PathBuf)],
-        mark: Mark,
-        stop_at: Option<u64>,
-        visit: &mut dyn Visit,
-    ) -> Result<Self, StoreFault> {
-        let mut scan = Self::new(mark, stop_at.unwrap_or(u64::MAX));
+    /// When a file cannot be read.
+    pub(super) fn of(files: &[(u32, PathBuf)], mark: Mark) -> Result<Self, StoreFault> {
+        let mut scan = Self::behind(Commit::default(), mark);
         for (_, path) in files {
             let bytes = fs::metadata(path).map_err(StoreFault::unreadable(path))?.len();
             scan.records_max += bytes / FRAME_HEAD as u64;
         }
-        let mut next = 0;
-        for (at, (number, path)) in files.iter().enumerate() {
-            if *number != next {
-                scan.note(DamageKind::Segment, (next, 0));
-            }
-            next = number + 1;
-            let bytes = fs::read(path).map_err(StoreFault::unreadable(path))?;
-            if frame::parse_head(&bytes) != Some((*number, bytes.len() as u64, mark)) {
-                scan.note(DamageKind::Segment, (*number, 0));
-            }
-            if !scan.segment(*number, &bytes, &files[at + 1..], visit)? {
-                break;
-            }
-        }
         Ok(scan)
     }
 
-    fn new(mark: Mark, stop_at: u64) -> Self {
+    /// Behind a commit that is believed.
+    pub(super) fn behind(commit: Commit, mark: Mark) -> Self {
         Self {
             mark,
-            stop_at,
+            stop_at: u64::MAX,
             broken: false,
-            records_max: 0,
+            records_max: commit.size,
+            base: commit.size,
             places: Vec::new(),
-            intact: 0,
-            root: [0; 32],
-            running: [0; 32],
+            chapters: Vec::new(),
+            intact: commit.size,
+            root: commit.root,
+            running: commit.running,
             commits: 0,
             end: (0, SEGMENT_HEAD as u64),
             last: SEGMENT_HEAD as u64,
             damage: None,
             torn: None,
         }
+    }
+
+    /// The last commit before any damage.
+    pub(super) fn standing(&self) -> Commit {
+        Commit { size: self.intact, root: self.root, running: self.running }
+    }
+
+    /// Reads and walks one segment; false when the log ends in it. Wrong content is not an error but [`Self::damage`].
+    ///
+    /// # Errors
+    /// When the file, or one of the `later` ones, cannot be read.
+    pub(super) fn file(
+        &mut self,
+        number: u32,
+        path: &Path,
+        later: &[(u32, PathBuf)],
+        visit: &mut dyn Visit,
+    ) -> Result<bool, StoreFault> {
+        let bytes = fs::read(path).map_err(StoreFault::unreadable(path))?;
+        self.records_max = self.records_max.max(self.counted() + (bytes.len() / FRAME_HEAD) as u64);
+        if frame::parse_head(&bytes) != Some((number, bytes.len() as u64, self.mark)) {
+            self.note(DamageKind::Segment, (number, 0));
+        }
+        self.segment(number, &bytes, later, visit)
+    }
+
+    /// Goes behind a segment as its outline says. Only before any damage.
+    pub(super) fn skip(&mut self, outline: &Outline) {
+        let Outline { segment, at, end, ref offsets, .. } = *outline;
+        self.chapters.push(Chapter { segment, before: self.standing(), is_read: false });
+        self.places.extend(offsets.iter().map(|offset| place(segment, *offset as usize)));
+        (self.intact, self.root, self.running) = (at.size, at.root, at.running);
+        // All of it was synced before the next segment was begun: nothing of it is written again.
+        (self.last, self.end) = (end.into(), (segment, end.into()));
+    }
+
+    /// The outline of the segment in which the log stands.
+    pub(super) fn outline(&self, tree: Vec<u8>) -> Option<Outline> {
+        let Chapter { segment, before, .. } = *self.chapters.last()?;
+        let first = usize::try_from(before.size - self.base).ok()?;
+        Some(Outline::new((segment, self.end.1), self.mark, (before, self.standing()), &self.places[first..], tree))
     }
 
     /// Walks one segment; false when the log ends in it.
@@ -178,8 +227,8 @@ impl Scan {
                         self.torn = Some(Torn { segment: number, from: at as u64, until });
                         return Ok(false);
                     }
-                    let record = self.places.len() + records.len();
-                    self.break_at(DamageKind::Frame, record as u64, (number, bad as u64));
+                    let record = self.counted() + records.len() as u64;
+                    self.break_at(DamageKind::Frame, record, (number, bad as u64));
                     match self.salvage(number, bytes, &records, bad) {
                         Some(next) => at = next,
                         None => return Ok(true),
@@ -225,9 +274,10 @@ impl Scan {
             let end = records.last().map_or(0, |(_, end)| *end as u64);
             return self.break_at(kind, commit.size, (number, end));
         }
-        self.intact = commit.size;
-        self.root = commit.root;
-        self.running = commit.running;
+        if self.chapters.last().is_none_or(|chapter| chapter.segment != number) {
+            self.chapters.push(Chapter { segment: number, before: self.standing(), is_read: true });
+        }
+        (self.intact, self.root, self.running) = (commit.size, commit.root, commit.running);
         self.commits += 1;
     }
 
@@ -260,14 +310,19 @@ impl Scan {
     /// Numbers records beyond damage by the commit that ends them.
     fn settle(&mut self, found: Vec<u64>, size: u64) {
         let first = size.saturating_sub(found.len() as u64);
-        if size <= self.records_max && first >= self.places.len() as u64 {
-            self.places.resize(usize::try_from(first).expect("no more than fit in memory"), HOLE);
+        if size <= self.records_max && first >= self.counted() {
+            self.places.resize(usize::try_from(first - self.base).expect("no more than fit in memory"), HOLE);
             self.places.extend(found);
         }
     }
 
+    /// Records whose place is known, readable or not.
+    fn counted(&self) -> u64 {
+        self.base + self.places.len() as u64
+    }
+
     /// Damage that leaves the chain whole.
-    fn note(&mut self, kind: DamageKind, (segment, offset): (u32, u64)) {
+    pub(super) fn note(&mut self, kind: DamageKind, (segment, offset): (u32, u64)) {
         self.damage.get_or_insert(Damage { kind, record: self.intact, segment, offset });
     }
 
@@ -301,7 +356,7 @@ fn read_batch(bytes: &[u8], from: usize, mark: Mark) -> Read {
 }
 
 /// How many bytes there are up to the last that is not zero.
-fn last_used(bytes: &[u8]) -> usize {
+pub(super) fn last_used(bytes: &[u8]) -> usize {
     // Whole pages are compared at once: most of a fresh segment is zeros.
     const PAGE: [u8; 4096] = [0; 4096];
     let blank = bytes.rchunks(PAGE.len()).take_while(|page| **page == PAGE[..page.len()]);

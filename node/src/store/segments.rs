@@ -8,14 +8,16 @@ use std::{
     fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use super::{
     Damage, DamageKind, StoreFault,
     filler::Filler,
-    frame::{self, Batch, COMMIT_FRAME, FRAME_HEAD, Mark, SEGMENT_HEAD},
-    scan::{HOLE, Scan, Visit, segment_files, split_place},
+    frame::{self, Batch, COMMIT_FRAME, Commit, FRAME_HEAD, Mark, SEGMENT_HEAD},
+    opening,
+    outline::{self, Outline},
+    scan::{Chapter, HOLE, Scan, Visit, segment_files, split_place},
 };
 use crate::disk::{Disk, DiskFile, crash::crash_point};
 
@@ -72,7 +74,7 @@ pub(super) fn open(
         files.push((0, path));
     }
     let (size, mark) = mark_of(&files, shape)?;
-    let scan = Scan::run(&files, mark, None, visit)?;
+    let scan = opening::read(disk, &files, mark, visit)?;
     let mut found = Found {
         size: scan.places.len() as u64,
         intact: scan.intact,
@@ -91,7 +93,8 @@ pub(super) fn open(
             Some(Tail::behind(disk, folder, shape, (size, mark), &scan)?)
         }
     };
-    let shelf = Shelf { folder: folder.to_owned(), mark, places: RwLock::new(scan.places), files: Mutex::default() };
+    let held = RwLock::new(Held { places: scan.places, chapters: scan.chapters });
+    let shelf = Shelf { disk: disk.clone(), folder: folder.to_owned(), mark, held, files: Mutex::default() };
     Ok((tail, Arc::new(shelf), found))
 }
 
@@ -172,9 +175,21 @@ pub(super) struct Tail {
     file: DiskFile,
     number: u32,
     at: u64,
-    size: u64,
-    running: [u8; 32],
+    standing: Commit,
     filler: Filler,
+}
+
+/// A segment that nothing will be appended to any more, the byte behind its last commit, and that commit.
+pub(super) struct Closed {
+    number: u32,
+    end: u64,
+    at: Commit,
+}
+
+/// A batch that is on disk: where its records are, and the commit before it.
+pub(super) struct Written {
+    places: Vec<u64>,
+    before: Commit,
 }
 
 impl Tail {
@@ -190,13 +205,12 @@ impl Tail {
         let file = disk.open(&path).map_err(StoreFault::unreadable(&path))?;
         let mut filler = Filler::start(disk.clone(), folder.to_owned(), shape.name, segment, mark);
         filler.ask(number + 1);
-        let (size, running) = (scan.intact, scan.running);
-        Ok(Self { shape, segment, mark, file, number, at, size, running, filler })
+        Ok(Self { shape, segment, mark, file, number, at, standing: scan.standing(), filler })
     }
 
     /// Records in the log.
     pub(super) fn size(&self) -> u64 {
-        self.size
+        self.standing.size
     }
 
     /// Bytes of record frames that still fit into this segment.
@@ -211,36 +225,38 @@ impl Tail {
     }
 
     /// Makes sure a batch of `bytes` has a place. Nothing is written to the log by this; a batch
-    /// never spans two segments.
+    /// never spans two segments. Gives the segment that was left for it, if one was.
     ///
     /// # Errors
     /// [`StoreFault::DiskFull`] or another passing fault; a later call may succeed.
-    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), StoreFault> {
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<Option<Closed>, StoreFault> {
         if bytes > self.batch_max() {
             return Err(StoreFault::TooLarge { bytes, max: self.batch_max() });
         }
         if self.at + bytes as u64 <= self.segment {
-            return Ok(());
+            return Ok(None);
         }
         self.file = self.filler.take(self.number + 1)?;
+        let closed = Closed { number: self.number, end: self.at, at: self.standing };
         self.number += 1;
         self.at = SEGMENT_HEAD as u64;
         self.filler.ask(self.number + 1);
-        Ok(())
+        Ok(Some(closed))
     }
 
-    /// Writes one batch and its commit, and syncs. Returns the place of each record.
+    /// Writes one batch and its commit, and syncs.
     ///
     /// # Errors
     /// [`StoreFault::WriteFailed`]: whether the batch is on disk is unknown, and this tail must not
     /// be used again. A failed sync is never tried twice: the system may have dropped the bytes
     /// and would report success.
-    pub(super) fn commit(&mut self, batch: Batch, root: [u8; 32]) -> Result<Vec<u64>, StoreFault> {
+    pub(super) fn commit(&mut self, batch: Batch, root: [u8; 32]) -> Result<Written, StoreFault> {
         let base = usize::try_from(self.at).expect("segments are below 4 GiB");
         let places = batch.starts().iter().map(|start| super::scan::place(self.number, base + *start as usize));
         let places = places.collect();
-        let size = self.size + batch.count();
-        let (bytes, running) = batch.close(&self.running, size, root, self.mark);
+        let before = self.standing;
+        let size = before.size + batch.count();
+        let (bytes, running) = batch.close(&before.running, size, root, self.mark);
         assert!(self.at + bytes.len() as u64 <= self.segment, "a batch is written only where it was reserved");
         self.file.write_at(&bytes, self.at).map_err(StoreFault::writing("writing a batch"))?;
         // A crash here leaves some of these sectors or all: without a whole commit frame they are
@@ -250,29 +266,57 @@ impl Tail {
         // A crash here leaves a batch that counts and that nobody was told of.
         crash_point(self.shape.points[1]);
         self.at += bytes.len() as u64;
-        self.size = size;
-        self.running = running;
-        Ok(places)
+        self.standing = Commit { size, root, running };
+        Ok(Written { places, before })
     }
 }
 
 /// The records of a log, for reading from any thread.
 pub(super) struct Shelf {
+    disk: Disk,
     folder: PathBuf,
     mark: Mark,
-    places: RwLock<Vec<u64>>,
+    held: RwLock<Held>,
     files: Mutex<BTreeMap<u32, Arc<File>>>,
 }
 
+struct Held {
+    /// Where each record's frame starts.
+    places: Vec<u64>,
+    /// The segments in use; with damage only those before it.
+    chapters: Vec<Chapter>,
+}
+
 impl Shelf {
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that may be read: those whose batch is synced.
     pub(super) fn size(&self) -> u64 {
-        self.places.read().unwrap_or_else(PoisonError::into_inner).len() as u64
+        self.held().places.len() as u64
     }
 
     /// Adds records that are on disk.
-    pub(super) fn extend(&self, places: Vec<u64>) {
-        self.places.write().unwrap_or_else(PoisonError::into_inner).extend(places);
+    pub(super) fn extend(&self, written: Written) {
+        let Some((segment, _)) = written.places.first().map(|place| split_place(*place)) else { return };
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.chapters.last().is_none_or(|chapter| chapter.segment != segment) {
+            held.chapters.push(Chapter { segment, before: written.before, is_read: true });
+        }
+        held.places.extend(written.places);
+    }
+
+    /// Writes the outline of a segment that was just closed.
+    pub(super) fn close(&self, closed: &Closed, tree: Vec<u8>) {
+        let outline = {
+            let held = self.held();
+            let Some(chapter) = held.chapters.last().filter(|chapter| chapter.segment == closed.number) else { return };
+            let first = usize::try_from(chapter.before.size).expect("no more than fit in memory");
+            let commits = (chapter.before, closed.at);
+            Outline::new((closed.number, closed.end), self.mark, commits, &held.places[first..], tree)
+        };
+        outline.write(&self.disk, &segment_path(&self.folder, closed.number));
     }
 
     /// One record's payload, its checksum verified.
@@ -281,9 +325,9 @@ impl Shelf {
     /// [`StoreFault::NoSuchRecord`], [`StoreFault::Damaged`], or when the system cannot read.
     pub(super) fn read(&self, index: u64) -> Result<Vec<u8>, StoreFault> {
         let place = {
-            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-            let at = usize::try_from(index).ok().and_then(|at| places.get(at));
-            *at.ok_or(StoreFault::NoSuchRecord { index, size: places.len() as u64 })?
+            let held = self.held();
+            let at = usize::try_from(index).ok().and_then(|at| held.places.get(at));
+            *at.ok_or(StoreFault::NoSuchRecord { index, size: held.places.len() as u64 })?
         };
         let bad =
             |segment, offset| StoreFault::Damaged(Damage { kind: DamageKind::Frame, record: index, segment, offset });
@@ -312,9 +356,65 @@ impl Shelf {
         }
     }
 
-    /// Walks all files again, up to the records that are readable now.
-    pub(super) fn walk(&self, visit: &mut dyn Visit) -> Result<Scan, StoreFault> {
-        Scan::run(&segment_files(&self.folder)?, self.mark, Some(self.size()), visit)
+    /// The segments in use, in order, as far as there is no damage.
+    pub(super) fn stretches(&self) -> Vec<Stretch> {
+        let held = self.held();
+        let size = held.places.len() as u64;
+        let next = held.chapters.iter().skip(1).map(|chapter| Until::Closed(chapter.before, chapter.segment));
+        let until = next.chain([Until::Open(size)]);
+        held.chapters.iter().zip(until).map(|(chapter, until)| Stretch { chapter: *chapter, until }).collect()
+    }
+
+    /// What stands in the outline of a closed segment for whoever goes on behind it, and the commit there.
+    pub(super) fn outlined(&self, chapter: &Chapter) -> Option<(Commit, Vec<u8>)> {
+        let path = segment_path(&self.folder, chapter.segment);
+        Outline::found(&path, chapter.segment, self.mark, &chapter.before).map(|outline| (outline.at, outline.tree))
+    }
+
+    /// Reads and walks one segment again, and says up to where it is whole and what is wrong there, if anything is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn walk(&self, stretch: &Stretch, visit: &mut dyn Visit) -> Result<Walked, StoreFault> {
+        let Chapter { segment, before, .. } = stretch.chapter;
+        let path = segment_path(&self.folder, segment);
+        let mut scan = Scan::behind(before, self.mark);
+        let later = match stretch.until {
+            Until::Closed(_, next) => vec![(next, segment_path(&self.folder, next))],
+            Until::Open(size) => {
+                scan.stop_at = size;
+                vec![]
+            }
+        };
+        scan.file(segment, &path, &later, visit)?;
+        let ends_as_known = match stretch.until {
+            Until::Closed(at, _) => scan.standing() == at,
+            Until::Open(size) => scan.intact == size,
+        };
+        let differs = || Damage { kind: DamageKind::Chain, record: scan.intact, segment, offset: scan.end.1 };
+        let damage = scan.damage.or_else(|| (!ends_as_known).then(differs));
+        if damage.is_none() {
+            self.correct(&stretch.chapter, &scan.places);
+        }
+        Ok(Walked { standing: scan.standing(), commits: scan.commits, damage })
+    }
+
+    /// The places of a segment's records as its frames have them. That an outline had others with a good checksum is no
+    /// accident, but nothing was shown for it: a record opens only where it was sealed for.
+    fn correct(&self, chapter: &Chapter, places: &[u64]) {
+        let first = usize::try_from(chapter.before.size).expect("no more than fit in memory");
+        let all = first..first + places.len();
+        if self.held().places.get(all.clone()) != Some(places) {
+            tracing::warn!(target: "store", segment = chapter.segment, "an outline named wrong places and is made again");
+            self.doubt(chapter.segment);
+            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+            held.places.splice(all, places.iter().copied());
+        }
+    }
+
+    /// From now on every open reads this segment, whatever its outline said.
+    pub(super) fn doubt(&self, segment: u32) {
+        outline::forget(&self.disk, &segment_path(&self.folder, segment));
     }
 
     fn file(&self, segment: u32) -> Result<Arc<File>, StoreFault> {
@@ -330,6 +430,31 @@ impl Shelf {
         files.insert(segment, Arc::clone(&file));
         Ok(file)
     }
+}
+
+/// One segment to be walked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) chapter: Chapter,
+    until: Until,
+}
+
+/// Where the walk of a segment ends.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// At its last commit; the next segment is this.
+    Closed(Commit, u32),
+    /// At so many records: more are being written.
+    Open(u64),
+}
+
+/// What the walk of one segment found.
+pub(super) struct Walked {
+    /// The last commit before any damage.
+    pub(super) standing: Commit,
+    /// Commits in this segment.
+    pub(super) commits: u64,
+    pub(super) damage: Option<Damage>,
 }
 
 /// Reads as much as there is, up to the buffer's size.

@@ -28,6 +28,8 @@ const SLOT: usize = 128;
 const UNSYNCED_MAX: u32 = 512;
 /// Slots in one file: half a mebibyte, prepared in a few milliseconds, enough for months.
 const SLOTS_PER_FILE: u32 = 4096;
+/// Keys that are kept open: of the requests at work, so that their next record costs no reading and no unwrapping.
+const OPEN_MAX: usize = 256;
 const VERSION: u8 = 1;
 const LIVE: u8 = 1;
 const DESTROYED: u8 = 2;
@@ -60,6 +62,17 @@ struct State {
     next: u32,
     /// Files written since the last sync.
     unsynced: Vec<Arc<DiskFile>>,
+    /// Keys read lately, by slot. What is destroyed leaves before its slot is overwritten.
+    open: BTreeMap<u32, RequestKeys>,
+}
+
+impl State {
+    fn keep(&mut self, slot: u32, keys: &RequestKeys) {
+        if self.open.len() >= OPEN_MAX {
+            self.open.pop_first(); // of the oldest request
+        }
+        self.open.insert(slot, keys.clone());
+    }
 }
 
 impl Slots {
@@ -70,7 +83,8 @@ impl Slots {
     pub(super) fn open(disk: &Disk, folder: &Path, kek: DataKey) -> Result<(Self, Option<Damage>), StoreFault> {
         disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
         disk.sweep(folder).map_err(StoreFault::unreadable(folder))?;
-        let state = State { files: Vec::new(), by_request: BTreeMap::new(), next: 1, unsynced: Vec::new() };
+        let (by_request, open) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { files: Vec::new(), by_request, next: 1, unsynced: Vec::new(), open };
         let slots = Self { disk: disk.clone(), folder: folder.to_owned(), kek, state: Mutex::new(state) };
         let damage = slots.load()?;
         slots.check_key()?;
@@ -200,7 +214,12 @@ impl Slots {
     pub(super) fn keys(&self, slot: u32) -> Result<Option<RequestKeys>, StoreFault> {
         let (file, offset) = place(slot);
         let bad = StoreFault::Damaged(Damage::of_slot(slot));
-        let file = self.state().files.get(file).cloned().ok_or_else(|| bad.clone())?;
+        // Held until the keys are kept: between reading and keeping they could be destroyed.
+        let mut state = self.state();
+        if let Some(keys) = state.open.get(&slot) {
+            return Ok(Some(keys.clone()));
+        }
+        let file = state.files.get(file).cloned().ok_or_else(|| bad.clone())?;
         let mut bytes = [0; SLOT];
         file.read_at(&mut bytes, offset).map_err(StoreFault::unreadable(file.path()))?;
         let Slot::Used(request) = check(&bytes) else { return Err(bad) };
@@ -211,7 +230,9 @@ impl Slots {
         let secret = self.kek.open(nonce, &binding(slot, request), &bytes[WRAPPED]).map_err(|_| bad.clone())?;
         let (proof, content) = secret.split_first_chunk::<32>().ok_or_else(|| bad.clone())?;
         let content = content.try_into().map_err(|_| bad)?;
-        Ok(Some(RequestKeys { proof: DataKey::new(*proof), content: DataKey::new(content) }))
+        let keys = RequestKeys { proof: DataKey::new(*proof), content: DataKey::new(content) };
+        state.keep(slot, &keys);
+        Ok(Some(keys))
     }
 
     /// Overwrites a request's keys for ever; returns once that is on disk. Fine if done before.
@@ -221,10 +242,13 @@ impl Slots {
     pub(super) fn destroy(&self, request: RequestId) -> Result<(), StoreFault> {
         let Some(slot) = self.find(request) else { return Ok(()) };
         let (file, offset) = place(slot);
-        let file = Arc::clone(&self.state().files[file]);
         let mut bytes = blank(DESTROYED, request);
         seal(&mut bytes);
+        let mut state = self.state();
+        state.open.remove(&slot);
+        let file = Arc::clone(&state.files[file]);
         file.write_at(&bytes, offset).map_err(StoreFault::writing("destroying a key slot"))?;
+        drop(state);
         // A crash here leaves the keys or not; whoever asked was not answered and asks again.
         crash_point("store.slot-destroyed");
         file.sync().map_err(StoreFault::writing("syncing a destroyed key slot"))
@@ -325,7 +349,10 @@ mod tests {
         let (slots, _) = open(&home, 1).expect("opened");
         let (again, keys) = slots.ensure(request(1)).expect("found");
         assert_eq!((again, exposed(&keys)), (one, exposed(&first)));
+        assert_eq!(slots.state().open.len(), 1, "kept open");
         slots.destroy(request(1)).expect("destroyed");
+        assert!(slots.state().open.is_empty());
+        assert!(slots.keys(one).expect("read").is_none(), "gone at once");
         slots.destroy(request(1)).expect("and once more");
         slots.destroy(request(9)).expect("never there");
         let after = fs::read(home.path().join("slots/000000.keys")).expect("read");
@@ -350,6 +377,18 @@ mod tests {
         let (slots, _) = open(&home, 1).expect("opened");
         assert_eq!(exposed(&slots.keys(slot).expect("read").expect("live")), exposed(&keys));
         assert_eq!(slots.ensure(request(2)).expect("allocated").0, slot + 1);
+    }
+
+    #[test]
+    fn only_so_many_are_kept_open() {
+        let home = tempfile::tempdir().expect("folder");
+        let (slots, _) = open(&home, 1).expect("opened");
+        let of = |n: u16| RequestId::new(std::array::from_fn(|at| n.to_be_bytes()[at % 2]));
+        let all: Vec<_> = (0..300).map(|n| slots.ensure(of(n)).expect("allocated")).collect();
+        for (slot, keys) in &all {
+            assert_eq!(exposed(&slots.keys(*slot).expect("read").expect("live")), exposed(keys));
+        }
+        assert_eq!(slots.state().open.len(), OPEN_MAX);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) trait Book: Send + 'static {
     /// # Errors
     /// A passing fault refuses all of them with nothing written; a fatal one ends the writer.
     fn commit(&mut self, entries: Vec<Self::Entry>) -> Result<Vec<Result<Self::Done, StoreFault>>, StoreFault>;
+    /// What nobody has to wait for, once all were answered.
+    fn settle(&mut self) {}
 }
 
 struct Job<B: Book> {
@@ -152,6 +154,7 @@ impl<B: Book> Loop<B> {
             if let Err(fault) = self.answer(done, answers) {
                 return self.end(&fault);
             }
+            self.book.settle();
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) const TILE_LEVELS: u32 = 8;
 /// Rows of tiles there can be over a size counted in 64 bits.
 const ROWS_MAX: u8 = 8;
 /// Digest bytes.
-const HASH: usize = 32;
+pub(super) const HASH: usize = 32;
 
 /// One tile of a tree, full or growing: its row, counted from the leaves, and its number in the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use super::{
     LedgerFault,
-    tile::{TILE_LEVELS, TILE_WIDTH, Tile, TileId},
+    tile::{HASH, TILE_LEVELS, TILE_WIDTH, Tile, TileId},
 };
 use crate::{
     crypto::sha256,
@@ -54,6 +54,28 @@ impl Edge {
         let grown = |(row, tile): (usize, &Tile)| tile.hashes().len() as u64 == edge.growing(row).width_in(size);
         let next = edge.growing(edge.rows.len()).width_in(size);
         if edge.rows.iter().enumerate().all(grown) && next == 0 { Ok(edge) } else { Err(LedgerFault::BadTile) }
+    }
+
+    /// The hashes of the growing tiles, one behind the other, from the leaves up.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.tiles().flat_map(|(_, tile)| tile.to_bytes(tile.hashes().len() as u64)).collect()
+    }
+
+    /// Reads what [`Self::to_bytes`] gave of a tree of this size. That it is of one tree only its root can show.
+    ///
+    /// # Errors
+    /// When a tree of this size has more or fewer of them.
+    pub fn from_bytes(size: u64, bytes: &[u8]) -> Result<Self, LedgerFault> {
+        let (mut rows, mut rest, mut hashes) = (Vec::new(), bytes, size);
+        while hashes > 0 {
+            let width = hashes % TILE_WIDTH;
+            let len = usize::try_from(width).expect("below 256") * HASH;
+            let (tile, after) = rest.split_at_checked(len).ok_or(LedgerFault::BadTile)?;
+            rows.push(Tile::from_bytes(tile, width)?);
+            (rest, hashes) = (after, hashes / TILE_WIDTH);
+        }
+        if rest.is_empty() { Self::of_tiles(size, rows) } else { Err(LedgerFault::BadTile) }
     }
 
     /// The growing tiles, from the leaves up.
@@ -633,6 +655,12 @@ mod tests {
             let rows: Vec<Tile> = rows.map(growing).collect();
             let edge = Edge::of_tiles(size, rows.clone()).expect("fits");
             assert_eq!((edge.root(), edge.size()), (tree.root(), size));
+            let bytes = edge.to_bytes();
+            let again = Edge::from_bytes(size, &bytes).expect("reads");
+            assert_eq!((again.root(), again.to_bytes()), (tree.root(), bytes.clone()));
+            assert!(Edge::from_bytes(size + 1, &bytes).is_err(), "{size}");
+            assert!(Edge::from_bytes(size, &[&bytes[..], &[0]].concat()).is_err(), "{size}");
+            assert!(size == 0 || Edge::from_bytes(size, &bytes[1..]).is_err(), "{size}");
             assert!(Edge::of_tiles(size + 1, rows.clone()).is_err(), "{size}");
             assert!(size == 0 || Edge::of_tiles(size, rows[..rows.len() - 1].to_vec()).is_err(), "{size}");
         }

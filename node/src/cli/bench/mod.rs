@@ -32,6 +32,9 @@ const NETWORK: &str = "bench.comity.test";
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Appends to the ledger, beside the same bytes in a plain file that is synced as often.
+    ///
+    /// Beside databases it is measured by a program of the source tree, so that this one need not carry them:
+    /// cargo run --release -p comity-tests --bin bench-ledger
     Ledger(ledger::Args),
     /// Requests between two nodes until their receipts are recorded, beside the signatures, seals,
     /// hashes and syncs they cannot do without.

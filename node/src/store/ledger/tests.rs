@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::mpsc
 use comity_core::{
     crypto::{HybridSigner, Seed},
     ids::{Origin, Time},
-    ledger::{Checkpoint, Salt, Tree, bundle_entries, leaf_entry, verify_consistency, verify_inclusion},
+    ledger::{Checkpoint, Salt, Tree, bundle_entries, leaf_entry, leaf_hash, verify_consistency, verify_inclusion},
     proto::{Algorithm, CasePart, KeyRole, NodePart, RecordKind},
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
+
+mod quick;
 use crate::{
     disk::crash::POINTS,
     store::{frame::Batch, segments::segment_path},
@@ -528,7 +530,7 @@ fn child_that_is_killed() {
     let folder = PathBuf::from(folder);
     let (ledger, _) = open(&folder.join("ledger"));
     let from = ledger.size();
-    for n in from..from + 40 {
+    for n in from..from + 60 {
         let of = u8::try_from(n % 5).expect("small");
         let done = append(&ledger, vec![record(Some(request(of)), n)]).expect("appended");
         fs::write(folder.join("acknowledged"), done.size.to_string()).expect("written");
@@ -537,7 +539,7 @@ fn child_that_is_killed() {
         }
     }
     ledger.destroy_keys(request(9)).expect("nothing to destroy");
-    append(&ledger, vec![record(Some(request(9)), from + 40)]).expect("appended");
+    append(&ledger, vec![record(Some(request(9)), from + 60)]).expect("appended");
     ledger.destroy_keys(request(9)).expect("destroyed");
 }
 
@@ -562,7 +564,7 @@ fn killed_at_every_named_step() {
         let acknowledged = acknowledged.and_then(|text| text.parse().ok()).unwrap_or(0);
         let (ledger, opened) = open_known(&folder, Some(acknowledged));
         assert_eq!(opened.read_only, None, "{point}");
-        for (n, stored) in (0..acknowledged.min(40)).zip(ledger.iterate(LedgerIndex(0))) {
+        for (n, stored) in (0..acknowledged.min(60)).zip(ledger.iterate(LedgerIndex(0))) {
             check_record(&stored.expect("read"), n);
         }
         assert_eq!(ledger.verify(&mut |_| ()).expect("verified").records, opened.size, "{point}");

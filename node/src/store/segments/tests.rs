@@ -77,12 +77,12 @@ fn what_is_appended_is_read_again_across_segments() {
     for (index, payload) in (0..).zip(&payloads) {
         assert_eq!(&log.shelf.read(index).expect("read"), payload);
     }
-    let running = log.tail.as_ref().expect("tail").running;
+    let running = log.tail.as_ref().expect("tail").standing.running;
     assert!(log.tail.as_ref().expect("tail").number > 10);
     drop(log);
     let log = Log::open(&folder, 60);
     assert_eq!((log.found.size, log.found.torn_bytes, log.found.damage), (60, 0, None));
-    assert_eq!((log.found.root, log.tail.as_ref().expect("tail").running), ([7; 32], running));
+    assert_eq!((log.found.root, log.tail.as_ref().expect("tail").standing.running), ([7; 32], running));
     assert_eq!(log.seen, payloads);
     assert_eq!(log.shelf.read(60).expect_err("beyond").code(), "store.no-such-record");
 }
