@@ -34,7 +34,7 @@ const PROOFS_MAX: usize = 4;
 /// Bytes of proofs waiting to be kept: half of what the desk takes at once.
 const WAITING_MAX: usize = 2 << 20;
 /// Where proofs lie on the desk.
-const PROOF_PREFIX: &[u8] = b"proof/";
+pub const PROOF_PREFIX: &[u8] = b"proof/";
 
 /// Where on the desk the frame lies that first showed this wrong of a Party; eight bytes of time, then the frame.
 #[must_use]

@@ -2,7 +2,9 @@
 //!
 //! A handle is small and cloned freely. Acts go through the engine's bounded queue and come back
 //! once they are on disk; looks read the ledger, the index and the desk directly and never wait for
-//! the engine. It decides nothing.
+//! the engine. It decides nothing. What lies on the desk and several rooms look at is in `kept`.
+
+mod kept;
 
 use std::{
     collections::BTreeMap,
@@ -12,22 +14,28 @@ use std::{
 
 use comity_core::{
     case::Case,
-    engine::{Act, Custody, Done, Identity, NotDone},
+    clock::{ended_long_ago, kept_until},
+    engine::{Act, Custody, Done, Erase, Hold, Identity, NotDone},
     event::{Header, open_body},
     ids::{AuthorityId, EventId, KeyId, LedgerIndex, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault},
     ledger::{Context, Fork},
     procedure::{Delivery, DeliveryState},
     profile::{Doubt, News, Trust},
-    proto::{self, EventRow, RecordKind, ThreadRow},
-    rules::Rules,
+    proto::{self, ErasureRow, EventRow, RecordKind, ThreadRow},
+    rules::{Code, Rules},
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds};
+pub(crate) use kept::{hold_key, hold_value};
 
 use crate::conduct::Conduct;
 use crate::keys::Held;
 use crate::store::{Damage, Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 
+/// Ended threads of a procedure looked at for those that need not be kept: ten years of a large office.
+const ENDED_MAX: usize = 100_000;
 /// Commands waiting for the engine: an office types slower than this by far.
 pub const COMMANDS_MAX: usize = 256;
 
@@ -41,6 +49,10 @@ pub enum Command {
     Document(Vec<u8>, Reply<News>),
     /// What the peers say of our ledger: that they hold no more of it than is here, or what is wrong with it.
     LedgerKnown(Result<(), Damage>),
+    /// An erasure.
+    Erase(Box<Erase>, Reply<ErasureRow>),
+    /// A hold for this reason, or a release.
+    Hold(RequestId, Option<Code>, Reply<Option<Hold>>),
 }
 
 /// Where the result of a command goes.
@@ -223,6 +235,22 @@ impl Handle {
         self.ask(|reply| Command::Custody(Box::new(custody), reply)).await
     }
 
+    /// Erases a request. Returns once its keys are destroyed and that is on record, or with the reason why not yet.
+    ///
+    /// # Errors
+    /// As [`Self::act`].
+    pub async fn erase(&self, erase: Erase) -> Result<ErasureRow, NotDone> {
+        self.ask(|reply| Command::Erase(Box::new(erase), reply)).await
+    }
+
+    /// Holds a request back from erasure, or releases it. Returns once that is on disk, or with the reason why it is not.
+    ///
+    /// # Errors
+    /// As [`Self::act`].
+    pub async fn hold(&self, request: RequestId, reason: Option<Code>) -> Result<Option<Hold>, NotDone> {
+        self.ask(|reply| Command::Hold(request, reason, reply)).await
+    }
+
     /// Hands over a document of charter or Parties. Returns once it is on disk and counts, or with the reason why not.
     ///
     /// # Errors
@@ -304,6 +332,26 @@ impl View {
         Ok(Some((row, self.index.events(thread)?)))
     }
 
+    /// Threads whose time of retention is over, with when that was, those of one procedure after those of another; at most `max`.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub fn kept_long_enough(&self, now: Time, max: usize) -> Result<Vec<(ThreadId, ThreadRow, Time)>, IndexFault> {
+        let mut found = Vec::new();
+        for rule in self.rules.procedures().filter_map(|procedure| self.rules.retention(&procedure.code)) {
+            for (ended, thread) in self.index.ended(&rule.procedure, ended_long_ago(now, rule), ENDED_MAX)? {
+                let until = kept_until(ended, rule);
+                if found.len() == max {
+                    return Ok(found);
+                }
+                if until <= now {
+                    found.push((thread, self.index.thread(&thread)?.ok_or(IndexFault::Damaged)?, until));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// All hand-overs of a request, in the order of its thread.
     ///
     /// # Errors
@@ -380,48 +428,4 @@ impl View {
         };
         doubts.into_iter().map(code).collect()
     }
-}
-
-/// Where alarms lie on the desk.
-const ALARM_PREFIX: &[u8] = b"alarm/";
-/// Alarms looked at when the node starts.
-const ALARMS_MAX: usize = 100_000;
-
-/// An alarm that was raised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    /// When its part of the clock had run.
-    pub at: Time,
-    /// In which thread.
-    pub thread: ThreadId,
-    /// Which rule.
-    pub rule: String,
-    /// 50, 80, 95 or 100.
-    pub percent: u8,
-}
-
-impl Alarm {
-    /// Keys rise by time, so that a range of keys is a stretch of time.
-    pub(crate) fn key(&self) -> Vec<u8> {
-        let tail = format!("{}/{}", self.rule, self.percent);
-        [ALARM_PREFIX, &self.at.0.to_be_bytes(), self.thread.as_bytes(), tail.as_bytes()].concat()
-    }
-
-    fn from_key(key: &[u8]) -> Option<Self> {
-        let (at, rest) = key.strip_prefix(ALARM_PREFIX)?.split_first_chunk::<8>()?;
-        let (thread, tail) = rest.split_first_chunk::<32>()?;
-        let (rule, percent) = std::str::from_utf8(tail).ok()?.rsplit_once('/')?;
-        Some(Self {
-            at: Time(u64::from_be_bytes(*at)),
-            thread: ThreadId::new(*thread),
-            rule: rule.to_owned(),
-            percent: percent.parse().ok()?,
-        })
-    }
-}
-
-/// All alarms kept, oldest first.
-#[must_use]
-pub fn kept_alarms(desk: &Desk) -> Vec<Alarm> {
-    desk.range(ALARM_PREFIX).into_iter().take(ALARMS_MAX).filter_map(|(key, _)| Alarm::from_key(&key)).collect()
 }

@@ -5,15 +5,21 @@ use std::collections::BTreeMap;
 
 use comity_core::{
     crypto::role_name,
-    ids::{DAY_MS, PartyCode, Time},
+    ids::{DAY_MS, PartyCode, RequestId, Time},
     profile::{Freshness, Kind},
     proto::KeyRole,
 };
 
-use crate::{handle::View, time::rfc3339};
+use crate::{
+    handle::{View, hold_of},
+    time::rfc3339,
+};
 
 /// People are warned this long before something expires: a treaty secretariat meets every other month.
 pub const AHEAD_MS: u64 = 60 * DAY_MS;
+
+/// Requests counted: beyond it the number says "at least".
+const COUNTED_MAX: usize = 1_000;
 
 /// Witnesses are asked every minute: after so long they do not merely rest.
 const UNWITNESSED_MS: u64 = 10 * 60 * 1000;
@@ -33,6 +39,7 @@ pub struct Warning {
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
     let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
+    found.extend(kept_long_enough(view, now));
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
         found.extend(of(view, party, now));
@@ -70,6 +77,20 @@ fn forked(view: &View) -> Option<Warning> {
     let (number, _) = forks.first()?;
     let detail = format!("two of number {number} were signed; compare fingerprints with the others");
     Some(Warning { code: "charter.fork", party: None, detail })
+}
+
+/// Requests that need not be kept any more: a person decides on each.
+fn kept_long_enough(view: &View, now: Time) -> Option<Warning> {
+    let over = view.kept_long_enough(now, COUNTED_MAX).unwrap_or_default();
+    let free = over.iter().filter(|(_, row, _)| !is_held(view, &row.request_id)).count();
+    let more = if over.len() == COUNTED_MAX { "at least " } else { "" };
+    let detail = format!("{more}{free} may be erased, their time of retention is over; see: comity request retention");
+    let party = Some(view.us.party.clone());
+    (free > 0).then_some(Warning { code: "request.retention-over", party, detail })
+}
+
+fn is_held(view: &View, request: &[u8]) -> bool {
+    RequestId::from_slice(request).is_ok_and(|request| hold_of(&view.desk, &request).is_some())
 }
 
 /// Whether our witnesses keep up with us.

@@ -1286,7 +1286,7 @@ pub struct Frame {
     /// body secret under the request's content key; may be empty
     #[prost(bytes = "vec", tag = "6")]
     pub content: ::prost::alloc::vec::Vec<u8>,
-    /// SealedBody bytes as sent or received; may be empty
+    /// SealedBody bytes as sent or received, under the request's content key; may be empty
     #[prost(bytes = "vec", tag = "7")]
     pub body: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1300,6 +1300,7 @@ pub struct NodePart {
     /// empty outside requests
     #[prost(bytes = "vec", tag = "3")]
     pub thread_id: ::prost::alloc::vec::Vec<u8>,
+    /// an erasure and its intent: of the request that is erased
     #[prost(bytes = "vec", tag = "4")]
     pub request_id: ::prost::alloc::vec::Vec<u8>,
     /// author or answering Party; empty for own events
@@ -1311,10 +1312,10 @@ pub struct NodePart {
     /// own events: from which slip nonces are derived
     #[prost(bytes = "vec", tag = "7")]
     pub slip_secret: ::prost::alloc::vec::Vec<u8>,
-    /// receipt and refusal kinds: the event id they answer
+    /// receipt and refusal kinds: the event id they answer; erasure: the record id of its intent
     #[prost(bytes = "vec", tag = "8")]
     pub answers: ::prost::alloc::vec::Vec<u8>,
-    /// refusal kinds: why; documents of charter and Parties: which kind
+    /// refusal kinds: why; documents of charter and Parties: which kind; erasure: on which ground
     #[prost(string, tag = "9")]
     pub code: ::prost::alloc::string::String,
     /// own events and custody: the client-made id of the command that caused it
@@ -1372,6 +1373,43 @@ pub struct Fact {
     /// never text
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<Value>,
+}
+/// What the case part of an erasure and of its intent holds as header: which request, on which ground.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Erasure {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "5")]
+    pub ground: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "6")]
+    pub time_ms: u64,
+    /// erasure: the record id of its intent; empty in the intent itself
+    #[prost(bytes = "vec", tag = "7")]
+    pub intent: ::prost::alloc::vec::Vec<u8>,
+}
+/// One value of the index under a request that is erased or being erased.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ErasureRow {
+    /// the record id of the intent
+    #[prost(bytes = "vec", tag = "1")]
+    pub intent: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub intent_index: u64,
+    #[prost(uint64, tag = "3")]
+    pub intent_ms: u64,
+    #[prost(string, tag = "4")]
+    pub ground: ::prost::alloc::string::String,
+    /// 0 until it is done: an erasure never comes first
+    #[prost(uint64, tag = "5")]
+    pub erased_index: u64,
+    #[prost(uint64, tag = "6")]
+    pub erased_ms: u64,
 }
 /// One value of the index under the number of a document: where it stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1449,6 +1487,9 @@ pub struct ThreadRow {
     pub updated_ms: u64,
     #[prost(uint64, tag = "10")]
     pub last_index: u64,
+    /// when it ended, or will by itself if nothing more happens; 0 while it is open
+    #[prost(uint64, tag = "11")]
+    pub ended_ms: u64,
 }
 /// What one member answered to an event of ours.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

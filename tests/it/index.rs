@@ -28,6 +28,9 @@ fn a_node_without_its_index_answers_the_same() {
     assert_eq!(looks(&federation.nodes[0]), before);
 }
 
+/// What it is, whether the node was killed before, and how it is done.
+type Harm<'h> = (&'h str, bool, &'h dyn Fn(&Path));
+
 /// The index of a stopped or killed node, harmed: it is set aside and built anew, said, and nothing else changes.
 #[test]
 fn a_harmed_index_is_set_aside_and_said_and_answers_are_the_same() {
@@ -44,14 +47,14 @@ fn a_harmed_index_is_set_aside_and_said_and_answers_are_the_same() {
     let looks = |node: &Node| -> Vec<Value> { paths.iter().map(|path| node.look(path)).collect() };
     let before = looks(&federation.nodes[0]);
     let flipped = |index: &Path| {
-        let path = index.join("db");
+        let path = index.join("000000/db");
         let mut bytes = fs::read(&path).expect("read");
         let used = bytes.iter().rposition(|byte| *byte != 0).expect("something is in it");
         bytes[used / 2] ^= 4;
         fs::write(path, bytes).expect("written");
     };
     let overwritten = |index: &Path| {
-        for entry in fs::read_dir(index).expect("listed") {
+        for entry in fs::read_dir(index.join("000000")).expect("listed") {
             let path = entry.expect("entry").path();
             if path.is_file() {
                 fs::write(path, [0xa5; 4096]).expect("written");
@@ -62,7 +65,7 @@ fn a_harmed_index_is_set_aside_and_said_and_answers_are_the_same() {
         fs::remove_dir_all(index).expect("removed");
         fs::write(index, b"a file").expect("written");
     };
-    let harms: [(&str, bool, &dyn Fn(&Path)); 4] = [
+    let harms: [Harm<'_>; 4] = [
         ("a flipped bit", false, &flipped),
         ("overwritten after a kill", true, &overwritten),
         ("a file in its place", false, &a_file),

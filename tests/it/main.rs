@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod deploy;
 mod disk;
+mod erasure;
 mod evidence;
 mod faults;
 mod index;

@@ -13,7 +13,7 @@ use crate::{
         BodySecret, Delivery, EVENT_TYPE, Event, EventFault, Header, PeerAnswer, Verified, check_delivery,
         check_receipt, check_refusal, check_return, event_id, open_body, unproved_answer, wrap_secret,
     },
-    ids::{Digest, EventId, LedgerIndex, PartyCode, Time},
+    ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, Time},
     ledger::{RecordProof, Salt},
     profile::Trust,
     proto::{self, CasePart, Lane, NodePart, RecordKind, answer::Outcome},
@@ -252,6 +252,15 @@ pub fn event_named_by(delivery: &[u8]) -> Option<EventId> {
     let delivery: proto::Delivery = strict(delivery, DELIVERY_MAX).ok()?;
     let envelope: proto::Envelope = strict(&delivery.envelope, ENVELOPE_MAX).ok()?;
     Some(event_id(&envelope.header))
+}
+
+/// The request a delivery claims to belong to, checked in nothing: only to find what is kept of it.
+#[must_use]
+pub fn request_named_by(delivery: &[u8]) -> Option<RequestId> {
+    let delivery = proto::Delivery::decode(delivery).ok()?;
+    let envelope = proto::Envelope::decode(&delivery.envelope[..]).ok()?;
+    let header = proto::Header::decode(&envelope.header[..]).ok()?;
+    RequestId::from_slice(&header.request_id).ok()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! Start at [`due`]; [`Running`] is a clock of one request.
 
 use crate::ids::{DAY_MS, Time};
-use crate::rules::{Actor, ClockRule, Code, Unit};
+use crate::rules::{Actor, ClockRule, Code, Retention, Unit};
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -86,12 +86,39 @@ const HOUR_MS: u64 = 3_600_000;
 /// # Errors
 /// When it lies beyond the calendar.
 pub fn due(start: Time, rule: &ClockRule, calendar: &Calendar) -> Result<Time, ClockFault> {
-    match rule.unit {
-        Unit::Hour => Ok(start.plus_ms(u64::from(rule.duration) * HOUR_MS)),
-        Unit::Day => after_span(start, calendar, Span::new().try_days(rule.duration)?),
-        Unit::Month => after_span(start, calendar, Span::new().try_months(rule.duration)?),
-        Unit::WorkingDay => after_working_days(start, calendar, rule.duration),
+    after(start, rule.duration, rule.unit, calendar)
+}
+
+/// The first moment at which so many units, begun at `start`, are over.
+///
+/// # Errors
+/// When it lies beyond the calendar.
+pub fn after(start: Time, duration: u32, unit: Unit, calendar: &Calendar) -> Result<Time, ClockFault> {
+    match unit {
+        Unit::Hour => Ok(start.plus_ms(u64::from(duration) * HOUR_MS)),
+        Unit::Day => after_span(start, calendar, Span::new().try_days(duration)?),
+        Unit::Month => after_span(start, calendar, Span::new().try_months(duration)?),
+        Unit::WorkingDay => after_working_days(start, calendar, duration),
     }
+}
+
+/// Until when what is held of a request that ended then is kept at the least. Over months and years it is counted in UTC:
+/// the same everywhere. What lies beyond the calendar is never over.
+#[must_use]
+pub fn kept_until(ended: Time, retention: &Retention) -> Time {
+    after(ended, retention.duration, retention.unit, &Calendar::utc()).unwrap_or(Time(u64::MAX))
+}
+
+/// What ended later than this is kept still, whatever the months were like: where to begin to look for what is not.
+#[must_use]
+pub fn ended_long_ago(now: Time, retention: &Retention) -> Time {
+    Time(now.0.saturating_sub(least_ms(retention.duration, retention.unit)))
+}
+
+/// The day of a moment, for people; the last one of the calendar for what lies beyond.
+#[must_use]
+pub fn day(time: Time) -> String {
+    Calendar::utc().date_of(time).unwrap_or(Date::MAX).to_string()
 }
 
 /// The moment before which the period is over under no usual way of counting: days of 24 hours less the hour
@@ -99,13 +126,17 @@ pub fn due(start: Time, rule: &ClockRule, calendar: &Calendar) -> Result<Time, C
 /// may refuse it without a calendar, and both sides of a request refuse the same.
 #[must_use]
 pub fn due_at_the_earliest(start: Time, rule: &ClockRule) -> Time {
-    let count = u64::from(rule.duration);
-    let period_ms = match rule.unit {
+    start.plus_ms(least_ms(rule.duration, rule.unit))
+}
+
+/// How long so many units are at the least.
+fn least_ms(duration: u32, unit: Unit) -> u64 {
+    let count = u64::from(duration);
+    match unit {
         Unit::Hour => count * HOUR_MS,
         Unit::Day | Unit::WorkingDay => (count * DAY_MS).saturating_sub(HOUR_MS),
         Unit::Month => (count * 28 * DAY_MS).saturating_sub(HOUR_MS),
-    };
-    start.plus_ms(period_ms)
+    }
 }
 
 fn after_span(start: Time, calendar: &Calendar, span: Span) -> Result<Time, ClockFault> {

@@ -686,9 +686,9 @@ fn check_proof(
 ) -> Result<ProvenRecord, EventFault> {
     let proof = RecordProof::parse(bytes).map_err(EventFault::NotInLedger)?;
     let verified = profile.verify_checkpoint(proof.note(), now);
-    verified.and_then(|checkpoint| proof.verify(record, kind, &checkpoint)).map_err(|fault| match fault {
-        LedgerFault::OtherOrigin if profile.signed_in_a_later_ledger(proof.note(), now) => EventFault::UnknownLedger,
-        fault => EventFault::NotInLedger(fault),
+    verified.and_then(|checkpoint| proof.verify(record, kind, &checkpoint)).map_err(|fault| {
+        let later = fault == LedgerFault::OtherOrigin && profile.signed_in_a_later_ledger(proof.note(), now);
+        if later { EventFault::UnknownLedger } else { EventFault::NotInLedger(fault) }
     })
 }
 

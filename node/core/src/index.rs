@@ -5,6 +5,9 @@
 //! work and when rebuilding alike, and the batch carries the position it brings the index to. So
 //! the index is always an exact prefix of the ledger and may be thrown away at any time. It holds
 //! ids, codes, times and numbers; no text, no secret, no sole copy.
+//! What goes when a request is erased, and what stays, is in `erasure`.
+
+mod erasure;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -393,7 +396,9 @@ impl<P: Pairs> Index<P> {
                 Self::apply_document(&record, &mut batch);
                 self.apply_ledgers(&record, &mut batch)?;
             }
-            RecordKind::Unspecified | RecordKind::ErasureIntent | RecordKind::Erasure | RecordKind::WitnessNote => {}
+            RecordKind::ErasureIntent => self.apply_intent(&record, &mut batch)?,
+            RecordKind::Erasure => self.apply_erasure(&record, &mut batch)?,
+            RecordKind::Unspecified | RecordKind::WitnessNote => {}
         }
         self.pairs.apply(&batch)
     }
@@ -402,8 +407,12 @@ impl<P: Pairs> Index<P> {
         let node = record.node;
         batch.push(seen(record, &node.record_id));
         batch.push(Change::Put(key(b'k', &[&node.command_id]), node.record_id.clone()));
+        if record.case.is_none() {
+            return;
+        }
         let place = key(b'm', &[&node.manifest, &record.index.0.to_be_bytes()]);
         batch.push(Change::Put(place, node.record_id.clone()));
+        batch.push(Change::Put(key(b'w', &[&node.request_id, &node.manifest]), Vec::new()));
     }
 
     fn apply_document(record: &RecordView<'_>, batch: &mut Vec<Change>) {
@@ -529,7 +538,9 @@ impl<P: Pairs> Index<P> {
             code: node.code.clone(),
             slip: node.slips.first().cloned(),
         };
-        batch.push(put(key(b'p', &[&node.answers, node.peer.as_bytes()]), &answer));
+        if record.case.is_some() {
+            batch.push(put(key(b'p', &[&node.answers, node.peer.as_bytes()]), &answer));
+        }
         let (peer, slip) = peer_slip(node)?;
         batch.push(Change::Delete(owed_key(&peer, slip)));
         if slip.lane() == Lane::Return { self.apply_taken_back(record, slip.number, batch) } else { Ok(()) }
@@ -567,14 +578,14 @@ impl<P: Pairs> Index<P> {
         batch: &mut Vec<Change>,
     ) -> Result<(), IndexFault> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
-        if let Some(old) = self.thread(thread)?.filter(|row| row.due_ms != 0) {
-            batch.push(Change::Delete(due_key(old.due_ms, thread)));
+        if let Some(old) = self.thread(thread)? {
+            batch.extend(places_in_time(&old, thread).map(Change::Delete));
         }
         let case = Case::of(rows).map_err(|_| IndexFault::Damaged)?;
         let standing = case.standing(rules, Time(0)).map_err(|_| IndexFault::Damaged)?;
-        let (state, turn) = match &standing {
-            Some(standing) if !case.is_void() => (standing.name(), whose_turn(standing)),
-            Some(_) | None => ("void", None),
+        let (state, turn, closes) = match &standing {
+            Some(standing) if !case.is_void() => (standing.name(), whose_turn(standing), standing.closes()),
+            Some(_) | None => ("void", None, Some(Time(0))),
         };
         let due = case.clocks(rules, Time(0)).iter().map(|clock| clock.due.0).min().unwrap_or(0);
         let mut members: Vec<String> = first.recipients.iter().chain([&first.author]).cloned().collect();
@@ -590,11 +601,11 @@ impl<P: Pairs> Index<P> {
             opened_ms: first.recorded_ms,
             updated_ms: last.recorded_ms,
             last_index: last.index,
+            // What was recorded after its end is kept as long as if it had ended then.
+            ended_ms: closes.map_or(0, |closes| closes.0.max(last.recorded_ms)),
         };
         batch.push(put(key(b'q', &[thread.as_bytes()]), &row));
-        if due != 0 {
-            batch.push(Change::Put(due_key(due, thread), Vec::new()));
-        }
+        batch.extend(places_in_time(&row, thread).map(|place| Change::Put(place, Vec::new())));
         Ok(())
     }
 
@@ -710,8 +721,16 @@ fn event_key(thread: &ThreadId, index: u64) -> Vec<u8> {
     key(b't', &[thread.as_bytes(), &index.to_be_bytes()])
 }
 
-fn due_key(due_ms: u64, thread: &ThreadId) -> Vec<u8> {
-    key(b'c', &[&due_ms.to_be_bytes(), thread.as_bytes()])
+/// Where a thread stands in the order of deadlines, and in that of ends within its procedure.
+fn places_in_time(row: &ThreadRow, thread: &ThreadId) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let due = (row.due_ms != 0).then(|| key(b'c', &[&row.due_ms.to_be_bytes(), thread.as_bytes()]));
+    let ended = (row.ended_ms != 0)
+        .then(|| [&ended_key(&row.procedure)[..], &row.ended_ms.to_be_bytes(), thread.as_bytes()].concat());
+    due.into_iter().chain(ended)
+}
+
+fn ended_key(procedure: &str) -> Vec<u8> {
+    key(b'z', &[procedure.as_bytes(), b"/"])
 }
 
 /// The first key after all keys with this prefix. Prefixes begin with a letter, so one exists.

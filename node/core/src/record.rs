@@ -293,6 +293,40 @@ pub fn custody(
     assemble(moment, Parts { record_id, request, thread, context, node, case })
 }
 
+/// Payload type under which an erasure and its intent get their record ids.
+const ERASURE_TYPE: &str = "application/vnd.comity.erasure.v1";
+
+/// That a request is to be erased, or with its intent that it has been: under the node's own key, since it outlasts the
+/// request's. Nobody signs it but the checkpoint it stands under.
+#[must_use]
+pub fn erasure(
+    moment: &Moment<'_>,
+    (us, origin): (&PartyCode, &Origin),
+    request: RequestId,
+    ground: &str,
+    intent: Option<&Digest>,
+) -> Record {
+    let intent = intent.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let kind = if intent.is_empty() { RecordKind::ErasureIntent } else { RecordKind::Erasure };
+    let header = proto::Erasure {
+        network: moment.trust.charter().network.to_string(),
+        party: us.to_string(),
+        origin: origin.to_string(),
+        request_id: request.as_bytes().to_vec(),
+        ground: ground.to_owned(),
+        time_ms: moment.recorded.0,
+        intent: intent.clone(),
+    }
+    .encode_to_vec();
+    let record_id = sha256(&[&pae(ERASURE_TYPE, &header)]);
+    let context = moment.context(kind, us, signatures_digest(&[]), Vec::new());
+    let node = NodePart { answers: intent, code: ground.to_owned(), ..NodePart::default() };
+    let case = CasePart { payload_type: ERASURE_TYPE.into(), header, ..CasePart::default() };
+    let mut record = assemble(moment, Parts { record_id, request: None, thread: None, context, node, case });
+    record.node.request_id = request.as_bytes().to_vec();
+    record
+}
+
 /// A document of charter or Parties that holds (`RosterChange`), that names the ledger it stands in as the successor of the
 /// one before (`Succession`), or that proves a fork with the one held here under its number (`ForkProof`). It belongs to no request and lasts as long as the ledger: a public leaf.
 ///

@@ -6,7 +6,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use comity_core::{
     crypto::sha256,
-    ids::{Origin, ThreadId, Time},
+    ids::{Origin, RequestId, ThreadId, Time},
 };
 
 use super::fault::ApiFault;
@@ -15,6 +15,7 @@ use super::fault::ApiFault;
 const LIST: u8 = 1;
 const FEED: u8 = 2;
 const EVENTS: u8 = 3;
+const ERASURES: u8 = 4;
 /// Bytes of the digest of an origin: enough to tell a ledger from its successor.
 const EPOCH_BYTES: usize = 8;
 
@@ -26,6 +27,16 @@ pub(super) fn after_thread(thread: &ThreadId) -> String {
 /// Reads [`after_thread`].
 pub(super) fn read_thread(cursor: &str) -> Result<ThreadId, ApiFault> {
     ThreadId::from_slice(&opened(cursor, LIST)?).map_err(|_| ApiFault::BadCursor)
+}
+
+/// Behind this request a list of erasures goes on.
+pub(super) fn after_request(request: &RequestId) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&[ERASURES], &request.as_bytes()[..]].concat())
+}
+
+/// Reads [`after_request`].
+pub(super) fn read_request(cursor: &str) -> Result<RequestId, ApiFault> {
+    RequestId::from_slice(&opened(cursor, ERASURES)?).map_err(|_| ApiFault::BadCursor)
 }
 
 /// So many events of a thread were read.
@@ -96,6 +107,9 @@ mod tests {
     fn cursors_read_back() {
         let thread = ThreadId::new([7; 32]);
         assert_eq!(read_thread(&after_thread(&thread)).expect("reads"), thread);
+        let request = RequestId::new([9; 16]);
+        assert_eq!(read_request(&after_request(&request)).expect("reads"), request);
+        assert!(read_thread(&after_request(&request)).is_err());
         assert_eq!(read_events(&after_events(900)).expect("reads"), 900);
         let (place, arvia) =
             (FeedPlace { record: 41, until: Time(7), alarms: u64::MAX }, origin("xa.demo.test/ledger/1"));

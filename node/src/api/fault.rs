@@ -71,6 +71,9 @@ pub enum ApiFault {
     /// No such request here.
     #[error("api.unknown-request: nothing was done; this node knows no such request; see /v1/requests")]
     UnknownRequest,
+    /// It is all there.
+    #[error("api.not-erased: there is nothing to show; this request was not erased; see /v1/requests")]
+    NotErased,
     /// No such draft here.
     #[error("api.unknown-draft: nothing was done; no such draft lies here, or it was sent; see /v1/drafts")]
     UnknownDraft,
@@ -185,6 +188,7 @@ impl ApiFault {
             Self::TooLarge => "api.too-large",
             Self::BrokenBody => "api.broken-body",
             Self::UnknownRequest => "api.unknown-request",
+            Self::NotErased => "api.not-erased",
             Self::UnknownDraft => "api.unknown-draft",
             Self::UnknownForm => "api.unknown-form",
             Self::DraftChanged => "api.draft-changed",

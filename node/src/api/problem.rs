@@ -165,7 +165,13 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("keys.expired", StatusCode::CONFLICT, None),
     ("request.in-progress", StatusCode::CONFLICT, Some(1)),
     ("request.too-large", StatusCode::PAYLOAD_TOO_LARGE, None),
+    ("request.erased", StatusCode::GONE, None),
     ("request.", StatusCode::UNPROCESSABLE_ENTITY, None),
+    ("erase.unknown-ground", StatusCode::UNPROCESSABLE_ENTITY, None),
+    ("erase.under-way", StatusCode::CONFLICT, Some(1)),
+    ("erase.", StatusCode::CONFLICT, None),
+    ("hold.unknown-reason", StatusCode::UNPROCESSABLE_ENTITY, None),
+    ("hold.none", StatusCode::CONFLICT, None),
     ("engine.busy", StatusCode::SERVICE_UNAVAILABLE, Some(1)),
     ("engine.stopped", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
     ("index.", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
@@ -195,6 +201,7 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("api.made-by-node", StatusCode::UNPROCESSABLE_ENTITY, None),
     ("api.unknown-route", StatusCode::NOT_FOUND, None),
     ("api.unknown-request", StatusCode::NOT_FOUND, None),
+    ("api.not-erased", StatusCode::NOT_FOUND, None),
     ("api.unknown-draft", StatusCode::NOT_FOUND, None),
     ("api.unknown-form", StatusCode::NOT_FOUND, None),
     ("api.no-such-file", StatusCode::NOT_FOUND, None),
@@ -247,6 +254,9 @@ mod tests {
         check("profile.no-seal-key", 409, None);
         check("request.no-recipient", 422, None);
         check("request.in-progress", 409, Some(1));
+        check("request.erased", 410, None);
+        check("erase.held", 409, None);
+        check("erase.unknown-ground", 422, None);
         check("engine.busy", 503, Some(1));
         check("engine.stopped", 503, Some(5));
         check("store.disk-full", 507, Some(60));

@@ -70,6 +70,7 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/drafts",
         "/v1/drafts/{request_id}",
         "/v1/drafts/{request_id}/send",
+        "/v1/erasures",
         "/v1/events",
         "/v1/forms/{procedure}/{step}",
         "/v1/health",
@@ -105,9 +106,12 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/requests",
         "/v1/requests/{request_id}",
         "/v1/requests/{request_id}/deliveries",
+        "/v1/requests/{request_id}/erasure",
         "/v1/requests/{request_id}/evidence",
+        "/v1/requests/{request_id}/hold",
         "/v1/requests/{request_id}/lots",
         "/v1/requests/{request_id}/steps",
+        "/v1/retention",
         "/v1/status",
     ];
     assert_eq!(paths, expected);

@@ -63,6 +63,11 @@ impl Client {
         self.ask(request(Method::PUT, path, Some(body), Some(only))?).await
     }
 
+    /// Puts something, whatever is there.
+    pub(crate) async fn put_anew(&self, path: &str, body: &Value) -> Result<Value, CliFault> {
+        self.ask(request(Method::PUT, path, Some(body), None)?).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, CliFault> {
         self.ask(request(Method::DELETE, path, None, None)?).await
     }

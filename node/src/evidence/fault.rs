@@ -78,6 +78,12 @@ pub enum EvidenceFault {
     /// Something runs already.
     #[error("evidence.under-way: nothing was started; that runs already; wait for it, or pause it")]
     UnderWay,
+    /// Its request cannot be erased meanwhile.
+    #[error(
+        "evidence.in-use: nothing was erased; evidence of the request is being put under seal or fetched; \
+         finish that or pause it first"
+    )]
+    InUse,
     /// The giver's bytes are not under the root both sides signed.
     #[error(
         "evidence.wrong-group: the transfer was cut off; item {item} from the giver differs from its signed root \
@@ -157,6 +163,7 @@ impl EvidenceFault {
             Self::Incomplete => "evidence.incomplete",
             Self::NotInCustody => "evidence.not-in-custody",
             Self::UnderWay => "evidence.under-way",
+            Self::InUse => "evidence.in-use",
             Self::WrongGroup { .. } => "evidence.wrong-group",
             Self::WrongSize { .. } => "evidence.wrong-size",
             Self::Denied(_) => "evidence.denied",

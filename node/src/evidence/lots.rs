@@ -104,6 +104,14 @@ impl Lots {
         }
     }
 
+    /// Lets go of all lots of a request. One that somebody works on goes with its next file: its keys are gone.
+    pub(super) fn discard_of(&self, request: &RequestId) {
+        self.all().retain(|_, shared| {
+            let lot = shared.try_lock();
+            lot.map_or(true, |lot| lot.as_ref().is_some_and(|lot| lot.request != *request))
+        });
+    }
+
     fn find(&self, id: &LotId) -> Result<Shared, EvidenceFault> {
         self.all().get(id).cloned().ok_or(EvidenceFault::UnknownLot)
     }

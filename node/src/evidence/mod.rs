@@ -9,6 +9,7 @@
 
 mod bao;
 mod clock;
+mod erase;
 mod fault;
 mod fetch;
 mod lane;

@@ -25,8 +25,8 @@ pub(super) fn keep(view: &View, notice: &Notice, status: &watch::Sender<Status>)
     let Notice::Clock { thread, rule, percent, at } = notice;
     let alarm = Alarm { at: *at, thread: *thread, rule: rule.clone(), percent: *percent };
     let key = alarm.key();
-    if view.desk.get(&key).is_some() {
-        return;
+    if view.desk.get(&key).is_some() || matches!(view.index.thread(thread), Ok(None)) {
+        return; // told before, or erased meanwhile
     }
     match view.desk.put(&key, b"").and_then(crate::store::Pending::wait) {
         Ok(()) => status.send_modify(|status| status.notices += 1),

@@ -9,6 +9,7 @@
 mod alarms;
 mod arrivals;
 mod conduct;
+mod erasure;
 mod trust;
 mod turn;
 mod work;
@@ -44,7 +45,7 @@ use crate::{
         Evidence,
         vault::{Vault, VaultFault},
     },
-    handle::{COMMANDS_MAX, Handle, Status, View},
+    handle::{COMMANDS_MAX, Handle, Status, View, kept_holds},
     keys::{KeyFault, Keyring, in_use},
     net::{self, NetFault, NetSettings},
     roster::{self, admitted},
@@ -189,6 +190,9 @@ enum Back {
         answer: Option<Vec<u8>>,
     },
     PeerAnswer(PartyCode, Result<(EventId, Box<Verified<PeerAnswer>>), Unproven>),
+    /// What an erasure destroys is destroyed, or not yet; a fault the node does not go on after stands outside.
+    Destroyed(JobId, Result<Result<(), &'static str>, StoreFault>),
+    HoldKept(JobId, Result<(), &'static str>),
     Nothing,
     Lost,
 }
@@ -271,7 +275,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let transport = keys.transport_seed(profile).ok_or(StartFault::KeysNotInProfile("transport"))?;
     let alarmed = alarms::raised_until(&desk);
     let conduct = Conduct::new(conduct::kept(&desk), now);
-    let engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed, ledger.signed())?;
+    let mut engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed, ledger.signed())?;
+    engine.remember_holds(kept_holds(&desk));
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
         listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
@@ -329,6 +334,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         committing: false,
         replies: BTreeMap::new(),
         documents: BTreeMap::new(),
+        erasures: BTreeMap::new(),
+        holds: BTreeMap::new(),
         registrar,
         bell,
         answers: BTreeMap::new(),

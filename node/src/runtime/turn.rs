@@ -7,14 +7,14 @@ use std::{
 
 use comity_core::{
     carry,
-    engine::{Change, Done, Engine, Input, JobId, Output, Ticket},
+    engine::{Change, Done, Engine, Hold, Input, JobId, Output, Ticket},
     event::PeerAnswer,
     ids::{PartyCode, Time},
     index::Index,
     ledger::{Appended, LedgerFault},
     outbox::Due,
     profile::{Kind, News},
-    proto::{KeyRole, Lane},
+    proto::{ErasureRow, KeyRole, Lane},
     record::Record,
 };
 use prost::Message as _;
@@ -29,7 +29,7 @@ use tracing::{debug, info, warn};
 use super::{
     Back, Batched, RunFault, WorkFault, alarms,
     arrivals::{Arrivals, READING_MAX, Waiting},
-    follow_on, work,
+    erasure, follow_on, work,
 };
 use crate::{
     evidence::Evidence,
@@ -78,6 +78,8 @@ pub(super) struct Turn {
     pub(super) committing: bool,
     pub(super) replies: BTreeMap<Ticket, handle::Reply<Done>>,
     pub(super) documents: BTreeMap<Ticket, handle::Reply<News>>,
+    pub(super) erasures: BTreeMap<Ticket, handle::Reply<ErasureRow>>,
+    pub(super) holds: BTreeMap<Ticket, handle::Reply<Option<Hold>>>,
     pub(super) registrar: Registrar,
     pub(super) bell: Bell,
     pub(super) answers: BTreeMap<Ticket, Reply>,
@@ -213,6 +215,23 @@ impl Turn {
                     drop(waiting.send(result)); // whoever handed it over went away
                 }
             }
+            Output::Destroy { job, request } => {
+                let evidence = self.evidence.clone();
+                self.spawn(move || erasure::destroy(job, &request, &view, &evidence));
+            }
+            Output::Erased(ticket, result) => {
+                if let Some(waiting) = self.erasures.remove(&ticket) {
+                    drop(waiting.send(result)); // a client that went away asks again, and is told the same
+                }
+            }
+            Output::KeepHold { job, request, hold } => {
+                self.spawn(move || erasure::keep_hold(job, &request, hold.as_ref(), &view));
+            }
+            Output::Held(ticket, result) => {
+                if let Some(waiting) = self.holds.remove(&ticket) {
+                    drop(waiting.send(result)); // as above
+                }
+            }
             Output::Trust(change) => self.on_trust(*change),
             Output::Contradicted(document, envelope) => self.registrar.contradicted(*document, envelope),
             Output::Notify(notice) => {
@@ -281,6 +300,14 @@ impl Turn {
                 self.view.ledger.forbid(damage);
                 self.status.send_modify(|status| status.read_only = Some(damage.code()));
                 return Ok(());
+            }
+            Command::Erase(wanted, reply) => {
+                self.erasures.insert(ticket, reply);
+                Input::Erase(ticket, wanted)
+            }
+            Command::Hold(request, reason, reply) => {
+                self.holds.insert(ticket, reply);
+                Input::Hold(ticket, request, reason)
             }
         };
         self.step(input)
@@ -458,6 +485,8 @@ impl Turn {
                 self.view.conduct.wrong(&peer, fault.code(), Some(&frame), time::now());
                 Ok(())
             }
+            Back::Destroyed(job, destroyed) => self.step(Input::Destroyed(job, destroyed?)),
+            Back::HoldKept(job, kept) => self.step(Input::HoldKept(job, kept)),
             Back::Nothing => Ok(()),
             Back::Lost => Err(RunFault::Worker),
         }

@@ -117,6 +117,7 @@ pub(super) fn answer(ticket: Ticket, event: &EventId, reply: &Reply, view: &View
     let frame = match reply {
         Reply::Retry { code, after_ms } => Ok(Some(carry::retry(event, code, *after_ms))),
         Reply::Receipt(index) => framed(view, *index, note, size, |stored, _| stored.receipt()).map(erased),
+        Reply::Erased => Ok(Some(carry::erased(event))),
         Reply::Refusal(index) => framed(view, *index, note, size, |stored, _| stored.refusal()).map(erased),
     };
     Back::Answer(ticket, frame)

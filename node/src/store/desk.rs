@@ -1,7 +1,8 @@
 //! The desk: what must last but proves nothing. Drafts, idempotency keys, feed positions, jobs.
 //!
 //! Small keys and values, all in memory, each change on disk before it is answered. The same log as
-//! the ledger without a tree, encrypted, and written anew at an open once most of it is overtaken.
+//! the ledger without a tree, encrypted, and written anew at an open once most of it is overtaken, or when asked to, so
+//! that nothing stays that was removed ([`Desk::rewrite`]).
 //! Never holds the only copy of anything that was promised to a peer. Start with [`Desk::open`].
 
 use std::{
@@ -113,7 +114,8 @@ impl Desk {
         let opened = DeskOpened { keys: loaded.entries.len(), torn_bytes, compacted, read_only };
         let entries = Arc::new(RwLock::new(loaded.entries));
         let failed = Failed::default();
-        let book = |tail| DeskBook { tail, key, entries: Arc::clone(&entries), failed: Arc::clone(&failed) };
+        let place = Place { disk: disk.clone(), folder: folder.to_owned(), key, shape };
+        let book = |tail| DeskBook { tail, place, entries: Arc::clone(&entries), failed: Arc::clone(&failed) };
         let writer = loaded.tail.map(|tail| Writer::start(shape.name, book(tail))).transpose()?;
         Ok((Self { entries, writer, read_only, failed }, opened))
     }
@@ -130,8 +132,21 @@ impl Desk {
                 return Err(StoreFault::TooLarge { bytes: key.len(), max: DESK_KEY_MAX });
             }
         }
+        self.submit(DeskEntry::Changes(changes))
+    }
+
+    /// Writes the desk anew from what lies on it and removes what it was written in, so that no file holds what was removed
+    /// or overtaken. The answer comes once that is so; changes go on meanwhile, behind it.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; the desk is then as it was.
+    pub fn rewrite(&self) -> Result<Pending<()>, StoreFault> {
+        self.submit(DeskEntry::Rewrite)
+    }
+
+    fn submit(&self, entry: DeskEntry) -> Result<Pending<()>, StoreFault> {
         match (&self.writer, self.read_only) {
-            (Some(writer), _) => writer.submit(changes),
+            (Some(writer), _) => writer.submit(entry),
             (None, Some(damage)) => Err(StoreFault::ReadOnly(damage)),
             (None, None) => Err(StoreFault::Stopped),
         }
@@ -218,19 +233,20 @@ fn compact(
     let unfinished = target.with_extension(UNFINISHED);
     let fresh = load(disk, &unfinished, key, shape)?;
     let tail = fresh.tail.expect("an empty log has no damage");
-    let mut book = DeskBook { tail, key: key.clone(), entries: Arc::default(), failed: Failed::default() };
+    let place = Place { disk: disk.clone(), folder: folder.to_owned(), key: key.clone(), shape };
+    let mut book = DeskBook { tail, place, entries: Arc::default(), failed: Failed::default() };
     let mut changes = Vec::new();
     let mut bytes = 0;
     for (key, value) in entries {
         let more = OVERHEAD + key.len() + value.len();
         if bytes + more > BATCH_BYTES_MAX {
-            book.commit(vec![mem::take(&mut changes)])?;
+            book.write(mem::take(&mut changes))?;
             bytes = 0;
         }
         bytes += more;
         changes.push(DeskChange::Put(key, value));
     }
-    book.commit(vec![changes])?;
+    book.write(changes)?;
     drop(book);
     // A crash here leaves both, the new one without its name: the old one counts.
     crash_point("store.desk-copied");
@@ -333,23 +349,65 @@ fn binding(index: u64) -> Vec<u8> {
     [BINDING, &index.to_be_bytes()].concat()
 }
 
+/// What the writer is asked for.
+enum DeskEntry {
+    Changes(Vec<DeskChange>),
+    Rewrite,
+}
+
+/// Where a desk lies, and what it takes to open it.
+struct Place {
+    disk: Disk,
+    folder: PathBuf,
+    key: DataKey,
+    shape: Shape,
+}
+
 struct DeskBook {
     tail: Tail,
-    key: DataKey,
+    place: Place,
     entries: Arc<RwLock<Entries>>,
     failed: Failed,
 }
 
 impl DeskBook {
-    fn write(&mut self, batch: Batch) -> Result<(), StoreFault> {
-        self.tail.reserve(batch.len())?;
-        let written = self.tail.commit(batch, [0; 32]).map(drop);
-        written.inspect_err(|fault| drop(self.failed.send_replace(Some(fault.clone()))))
+    /// The disk has failed under the desk: whoever runs on it is told.
+    fn ended(&self, fault: StoreFault) -> StoreFault {
+        self.failed.send_replace(Some(fault.clone()));
+        fault
+    }
+
+    /// Puts changes on disk, then shows them.
+    fn write(&mut self, changes: Vec<DeskChange>) -> Result<(), StoreFault> {
+        let mut batch = Batch::default();
+        for change in &changes {
+            batch.push(&seal(&self.place.key, self.tail.size() + batch.count(), change));
+        }
+        if batch.count() > 0 {
+            self.tail.reserve(batch.len())?;
+            self.tail.commit(batch, [0; 32]).map_err(|fault| self.ended(fault))?;
+        }
+        let mut shown = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        changes.into_iter().for_each(|change| make(&mut shown, change));
+        Ok(())
+    }
+
+    /// The next generation takes the place of this one. Once it has its name it counts, so from there on whatever fails ends
+    /// the writer: what went into the old one would be lost.
+    fn rewrite(&mut self) -> Result<(), StoreFault> {
+        let Place { disk, folder, key, shape } = &self.place;
+        let number = sweep(disk, folder)?;
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        compact(disk, folder, number, key, *shape, entries)?;
+        let ended = |_| StoreFault::Stopped;
+        let fresh = load(disk, &generation(folder, number + 1), key, *shape).map_err(ended)?;
+        self.tail = fresh.tail.ok_or(StoreFault::Stopped)?;
+        sweep(disk, folder).map_err(ended).map(drop)
     }
 }
 
 impl Book for DeskBook {
-    type Entry = Vec<DeskChange>;
+    type Entry = DeskEntry;
     type Done = ();
 
     fn bytes(entry: &Self::Entry) -> usize {
@@ -357,29 +415,38 @@ impl Book for DeskBook {
             DeskChange::Put(key, value) => OVERHEAD + key.len() + value.len(),
             DeskChange::Delete(key) => OVERHEAD + key.len(),
         };
-        entry.iter().map(one).sum()
+        match entry {
+            DeskEntry::Changes(changes) => changes.iter().map(one).sum(),
+            DeskEntry::Rewrite => 0,
+        }
     }
 
     fn records(entry: &Self::Entry) -> usize {
-        entry.len()
+        match entry {
+            DeskEntry::Changes(changes) => changes.len(),
+            DeskEntry::Rewrite => 0,
+        }
     }
 
     fn room(&self) -> usize {
         self.tail.room()
     }
 
+    /// All changes of a batch are one write; the desk is then written anew if anybody wants that.
     fn commit(&mut self, entries: Vec<Self::Entry>) -> Result<Vec<Result<(), StoreFault>>, StoreFault> {
-        let mut batch = Batch::default();
-        for change in entries.iter().flatten() {
-            batch.push(&seal(&self.key, self.tail.size() + batch.count(), change));
+        let (mut changes, mut wanted) = (Vec::new(), Vec::new());
+        for entry in entries {
+            wanted.push(matches!(entry, DeskEntry::Rewrite));
+            if let DeskEntry::Changes(more) = entry {
+                changes.extend(more);
+            }
         }
-        let answers = entries.iter().map(|_| Ok(())).collect();
-        if batch.count() > 0 {
-            self.write(batch)?;
+        self.write(changes)?;
+        let rewritten = if wanted.contains(&true) { self.rewrite() } else { Ok(()) };
+        match rewritten {
+            Err(fault) if fault.is_fatal() => Err(self.ended(fault)),
+            rewritten => Ok(wanted.into_iter().map(|wanted| if wanted { rewritten.clone() } else { Ok(()) }).collect()),
         }
-        let mut shown = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.into_iter().flatten().for_each(|change| make(&mut shown, change));
-        Ok(answers)
     }
 }
 
@@ -455,6 +522,73 @@ mod tests {
         assert!(!opened.compacted);
         assert_eq!(opened.keys, 6);
         assert_eq!(get(&desk, "key/4").as_deref(), Some("value 199"));
+    }
+
+    /// [F-10]: with its key in hand, nothing that was taken off the desk is in a file of it.
+    #[test]
+    fn what_was_removed_is_in_no_file_once_rewritten() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("desk");
+        let (desk, _) = open(&folder);
+        put(&desk, "draft/1", "planted");
+        put(&desk, "draft/2", "kept");
+        desk.delete(b"draft/1").expect("taken").wait().expect("deleted");
+        // As whoever has a copy of the folder and the key reads it.
+        let found = || {
+            let mut opened = Vec::new();
+            for entry in fs::read_dir(&folder).expect("listed") {
+                let stolen = tempfile::tempdir().expect("folder");
+                for file in fs::read_dir(entry.expect("entry").path()).expect("listed") {
+                    let file = file.expect("entry").path();
+                    fs::copy(&file, stolen.path().join(file.file_name().expect("named"))).expect("copied");
+                }
+                let log = segments::open(&Disk::default(), stolen.path(), SMALL, 0, &mut Nothing);
+                let (_tail, shelf, log) = log.expect("opens");
+                for index in 0..log.size {
+                    match unseal(&key(), index, &shelf.read(index).expect("read")).expect("ours") {
+                        DeskChange::Put(name, value) => opened.push([name, value.to_vec()].concat()),
+                        DeskChange::Delete(name) => opened.push(name),
+                    }
+                }
+            }
+            opened
+        };
+        let planted = |found: Vec<Vec<u8>>| found.iter().any(|bytes| bytes.ends_with(b"planted"));
+        assert!(planted(found()), "or this proves nothing");
+        desk.rewrite().expect("taken").wait().expect("rewritten");
+        assert_eq!(found(), [b"draft/2kept"]);
+        put(&desk, "draft/3", "after");
+        desk.rewrite().expect("taken").wait().expect("and once more");
+        assert_eq!((get(&desk, "draft/2").as_deref(), get(&desk, "draft/3").as_deref()), (Some("kept"), Some("after")));
+        drop(desk);
+        let (desk, opened) = open(&folder);
+        assert_eq!((opened.keys, get(&desk, "draft/1")), (2, None));
+        assert!(folder.join("000002").exists() && !folder.join("000001").exists());
+    }
+
+    struct Nothing;
+
+    impl Visit for Nothing {
+        fn record(&mut self, _: u64, _: &[u8]) -> Result<(), DamageKind> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_rewriting_and_the_desk_goes_on() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("desk");
+        let disk = Disk::default();
+        let (desk, _) = Desk::open_on(&disk, &folder, key(), SMALL, 4096).expect("opened");
+        put(&desk, "key", "value");
+        disk.faults.set_space(Some(0));
+        let refused = desk.rewrite().expect("taken").wait().expect_err("no room");
+        assert_eq!(refused.code(), "store.disk-full");
+        disk.faults.set_space(None);
+        put(&desk, "key", "again");
+        desk.rewrite().expect("taken").wait().expect("rewritten");
+        drop(desk);
+        assert_eq!(get(&open(&folder).0, "key").as_deref(), Some("again"));
     }
 
     #[test]

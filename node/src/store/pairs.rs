@@ -8,14 +8,18 @@
 //! What was applied is seen at once by all clones and goes into the database with [`SledPairs::settle`], many
 //! records in one transaction: each transaction of sled wakes threads and writes to its log, which cost
 //! more than the rows. Start with [`SledPairs::open`].
+//!
+//! sled keeps old bytes in its files long after a key was removed. So the index lies in numbered *generations*, and
+//! [`SledPairs::rewrite`] copies what there is into the next one and removes the one before, while it is in use.
 
 use std::{
     collections::BTreeMap,
     fs, io,
     iter::Peekable,
+    mem,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use comity_core::index::{Change, IndexFault, Pair, Pairs};
@@ -34,6 +38,10 @@ const FLUSH_MS: u64 = 500;
 const AHEAD_MAX: usize = 4096;
 /// The one tree all pairs are in, so that one batch can cover all of them.
 const TREE: &str = "index";
+/// A tree that a copied generation has once all of it is there.
+const WHOLE: &str = "whole";
+/// Pairs copied in one transaction.
+const COPIED_AT_ONCE: usize = 1024;
 
 /// What an open found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +53,27 @@ pub struct PairsOpened {
 /// The index on disk. Cheap to clone; all clones see one set of pairs.
 #[derive(Clone)]
 pub struct SledPairs {
-    folder: Arc<Path>,
-    database: sled::Db,
-    tree: sled::Tree,
-    ahead: Arc<RwLock<Ahead>>,
+    home: Arc<RwLock<Home>>,
+    /// One copy at a time.
+    rewriting: Arc<Mutex<()>>,
     rebuilt: Arc<OnceLock<String>>,
 }
 
-/// What was applied and is not in the database yet: a value, or that there is none any more.
+struct Home {
+    folder: PathBuf,
+    number: u32,
+    open: Open,
+    /// What was applied and is not in the database yet: a value, or that there is none any more.
+    ahead: Ahead,
+    /// While the database is copied it does not change: what is applied meanwhile waits.
+    copying: bool,
+}
+
+struct Open {
+    database: sled::Db,
+    tree: sled::Tree,
+}
+
 type Ahead = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl SledPairs {
@@ -72,16 +93,20 @@ impl SledPairs {
         let found = folder.symlink_metadata().is_ok();
         if found
             && sealed != Sealed::Broken
-            && let Some(pairs) = try_open(folder, sealed)
+            && let Ok(Some(home)) = newest(folder, sealed)
         {
-            return Ok((pairs, PairsOpened { set_aside: None }));
+            return Ok((Self::over(home), PairsOpened { set_aside: None }));
         }
         let set_aside = if found { Some(set_aside(folder)?) } else { None };
         Disk::default().folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
         let failed = || io::Error::other("the index database does not open");
-        let pairs = try_open(folder, Sealed::Open)
+        let home = newest(folder, Sealed::Open)?
             .ok_or_else(|| StoreFault::Unreadable { path: folder.to_owned(), source: Arc::new(failed()) })?;
-        Ok((pairs, PairsOpened { set_aside }))
+        Ok((Self::over(home), PairsOpened { set_aside }))
+    }
+
+    fn over(home: Home) -> Self {
+        Self { home: Arc::new(RwLock::new(home)), rewriting: Arc::default(), rebuilt: Arc::default() }
     }
 
     /// Notes that the index is being built anew from the ledger, and why: people are told as long as the node runs.
@@ -101,9 +126,9 @@ impl SledPairs {
     /// # Errors
     /// When the database fails.
     pub fn clear(&mut self) -> Result<(), IndexFault> {
-        let mut ahead = self.ahead_mut();
-        ahead.clear();
-        self.tree.clear().map_err(failed)
+        let mut home = self.home_mut();
+        home.ahead.clear();
+        home.open.tree.clear().map_err(failed)
     }
 
     /// Puts all that was applied into the database, in one transaction. What a crash before it loses is
@@ -112,32 +137,51 @@ impl SledPairs {
     /// # Errors
     /// When the database fails.
     pub fn settle(&self) -> Result<(), IndexFault> {
-        self.settle_all(&mut self.ahead_mut())
+        self.home_mut().settle()
     }
 
-    fn settle_all(&self, ahead: &mut Ahead) -> Result<(), IndexFault> {
-        if ahead.is_empty() {
-            return Ok(());
-        }
-        let mut all = sled::Batch::default();
-        for (key, value) in ahead.iter() {
-            match value {
-                Some(value) => all.insert(key.as_slice(), value.as_slice()),
-                None => all.remove(key.as_slice()),
+    /// Copies all pairs into a fresh database and removes the one before, so that no file holds what was removed; and with it
+    /// whatever was set aside earlier. The index stays in use meanwhile.
+    ///
+    /// # Errors
+    /// When a database fails; the index is then as it was.
+    pub fn rewrite(&self) -> Result<(), IndexFault> {
+        let _one_at_a_time = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (folder, number, tree) = {
+            let mut home = self.home_mut();
+            home.settle()?;
+            home.copying = true;
+            (home.folder.clone(), home.number, home.open.tree.clone())
+        };
+        let target = generation(&folder, number + 1);
+        let copied = copy(&tree, &target);
+        drop(tree);
+        let mut home = self.home_mut();
+        home.copying = false;
+        let fresh = match copied {
+            Ok(fresh) => fresh,
+            Err(fault) => {
+                drop(home);
+                removed(&target)?;
+                return Err(fault);
             }
-        }
-        self.tree.apply_batch(all).map_err(failed)?;
-        ahead.clear();
-        Ok(())
+        };
+        home.number = number + 1;
+        let before = mem::replace(&mut home.open, fresh);
+        drop(home);
+        close(before, &generation(&folder, number));
+        // A crash here leaves both: the higher is whole and counts.
+        removed(&generation(&folder, number))?;
+        aside_before(&folder).iter().try_for_each(|aside| removed(aside))
     }
 
     // The lock is held while the database is asked, so that no change is between the two.
-    fn ahead(&self) -> RwLockReadGuard<'_, Ahead> {
-        self.ahead.read().unwrap_or_else(PoisonError::into_inner)
+    fn home(&self) -> RwLockReadGuard<'_, Home> {
+        self.home.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ahead_mut(&self) -> RwLockWriteGuard<'_, Ahead> {
-        self.ahead.write().unwrap_or_else(PoisonError::into_inner)
+    fn home_mut(&self) -> RwLockWriteGuard<'_, Home> {
+        self.home.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands everything to the system, and seals it: before a clean end, so that the next start replays nothing and knows
@@ -146,18 +190,107 @@ impl SledPairs {
     /// # Errors
     /// When the database fails.
     pub fn close(&self) -> Result<(), IndexFault> {
-        self.settle()?;
-        self.database.flush().map_err(failed)?;
-        if let Err(fault) = seal::put(&self.folder) {
+        let mut home = self.home_mut();
+        home.settle()?;
+        home.open.database.flush().map_err(failed)?;
+        if let Err(fault) = seal::put(&home.folder) {
             tracing::debug!(target: "store", %fault, "the index is not sealed; the next start reads it whole");
         }
         Ok(())
     }
 }
 
+impl Home {
+    fn settle(&mut self) -> Result<(), IndexFault> {
+        if self.ahead.is_empty() || self.copying {
+            return Ok(());
+        }
+        let mut all = sled::Batch::default();
+        for (key, value) in &self.ahead {
+            match value {
+                Some(value) => all.insert(key.as_slice(), value.as_slice()),
+                None => all.remove(key.as_slice()),
+            }
+        }
+        self.open.tree.apply_batch(all).map_err(failed)?;
+        self.ahead.clear();
+        Ok(())
+    }
+}
+
+fn generation(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:06}"))
+}
+
+/// The generation that counts: the highest that is whole, or the only one. All others go, and whatever else lies there.
+/// None if one does not open.
+fn newest(folder: &Path, sealed: Sealed) -> Result<Option<Home>, StoreFault> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(StoreFault::unreadable(folder))? {
+        let path = entry.map_err(StoreFault::unreadable(folder))?.path();
+        match path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) {
+            Some(number) => numbers.push(number),
+            None => swept(&path)?,
+        }
+    }
+    numbers.sort_unstable();
+    let home = |number, open| Home { folder: folder.to_owned(), number, open, ahead: Ahead::new(), copying: false };
+    while let Some(number) = numbers.pop() {
+        let Some(open) = try_open(&generation(folder, number), sealed) else { return Ok(None) };
+        if numbers.is_empty() || open.database.tree_names().iter().any(|name| name == WHOLE.as_bytes()) {
+            numbers.iter().try_for_each(|number| swept(&generation(folder, *number)))?;
+            return Ok(Some(home(number, open)));
+        }
+        close(open, &generation(folder, number));
+        swept(&generation(folder, number))?;
+    }
+    Ok(try_open(&generation(folder, 0), sealed).map(|open| home(0, open)))
+}
+
+/// Threads of sled hold a database a moment longer than its handle, and may still write. Its lock is the last they let
+/// go of.
+fn close(open: Open, folder: &Path) {
+    let file = fs::File::open(folder.join("db"));
+    drop(open);
+    drop(file.map(|file| file.lock())); // without the file there is nothing to wait for
+}
+
+fn swept(path: &Path) -> Result<(), StoreFault> {
+    let gone = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    gone.map_err(StoreFault::unreadable(path))
+}
+
+fn removed(folder: &Path) -> Result<(), IndexFault> {
+    match fs::remove_dir_all(folder) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+            tracing::error!(target: "store", %fault, "an index that was left behind was not removed");
+            Err(IndexFault::Unavailable)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy(from: &sled::Tree, folder: &Path) -> Result<Open, IndexFault> {
+    removed(folder)?;
+    let fresh = try_open(folder, Sealed::Whole).ok_or(IndexFault::Unavailable)?; // there is nothing in it yet
+    let mut batch = sled::Batch::default();
+    for (count, pair) in (1..).zip(from.iter()) {
+        let (key, value) = pair.map_err(failed)?;
+        batch.insert(key, value);
+        if count % COPIED_AT_ONCE == 0 {
+            fresh.tree.apply_batch(mem::take(&mut batch)).map_err(failed)?;
+        }
+    }
+    fresh.tree.apply_batch(batch).map_err(failed)?;
+    fresh.database.flush().map_err(failed)?;
+    fresh.database.open_tree(WHOLE).map_err(failed)?;
+    fresh.database.flush().map_err(failed)?;
+    Ok(fresh)
+}
+
 /// The one guard of the house: sled may panic on files it does not understand. Nothing of ours is
 /// shared with it while it opens. What nobody closed is read whole here, since reading may panic as well.
-fn try_open(folder: &Path, sealed: Sealed) -> Option<SledPairs> {
+fn try_open(folder: &Path, sealed: Sealed) -> Option<Open> {
     let open = || {
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
         let database = config.open().ok()?;
@@ -165,8 +298,7 @@ fn try_open(folder: &Path, sealed: Sealed) -> Option<SledPairs> {
         if sealed == Sealed::Open && tree.iter().any(|pair| pair.is_err()) {
             return None;
         }
-        let (ahead, rebuilt) = (Arc::default(), Arc::default());
-        Some(SledPairs { folder: Arc::from(folder), database, tree, ahead, rebuilt })
+        Some(Open { database, tree })
     };
     guarded(AssertUnwindSafe(open)).ok().flatten()
 }
@@ -186,6 +318,12 @@ fn free_name(folder: &Path) -> PathBuf {
         .expect("some number below four thousand million is free")
 }
 
+/// Indexes that did not open once.
+fn aside_before(folder: &Path) -> Vec<PathBuf> {
+    let base = folder.file_name().unwrap_or_default().to_string_lossy();
+    (1_u32..).map(|n| folder.with_file_name(format!("{base}.bad-{n}"))).take_while(|path| path.exists()).collect()
+}
+
 fn failed(fault: sled::Error) -> IndexFault {
     tracing::error!(target: "store", %fault, "index failed");
     IndexFault::Unavailable
@@ -193,10 +331,10 @@ fn failed(fault: sled::Error) -> IndexFault {
 
 impl Pairs for SledPairs {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
-        let ahead = self.ahead();
-        match ahead.get(key) {
+        let home = self.home();
+        match home.ahead.get(key) {
             Some(value) => Ok(value.clone()),
-            None => Ok(self.tree.get(key).map_err(failed)?.map(|value| value.to_vec())),
+            None => Ok(home.open.tree.get(key).map_err(failed)?.map(|value| value.to_vec())),
         }
     }
 
@@ -204,22 +342,22 @@ impl Pairs for SledPairs {
         if from >= until {
             return Ok(Vec::new()); // sled panics on a range that ends before it starts.
         }
-        let ahead = self.ahead();
-        let changed = ahead.range(from.to_vec()..until.to_vec()).peekable();
-        let settled = self.tree.range(from..until);
+        let home = self.home();
+        let changed = home.ahead.range(from.to_vec()..until.to_vec()).peekable();
+        let settled = home.open.tree.range(from..until);
         let settled = settled.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failed));
         Merged { changed, settled: settled.peekable() }.take(max).collect()
     }
 
     fn apply(&mut self, batch: &[Change]) -> Result<(), IndexFault> {
-        let mut ahead = self.ahead_mut();
+        let mut home = self.home_mut();
         for change in batch {
             match change {
-                Change::Put(key, value) => ahead.insert(key.clone(), Some(value.clone())),
-                Change::Delete(key) => ahead.insert(key.clone(), None),
+                Change::Put(key, value) => home.ahead.insert(key.clone(), Some(value.clone())),
+                Change::Delete(key) => home.ahead.insert(key.clone(), None),
             };
         }
-        if ahead.len() >= AHEAD_MAX { self.settle_all(&mut ahead) } else { Ok(()) }
+        if home.ahead.len() >= AHEAD_MAX { home.settle() } else { Ok(()) }
     }
 }
 
@@ -261,14 +399,11 @@ mod tests {
         Change::Put(key.to_vec(), value.to_vec())
     }
 
-    /// Lets go of a database within one process: threads of sled hold it a moment longer than its handle, and may
-    /// still write. Its lock is the last it lets go of.
+    /// Lets go of a database within one process.
     fn let_go(pairs: SledPairs, folder: &Path) {
         drop(pairs);
-        let file = fs::File::open(folder.join("db")).expect("sled's file");
-        while file.try_lock().is_err() {
-            std::thread::yield_now();
-        }
+        let file = fs::File::open(folder.join("000000/db")).expect("sled's file");
+        file.lock().expect("let go of");
     }
 
     #[test]
@@ -331,10 +466,10 @@ mod tests {
         let home = tempfile::tempdir().expect("folder");
         let (mut pairs, _) = SledPairs::open(home.path()).expect("opened");
         for n in 0..AHEAD_MAX as u64 {
-            assert_eq!(pairs.ahead().len() as u64, n);
+            assert_eq!(pairs.home().ahead.len() as u64, n);
             pairs.apply(&[put(&n.to_be_bytes(), b"1")]).expect("applied");
         }
-        assert!(pairs.ahead().is_empty());
+        assert!(pairs.home().ahead.is_empty());
         assert_eq!(pairs.get(&7_u64.to_be_bytes()), Ok(Some(b"1".to_vec())));
     }
 
@@ -347,7 +482,7 @@ mod tests {
             pairs.apply(&[put(b"a", b"1")]).expect("applied");
             pairs.close().expect("closed");
             let_go(pairs, &folder);
-            for entry in fs::read_dir(&folder).expect("listed") {
+            for entry in fs::read_dir(folder.join("000000")).expect("listed") {
                 let path = entry.expect("entry").path();
                 if path.is_file() {
                     fs::write(&path, [0xa5; 4096]).expect("overwritten");
@@ -358,5 +493,86 @@ mod tests {
             assert_eq!(pairs.get(b"a"), Ok(None));
             let_go(pairs, &folder);
         }
+    }
+
+    /// All bytes of all files below a folder.
+    fn bytes_below(folder: &Path) -> Vec<u8> {
+        let entries = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("entry").path());
+        entries
+            .flat_map(|path| if path.is_dir() { bytes_below(&path) } else { fs::read(path).expect("read") })
+            .collect()
+    }
+
+    fn shows(folder: &Path, part: &[u8]) -> bool {
+        bytes_below(folder).windows(part.len()).any(|window| window == part)
+    }
+
+    /// What is there goes to the files, and nobody closes them.
+    fn flush(pairs: &SledPairs) {
+        pairs.settle().expect("settled");
+        pairs.home().open.database.flush().expect("flushed");
+    }
+
+    /// A key removed stays in sled's files; after a rewriting it is nowhere, and the index goes on.
+    #[test]
+    fn what_was_removed_is_in_no_file_once_rewritten() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("index");
+        fs::create_dir_all(home.path().join("index.bad-1")).expect("made");
+        fs::write(home.path().join("index.bad-1/db"), b"planted-row").expect("written");
+        let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
+        let mut clone = pairs.clone();
+        for n in 0..3 * COPIED_AT_ONCE as u64 {
+            pairs.apply(&[put(&n.to_be_bytes(), b"kept")]).expect("applied");
+        }
+        pairs.apply(&[put(b"x", b"planted-row")]).expect("applied");
+        flush(&pairs);
+        pairs.apply(&[Change::Delete(b"x".to_vec())]).expect("applied");
+        flush(&pairs);
+        assert!(shows(&folder, b"planted-row"), "or this proves nothing");
+        let before = pairs.range(b"", b"\xff", usize::MAX).expect("answered");
+        for number in 1..3 {
+            pairs.rewrite().expect("rewritten");
+            assert!(!shows(home.path(), b"planted-row"));
+            assert_eq!(clone.range(b"", b"\xff", usize::MAX).expect("answered"), before);
+            assert!(folder.join(format!("{number:06}")).exists() && !folder.join("000000").exists());
+        }
+        clone.apply(&[put(b"y", b"after")]).expect("applied");
+        assert_eq!(pairs.get(b"y"), Ok(Some(b"after".to_vec())));
+        pairs.close().expect("flushed");
+        drop(clone);
+        drop(pairs);
+        fs::File::open(folder.join("000002/db")).expect("there").lock().expect("let go of");
+        let (pairs, _) = SledPairs::open(&folder).expect("opened");
+        assert_eq!(pairs.get(b"y"), Ok(Some(b"after".to_vec())));
+        assert_eq!(pairs.get(&7_u64.to_be_bytes()), Ok(Some(b"kept".to_vec())));
+    }
+
+    /// What a crash leaves while one is copied, and behind it.
+    #[test]
+    fn a_copy_that_was_interrupted_does_not_count() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().join("index");
+        let (mut pairs, _) = SledPairs::open(&folder).expect("opened");
+        pairs.apply(&[put(b"a", b"1")]).expect("applied");
+        flush(&pairs);
+        let_go(pairs, &folder);
+        let half = try_open(&generation(&folder, 1), Sealed::Open).expect("opened");
+        half.tree.insert(b"a", b"half").expect("put");
+        half.database.flush().expect("flushed");
+        close(half, &generation(&folder, 1));
+        fs::write(folder.join("db"), b"of another layout").expect("written");
+        let (pairs, _) = SledPairs::open(&folder).expect("opened");
+        assert_eq!(pairs.get(b"a"), Ok(Some(b"1".to_vec())));
+        assert!(!folder.join("000001").exists() && !folder.join("db").exists());
+        let_go(pairs, &folder);
+        let whole = try_open(&generation(&folder, 1), Sealed::Open).expect("opened");
+        whole.tree.insert(b"a", b"whole").expect("put");
+        whole.database.open_tree(WHOLE).expect("marked");
+        whole.database.flush().expect("flushed");
+        close(whole, &generation(&folder, 1));
+        let (pairs, _) = SledPairs::open(&folder).expect("opened");
+        assert_eq!(pairs.get(b"a"), Ok(Some(b"whole".to_vec())));
+        assert!(!folder.join("000000").exists());
     }
 }

@@ -38,7 +38,7 @@ pub struct StoredRecord {
     pub node: proto::NodePart,
     /// What is kept as long as the proof key; none once it was destroyed.
     pub case: Option<proto::CasePart>,
-    /// The sealed body as sent or received. Beyond erasure it opens for nobody.
+    /// The sealed body as sent or received; empty once the content key was destroyed.
     pub body: Vec<u8>,
     /// What opens the body, while the content key exists.
     pub secret: Option<Zeroizing<[u8; 32]>>,
@@ -90,9 +90,10 @@ pub(super) fn seal(record: Record, index: u64, slot: u32, node: &DataKey, keys: 
     let place = Place { kind: record.kind.into(), slot, index };
     let case = Zeroizing::new(record.case.encode_to_vec());
     // Drawn at once: each call to the system costs as much as sealing a part.
-    let drawn: [u8; 3 * NONCE] = super::random();
+    let drawn: [u8; 4 * NONCE] = super::random();
     let nonce = |part: usize| std::array::from_fn(|at| drawn[part * NONCE + at]);
     let content = |secret: Zeroizing<[u8; 32]>| place.seal(&keys.content, nonce(2), "content", &secret[..]);
+    let body = |body: &[u8]| place.seal(&keys.content, nonce(3), "body", body);
     proto::Frame {
         kind: place.kind,
         slot,
@@ -100,7 +101,8 @@ pub(super) fn seal(record: Record, index: u64, slot: u32, node: &DataKey, keys: 
         node: place.seal(node, nonce(0), "node", &record.node.encode_to_vec()),
         case: place.seal(&keys.proof, nonce(1), "case", &case),
         content: record.secret.map(content).unwrap_or_default(),
-        body: record.body,
+        // As it travelled it opens with a seal key for years: at rest only together with its request.
+        body: if record.body.is_empty() { Vec::new() } else { body(&record.body) },
     }
     .encode_to_vec()
 }
@@ -148,6 +150,13 @@ impl Opener {
         let keys = if frame.slot == NODE_SLOT { Some(self.own()) } else { self.slots.keys(frame.slot)? };
         let case = keys.as_ref().map(|keys| place.open(&keys.proof, "case", &frame.case)).transpose().map_err(bad)?;
         let case = case.map(|bytes| proto::CasePart::decode(&bytes[..])).transpose();
+        let body = match &keys {
+            Some(keys) if !frame.body.is_empty() => {
+                let body = place.open(&keys.content, "body", &frame.body).map_err(bad)?;
+                body.to_vec()
+            }
+            _ => Vec::new(),
+        };
         let secret = match keys {
             Some(keys) if !frame.content.is_empty() => Some(secret(place, &keys, &frame.content).map_err(bad)?),
             _ => None,
@@ -158,7 +167,7 @@ impl Opener {
             leaf: LeafEntry::from_slice(&frame.leaf).map_err(|_| bad(DamageKind::Record))?,
             node: proto::NodePart::decode(&node[..]).map_err(|_| bad(DamageKind::Record))?,
             case: case.map_err(|_| bad(DamageKind::Record))?,
-            body: frame.body,
+            body,
             secret,
         })
     }

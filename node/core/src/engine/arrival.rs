@@ -129,6 +129,9 @@ impl Engine {
     fn judge<P: Pairs>(&self, step: &Step<'_, P>, arrival: &Arrival) -> Result<Judgement, EngineFault> {
         let delivery = arrival.delivery.get();
         let header = &delivery.event.header;
+        if step.index.erasure(&header.request)?.is_some() {
+            return Ok(Judgement::Refuse("event.request-erased"));
+        }
         let rows = step.index.events(&header.thread)?;
         if let Some(judgement) = self.judge_parents(step, delivery, &rows)? {
             return Ok(judgement);
@@ -263,6 +266,10 @@ impl Engine {
             if self.wait(&thread, Waiting::Returned(ticket, returning)).is_err() {
                 step.out.push(retry(ticket, id, "engine.busy", BUSY_RETRY_MS));
             }
+            return Ok(());
+        }
+        if step.index.erasure(&header.request)?.is_some() {
+            step.out.push(Output::Answer(ticket, id, Reply::Erased));
             return Ok(());
         }
         let rows = step.index.events(&thread)?;

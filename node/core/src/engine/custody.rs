@@ -5,7 +5,7 @@
 //! signed acceptance of the terms stands in our ledger. A statement moves no state and is sent to
 //! nobody; the thread need not be occupied for it. One about a manifest is made at a time.
 
-use super::{Done, Engine, EngineFault, Job, NotDone, Output, Step, Ticket, own::not_done};
+use super::{Done, Engine, EngineFault, Job, NotDone, Output, Step, Ticket, erasure::erased, own::not_done};
 use crate::{
     case::Case,
     crypto::{pae, sha256},
@@ -42,7 +42,7 @@ pub struct Custody {
 pub(super) struct Stating {
     ticket: Ticket,
     command_id: [u8; 16],
-    thread: ThreadId,
+    pub(super) thread: ThreadId,
     statement: Statement,
     bytes: Vec<u8>,
 }
@@ -81,6 +81,9 @@ impl Engine {
         }
         if self.is_stating(&wanted.manifest) {
             return Ok(Err(not_done("engine.busy", "another statement about this manifest is under way; try again")));
+        }
+        if step.index.erasure(&wanted.request)?.is_some() || self.is_intending(&wanted.request) {
+            return Ok(Err(erased()));
         }
         let Some(thread) = step.index.threads_of(&wanted.request)?.first().copied() else {
             return Ok(Err(not_done("request.unknown", "no such request here")));

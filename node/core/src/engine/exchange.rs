@@ -128,6 +128,7 @@ impl Engine {
     pub(super) fn on_tick<P: Pairs>(&mut self, step: &mut Step<'_, P>) -> Result<(), EngineFault> {
         self.pump_all(step)?;
         self.expire_early(step);
+        self.go_on_erasing(step);
         while let Some((at, thread)) = self.alarms.first().copied().filter(|(at, _)| *at <= step.now) {
             self.alarms.remove(&(at, thread));
             self.look_at_clocks(step, &thread, self.alarmed)?;
@@ -189,6 +190,7 @@ impl Engine {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let sign = (self.to_sign() > self.signed && !self.signing).then_some(self.sign_after);
         let wakes = self.outbox.wake_at().into_iter().chain(alarm).chain(sign).chain(self.early_until());
+        let wakes = wakes.chain(self.erase_again());
         step.out.extend(wakes.min().map(Output::WakeAt));
     }
 }

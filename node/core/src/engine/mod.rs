@@ -8,19 +8,23 @@
 //!
 //! One act of a thread is decided at a time; what arrives meanwhile waits in a short queue, so that
 //! every act is judged against all that the ledger holds of its thread. `own` makes our events,
-//! `custody` our statements about evidence, `roster` takes in what is signed about Parties, `arrival` judges the events of peers, `exchange` keeps
-//! debts and answers moving.
+//! `custody` our statements about evidence, `erasure` lets go of requests and `hold` keeps them from it, `roster` takes in
+//! what is signed about Parties, `arrival` judges the events of peers, `exchange` keeps debts and answers moving.
 //!
 //! What a crash leaves: only what was appended. Jobs, queues and the outbox plan are forgotten;
 //! commands are answered again by their id, deliveries by their event id, debts from the index.
 
 mod arrival;
 mod custody;
+mod erasure;
 mod exchange;
+mod hold;
 mod own;
 mod roster;
 
 pub use custody::{Custody, release_command, verify_command};
+pub use erasure::Erase;
+pub use hold::Hold;
 pub use own::CLOCK_BEHIND_MS_MAX;
 pub use roster::Change;
 
@@ -42,9 +46,9 @@ use crate::{
     ledger::Appended,
     outbox::Outbox,
     profile::{Book, Document, News, Trust},
-    proto::{self, Lane, RecordKind, Signature},
+    proto::{self, ErasureRow, Lane, RecordKind, Signature},
     record::{Moment, Record},
-    rules::Rules,
+    rules::{Code, Rules},
 };
 
 /// What waits for a thread that is busy: a peer's whole window and some commands.
@@ -92,6 +96,15 @@ pub enum Input {
     Returned(Ticket, Box<Returning>),
     /// A document of charter or Parties, from wherever it came.
     Document(Ticket, Vec<u8>),
+    /// An operator wants a request erased.
+    Erase(Ticket, Box<Erase>),
+    /// Keys of a request, and whatever of it lies outside the ledger, are destroyed; or not yet, with the stable code of the
+    /// reason.
+    Destroyed(JobId, Result<(), &'static str>),
+    /// An operator wants a request held back from erasure for this reason, or, without one, released.
+    Hold(Ticket, RequestId, Option<Code>),
+    /// A hold or its release is on disk; or not, with the stable code of the reason.
+    HoldKept(JobId, Result<(), &'static str>),
     /// A peer's answer, checked by a worker.
     Answered(PartyCode, EventId, Box<Verified<PeerAnswer>>),
     /// A body was sealed, or could not be.
@@ -176,6 +189,26 @@ pub enum Output {
     Answer(Ticket, EventId, Reply),
     /// Reply to a command.
     Reply(Ticket, Result<Done, NotDone>),
+    /// Destroy the keys of this request, and whatever of it lies outside the ledger. Done twice it is done once.
+    Destroy {
+        /// Comes back in `Destroyed`.
+        job: JobId,
+        /// The request, whose intent is on disk.
+        request: RequestId,
+    },
+    /// What became of an erasure: what stands in the ledger of it, once all of it is done.
+    Erased(Ticket, Result<ErasureRow, NotDone>),
+    /// Keep this hold, or forget the one there is.
+    KeepHold {
+        /// Comes back in `HoldKept`.
+        job: JobId,
+        /// The request.
+        request: RequestId,
+        /// What is to stand of it.
+        hold: Option<Hold>,
+    },
+    /// What became of a hold or release: what stands of it now.
+    Held(Ticket, Result<Option<Hold>, NotDone>),
     /// What became of a document.
     Documented(Ticket, Result<News, NotDone>),
     /// More is known of charter and Parties from now on.
@@ -195,6 +228,8 @@ pub enum Reply {
     Receipt(LedgerIndex),
     /// The refusal recorded at this place.
     Refusal(LedgerIndex),
+    /// Its request was erased here.
+    Erased,
     /// Nothing was recorded.
     Retry {
         /// Why.
@@ -299,6 +334,10 @@ enum Job {
     },
     Custody(Box<custody::Stating>),
     Document(Box<roster::Entering>),
+    Intend(Box<erasure::Intending>),
+    Destroy(RequestId),
+    Erase(RequestId),
+    Hold(Box<hold::Holding>),
 }
 
 /// The state machine. One task owns it.
@@ -317,6 +356,8 @@ pub struct Engine {
     /// By the event they wait for.
     early: BTreeMap<EventId, Vec<arrival::Early>>,
     commands: BTreeSet<[u8; 16]>,
+    erasures: erasure::Erasures,
+    holds: BTreeMap<RequestId, Hold>,
     numbers: BTreeMap<(PartyCode, i32), u64>,
     last_recorded: Time,
     size: u64,
@@ -375,6 +416,8 @@ impl Engine {
             busy: BTreeMap::new(),
             early: BTreeMap::new(),
             commands: BTreeSet::new(),
+            erasures: erasure::interrupted(index)?,
+            holds: BTreeMap::new(),
             numbers: BTreeMap::new(),
             last_recorded,
             size,
@@ -410,6 +453,10 @@ impl Engine {
             Input::Arrived(ticket, arrival) => self.on_arrived(&mut step, ticket, arrival)?,
             Input::Returned(ticket, returning) => self.on_returned(&mut step, ticket, returning)?,
             Input::Document(ticket, envelope) => self.on_document(&mut step, ticket, envelope)?,
+            Input::Erase(ticket, wanted) => self.on_erase(&mut step, ticket, &wanted)?,
+            Input::Destroyed(job, destroyed) => self.on_destroyed(&mut step, job, destroyed)?,
+            Input::Hold(ticket, request, reason) => self.on_hold(&mut step, ticket, request, reason)?,
+            Input::HoldKept(job, kept) => self.on_hold_kept(&mut step, job, kept)?,
             Input::Answered(peer, event, answer) => self.on_answered(&mut step, &peer, &event, answer.into_inner())?,
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
             Input::Signed(job, signatures) => self.on_signed(&mut step, job, signatures)?,
@@ -515,7 +562,16 @@ impl Engine {
                 self.custody_failed(step, &stating, "keys.signing-failed");
                 Ok(())
             }
-            (Job::Receive { .. } | Job::Settle { .. } | Job::Document(_), _) => Err(EngineFault::UnknownJob(id)),
+            (
+                Job::Receive { .. }
+                | Job::Settle { .. }
+                | Job::Document(_)
+                | Job::Intend(_)
+                | Job::Destroy(_)
+                | Job::Erase(_)
+                | Job::Hold(_),
+                _,
+            ) => Err(EngineFault::UnknownJob(id)),
         }
     }
 
@@ -546,6 +602,9 @@ impl Engine {
             }
             Job::Custody(stating) => self.custody_appended(step, &stating, index),
             Job::Document(entering) => self.document_appended(step, *entering)?,
+            Job::Intend(intending) => self.intent_appended(step, *intending)?,
+            Job::Erase(request) => self.erasure_appended(step, &request)?,
+            Job::Destroy(_) | Job::Hold(_) => return Err(EngineFault::UnknownJob(id)),
         }
         Ok(())
     }
@@ -574,6 +633,9 @@ impl Engine {
             Job::Settle { peer, event } => self.outbox.settled(&peer, &event, false),
             Job::Custody(stating) => self.custody_failed(step, &stating, code),
             Job::Document(entering) => self.document_failed(step, &entering, code)?,
+            Job::Intend(intending) => self.intent_failed(step, *intending, code)?,
+            Job::Erase(request) => self.put_off(step, &request, code),
+            Job::Destroy(_) | Job::Hold(_) => return Err(EngineFault::UnknownJob(id)),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 
-use super::{Act, Done, Engine, EngineFault, Job, JobId, NotDone, Output, Step, Ticket, Waiting};
+use super::{Act, Done, Engine, EngineFault, Job, JobId, NotDone, Output, Step, Ticket, Waiting, erasure::erased};
 use crate::{
     case::{self, Case, Wish},
     crypto::{PublicKey, pae},
@@ -97,6 +97,9 @@ impl Engine {
     }
 
     fn place<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Result<Place, NotDone>, EngineFault> {
+        if step.index.erasure(&act.request)?.is_some() {
+            return Ok(Err(erased()));
+        }
         let threads = step.index.threads_of(&act.request)?;
         let opening = |recipients: &BTreeSet<PartyCode>| {
             let members: BTreeSet<PartyCode> = recipients.iter().chain([&self.us.party]).cloned().collect();

@@ -211,6 +211,16 @@ impl Standing {
         }
     }
 
+    /// When it is closed without another act: at once, if it is closed; nothing if somebody must act first.
+    #[must_use]
+    pub fn closes(&self) -> Option<Time> {
+        match &self.state {
+            _ if self.is_closed() => Some(Time(0)),
+            State::Preservation(state) => state.holds_until(),
+            State::Assistance(_) => None,
+        }
+    }
+
     /// What was handed over in it, in order.
     #[must_use]
     pub fn deliveries(&self) -> &[Delivery] {

@@ -18,10 +18,13 @@ pub(super) fn join(found: &mut Found) -> Rules {
     rules.offences = joining.index(&mut found.offences, |row| (row.code.clone(), &row.source));
     rules.modifiers = joining.index(&mut found.modifiers, |row| (row.code.clone(), &row.source));
     rules.instruments = joining.index(&mut found.instruments, |row| (row.code.clone(), &row.source));
+    rules.retention = joining.index(&mut found.retention, |row| (row.procedure.clone(), &row.source));
+    rules.erasure = joining.index(&mut found.erasure, |row| (row.code.clone(), &row.source));
     joining.lists(found, &mut rules);
     joining.clocks(found, &rules);
     joining.offences(found, &rules);
     joining.procedures(found, &mut rules);
+    joining.retention(found, &rules);
     joining.forms(found, &mut rules);
     found.mistakes.append(&mut joining.mistakes);
     rules
@@ -92,6 +95,7 @@ impl Joining {
             listed("offences", rules.offences.values().map(|row| (&row.code, &row.name))),
             listed("modifiers", rules.modifiers.values().map(|row| (&row.code, &row.title))),
             listed("instruments", rules.instruments.values().map(|row| (&row.code, &row.name))),
+            listed("erasure-grounds", rules.erasure.values().map(|row| (&row.code, &row.title))),
         ];
         rules.lists.extend(tables.into_iter().map(|list| (list.id.clone(), Arc::new(list))));
     }
@@ -135,6 +139,13 @@ impl Joining {
             self.refers(rules.clocks.contains_key(&usage.clock), at, "clock", &usage.clock);
             let based = procedure.instruments.contains(&usage.instrument);
             self.says(!based, at, || format!("clock {} names an instrument that is not listed", usage.clock));
+        }
+    }
+
+    fn retention(&mut self, found: &Found, rules: &Rules) {
+        for (at, row) in &found.retention {
+            self.says(row.duration == 0, at, || "`duration` must be at least 1".to_owned());
+            self.refers(rules.procedures.contains_key(&row.procedure), at, "procedure", &row.procedure);
         }
     }
 
@@ -248,7 +259,7 @@ impl Joining {
 }
 
 /// Sections whose rows are code lists too.
-const TABLES: [&str; 5] = ["grounds", "outcomes", "offences", "modifiers", "instruments"];
+const TABLES: [&str; 6] = ["grounds", "outcomes", "offences", "modifiers", "instruments", "erasure-grounds"];
 
 fn listed<'a>(id: &str, rows: impl Iterator<Item = (&'a Code, &'a String)>) -> CodeList {
     CodeList {

@@ -19,8 +19,8 @@ mod tests;
 pub(crate) use form::is_date;
 pub use form::{FieldRule, Form, FormMistake, Kind, Literal, Required, Wrong};
 pub use rows::{
-    Actor, ClockRule, ClockUse, Code, CodeList, Ground, GroundKind, GroundUse, Instrument, Listed, Mark, Modifier,
-    NeverFor, Offence, Outcome, Pattern, Procedure, Unit,
+    Actor, ClockRule, ClockUse, Code, CodeList, ErasureGround, Ground, GroundKind, GroundUse, Instrument, Listed, Mark,
+    Modifier, NeverFor, Offence, Outcome, Pattern, Procedure, Retention, Unit,
 };
 pub use shipped::SHIPPED;
 
@@ -28,6 +28,9 @@ use crate::ids::{ProcedureCode, StepCode};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+/// The code list of reasons for which a request may be held back from erasure.
+pub const HOLD_REASONS: &str = "hold-reasons";
 
 /// On which side of a request someone acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +110,8 @@ pub struct Rules {
     offences: BTreeMap<Code, Offence>,
     modifiers: BTreeMap<Code, Modifier>,
     instruments: BTreeMap<Code, Instrument>,
+    retention: BTreeMap<ProcedureCode, Retention>,
+    erasure: BTreeMap<Code, ErasureGround>,
     lists: BTreeMap<Code, Arc<CodeList>>,
 }
 
@@ -209,6 +214,23 @@ impl Rules {
     /// All instruments, ascending by code.
     pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
         self.instruments.values()
+    }
+
+    /// How long requests of a procedure are kept after their end; for ever if nothing is said.
+    #[must_use]
+    pub fn retention(&self, procedure: &ProcedureCode) -> Option<&Retention> {
+        self.retention.get(procedure)
+    }
+
+    /// A ground on which a request may be erased.
+    #[must_use]
+    pub fn erasure_ground(&self, code: &Code) -> Option<&ErasureGround> {
+        self.erasure.get(code)
+    }
+
+    /// All grounds on which a request may be erased, ascending by code.
+    pub fn erasure_grounds(&self) -> impl Iterator<Item = &ErasureGround> {
+        self.erasure.values()
     }
 
     /// A code list by its id; grounds, outcomes, offences, modifiers and instruments are lists too.

@@ -3,7 +3,10 @@
 
 use super::RuleMistake;
 use super::form::FieldRule;
-use super::rows::{ClockRule, Code, CodeList, Ground, Instrument, Mark, Modifier, Offence, Outcome, Procedure, parsed};
+use super::rows::{
+    ClockRule, Code, CodeList, ErasureGround, Ground, Instrument, Mark, Modifier, Offence, Outcome, Procedure,
+    Retention, parsed,
+};
 use crate::ids::{ProcedureCode, StepCode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -91,6 +94,8 @@ pub(super) struct Found {
     pub(super) offences: Rows<Offence>,
     pub(super) modifiers: Rows<Modifier>,
     pub(super) instruments: Rows<Instrument>,
+    pub(super) retention: Rows<Retention>,
+    pub(super) erasure: Rows<ErasureGround>,
     pub(super) lists: Rows<CodeList>,
     pub(super) groups: Rows<Fielded<GroupHead>>,
     pub(super) forms: Rows<Fielded<FormHead>>,
@@ -146,12 +151,14 @@ impl<'a> File<'a> {
             "offence" => found.offences.extend(reading.rows(node, "code")),
             "modifier" => found.modifiers.extend(reading.rows(node, "code")),
             "instrument" => found.instruments.extend(reading.rows(node, "code")),
+            "retention" => found.retention.extend(reading.rows(node, "procedure")),
+            "erasure" => found.erasure.extend(reading.rows(node, "code")),
             "list" => found.lists.extend(reading.rows(node, "id")),
             "group" => found.groups.extend(reading.fielded(node, "id")),
             "form" => found.forms.extend(reading.fielded(node, "step")),
             other => {
                 let at = self.at(node.span().start, other.to_owned());
-                mistakes.push(at.mistake("no such section; known are alerts, procedure, clock, ground, outcome, offence, modifier, instrument, list, group and form"));
+                mistakes.push(at.mistake("no such section; known are alerts, procedure, clock, ground, outcome, offence, modifier, instrument, retention, erasure, list, group and form"));
             }
         }
     }

@@ -349,6 +349,39 @@ pub struct ClockUse {
     pub clock: Code,
 }
 
+/// How long what a node holds of a request is kept after the request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Of which procedure.
+    #[serde(deserialize_with = "parsed")]
+    pub procedure: ProcedureCode,
+    /// How many of `unit`.
+    pub duration: u32,
+    /// In what it counts.
+    pub unit: Unit,
+    /// Where it is found.
+    pub source: String,
+    /// How well the source was seen.
+    pub mark: Mark,
+}
+
+/// On what a request may be erased once it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureGround {
+    /// For example `retention-over`.
+    pub code: Code,
+    /// In words.
+    pub title: String,
+    /// True if it does not wait for the end of retention.
+    pub early: bool,
+    /// Where it is found.
+    pub source: String,
+    /// How well the source was seen.
+    pub mark: Mark,
+}
+
 /// One code of a list with its words.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,4 +11,5 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("outcomes.toml", include_str!("../../../rules/outcomes.toml")),
     ("procedures/mla-stored.toml", include_str!("../../../rules/procedures/mla-stored.toml")),
     ("procedures/pres.toml", include_str!("../../../rules/procedures/pres.toml")),
+    ("retention.toml", include_str!("../../../rules/retention.toml")),
 ];

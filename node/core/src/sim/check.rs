@@ -55,7 +55,7 @@ impl Sim {
         let mut honest = (0..self.nodes.len()).filter(|node| self.is_honest(*node));
         self.air.iter().all(|flight| !among_honest(flight.from, flight.to))
             && honest.clone().all(|node| self.nodes[node].is_idle())
-            && honest.all(|node| self.owes_nothing(&self.nodes[node]))
+            && honest.all(|node| self.owes_nothing(&self.nodes[node]) && is_through(&self.nodes[node]))
     }
 
     /// What keeps a network from being quiet, for whoever replays it.
@@ -107,7 +107,8 @@ impl Sim {
     /// Acknowledged acts between honest nodes that the other side neither holds nor refused.
     fn undelivered(&self) -> usize {
         let reached = |(author, done): &&(usize, crate::engine::Done)| {
-            let row = self.nodes[*author].index.thread(&done.thread).expect("answers").expect("the author knows it");
+            // Its author has erased it, which it may only after every answer to it is on record.
+            let Some(row) = self.nodes[*author].index.thread(&done.thread).expect("answers") else { return true };
             let members =
                 (0..self.nodes.len()).filter(|node| row.members.contains(&self.nodes[*node].party.to_string()));
             let others = members.filter(|node| node != author && self.is_honest(*author) && self.is_honest(*node));
@@ -198,6 +199,11 @@ impl Sim {
         let events: BTreeSet<String> = rows.iter().filter(|row| !row.void).map(id).collect();
         Some(format!("{:?} {:?} {:?}", standing.name(), standing.set_aside, events))
     }
+}
+
+/// True if no erasure that was begun is left to be done.
+fn is_through(node: &SimNode) -> bool {
+    node.index.erasures_begun().expect("the index answers").is_empty()
 }
 
 /// Records, answers to one debt and effects of one command that stand in a ledger more than once.

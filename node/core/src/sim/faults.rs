@@ -139,7 +139,9 @@ impl Sim {
             self.set_link(from.min(to), from.max(to), false);
         }
         self.weather = Weather::fair(self.nodes.len());
-        self.nodes.iter_mut().for_each(|node| (node.disk_full, node.note_fails) = (false, false));
+        self.nodes
+            .iter_mut()
+            .for_each(|node| (node.disk_full, node.note_fails, node.keys_stay) = (false, false, false));
         self.each_pair(|sim, a, b| sim.set_link(a, b, true));
     }
 }

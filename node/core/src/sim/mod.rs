@@ -15,13 +15,14 @@
 //! COMITY_SIM_SEEDS=2000 cargo test --release -p comity-core sim:: -- --nocapture
 //! ```
 //!
-//! `faults` breaks things, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
+//! `faults` breaks things, `erasures` lets go of requests, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
 //! `scenarios` and `lies` tell single stories.
 
 mod byzantine;
 mod check;
 mod count;
 mod documents;
+mod erasures;
 mod faults;
 mod forge;
 mod lies;
@@ -214,6 +215,7 @@ impl Sim {
             44..=47 => self.pass_time(),
             48..=57 if self.chance.one_in(self.plan.calm) => self.give_command(),
             58 if self.chance.one_in(2 * self.plan.calm) => self.crash(node),
+            59 if self.chance.one_in(self.plan.calm) => self.erase(node),
             60..=61 if self.chance.one_in(self.plan.calm) => self.break_something(node),
             63 => {
                 self.nodes[node].disk_full = self.chance.one_in(4);
@@ -225,6 +227,7 @@ impl Sim {
         }
         self.carry();
         self.collect_replies();
+        self.collect_erasures();
         self.collect_fates();
     }
 
@@ -321,6 +324,31 @@ impl Sim {
         for key in again {
             if let Some(given) = self.waiting.remove(&key) {
                 self.give(given);
+            }
+        }
+    }
+
+    /// Somebody wants a request erased, held or released; whether that may be, the node says.
+    fn erase(&mut self, node: usize) {
+        let Some(request) = self.chance.pick(&self.requests).map(|request| request.id) else { return };
+        let keys_stay = self.chance.one_in(4);
+        let node = &mut self.nodes[node];
+        node.keys_stay = keys_stay;
+        match self.chance.below(8) {
+            0 => node.hold(request, Some("proceedings")),
+            1..=2 => node.hold(request, None),
+            3 => node.erase(request, "retention-over"),
+            _ => node.erase(request, "court-order"),
+        }
+    }
+
+    fn collect_erasures(&mut self) {
+        for node in &mut self.nodes {
+            for result in std::mem::take(&mut node.erased) {
+                match result {
+                    Ok(row) => assert!(row.erased_ms >= row.intent_ms && row.erased_index > row.intent_index),
+                    Err(refused) => self.count.not_done(refused.code),
+                }
             }
         }
     }
@@ -443,6 +471,8 @@ impl Sim {
         for node in &self.nodes {
             let refusals = node.ledger().iter().filter(|record| record.kind == RecordKind::RefusalGiven);
             self.count.add(What::Refusals, refusals.count());
+            let erasures = node.ledger().iter().filter(|record| record.kind == RecordKind::Erasure);
+            self.count.add(What::Erasures, erasures.count());
             self.count.add(What::Records, node.ledger().len());
         }
     }

@@ -5,23 +5,23 @@
 //! ones), and drops the rest with everything the process knew.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use crate::{
     carry::{self, Delivered, Stored},
     crypto::PublicKey,
-    engine::{Act, Custody, Done, Engine, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
+    engine::{Act, Custody, Done, Engine, Erase, Hold, Identity, Input, JobId, NotDone, Notice, Output, Reply, Ticket},
     event::{EventFault, seal_body, unwrap_body},
     founding::{RoleKeys, tests as founded},
-    ids::{Digest, EventId, KeyId, LedgerIndex, Origin, PartyCode, Time},
+    ids::{Digest, EventId, KeyId, LedgerIndex, Origin, PartyCode, RequestId, Time},
     index::{Index, MemoryPairs, RecordView},
     ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
     profile::{Book, News, Trust},
-    proto::{Algorithm, KeyRole, Lane, RecordKind},
+    proto::{Algorithm, CasePart, ErasureRow, KeyRole, Lane, RecordKind},
     record::{Moment, Record, document, document_envelope},
-    rules::Rules,
+    rules::{Code, Rules},
 };
 
 use super::byzantine::Trick;
@@ -53,6 +53,9 @@ pub(super) type Fate = (Trick, String);
 #[derive(Default)]
 struct Disk {
     synced: Vec<Record>,
+    /// Requests whose keys are destroyed: their case parts are bytes that nobody can read.
+    destroyed: BTreeSet<RequestId>,
+    holds: BTreeMap<RequestId, Hold>,
     written: VecDeque<(JobId, Record)>,
     queued: VecDeque<(JobId, Record)>,
 }
@@ -63,6 +66,10 @@ pub(super) struct SimNode {
     pub(super) index: Index<MemoryPairs>,
     pub(super) documented: Vec<(Ticket, Result<News, NotDone>)>,
     pub(super) replies: Vec<(Ticket, Result<Done, NotDone>)>,
+    pub(super) erased: Vec<Result<ErasureRow, NotDone>>,
+    pub(super) held: Vec<Result<Option<Hold>, NotDone>>,
+    /// True if keys cannot be destroyed now.
+    pub(super) keys_stay: bool,
     pub(super) notices: Vec<Notice>,
     pub(super) wake: Option<Time>,
     pub(super) disk_full: bool,
@@ -102,6 +109,9 @@ impl SimNode {
             index,
             documented: Vec::new(),
             replies: Vec::new(),
+            erased: Vec::new(),
+            held: Vec::new(),
+            keys_stay: false,
             notices: Vec::new(),
             wake: None,
             disk_full: false,
@@ -166,6 +176,27 @@ impl SimNode {
         self.tickets
     }
 
+    pub(super) fn erase(&mut self, request: RequestId, ground: &str) {
+        self.tickets += 1;
+        let ground = Code::parse(ground).expect("a code");
+        self.take_in(Input::Erase(self.tickets, Box::new(Erase { request, ground })));
+    }
+
+    pub(super) fn hold(&mut self, request: RequestId, reason: Option<&str>) {
+        self.tickets += 1;
+        let reason = reason.map(|reason| Code::parse(reason).expect("a code"));
+        self.take_in(Input::Hold(self.tickets, request, reason));
+    }
+
+    /// True if the keys of a record's request are gone.
+    pub(super) fn is_destroyed(&self, record: &Record) -> bool {
+        record.request.is_some_and(|request| self.disk.destroyed.contains(&request))
+    }
+
+    fn case_of<'r>(&self, record: &'r Record) -> Option<&'r CasePart> {
+        (!self.is_destroyed(record)).then_some(&record.case)
+    }
+
     pub(super) fn link(&mut self, peer: &PartyCode, up: bool) {
         let peer = peer.clone();
         self.take_in(if up { Input::Up(peer) } else { Input::Down(peer) });
@@ -225,7 +256,7 @@ impl SimNode {
         let delivered = |event: &EventId| {
             let seen = self.index.seen(event).ok().flatten()?;
             let record = self.disk.synced.get(usize::try_from(seen.index).ok()?)?;
-            Some((record.kind, signatures_digest(&record.case.signatures)))
+            Some((record.kind, signatures_digest(&self.case_of(record)?.signatures)))
         };
         let (event, answer) =
             carry::read_answer(bytes, from, &self.party, &self.world.trust, self.clock(now), delivered)?;
@@ -272,7 +303,7 @@ impl SimNode {
                         self.stored(due.index, |stored| stored.delivery(&peer))
                     }
                 };
-                self.out.push((peer, Frame::Delivery(delivery)));
+                self.out.extend(delivery.map(|delivery| (peer, Frame::Delivery(delivery))));
             }
             Output::Answer(ticket, event, reply) => {
                 let Some((peer, trick)) = self.answering.remove(&ticket) else { return };
@@ -283,11 +314,29 @@ impl SimNode {
                 let answer = match reply {
                     Reply::Receipt(index) => self.stored(index, |stored| stored.receipt()),
                     Reply::Refusal(index) => self.stored(index, |stored| stored.refusal()),
-                    Reply::Retry { code, after_ms } => carry::retry(&event, code, after_ms),
+                    Reply::Erased => None,
+                    Reply::Retry { code, after_ms } => Some(carry::retry(&event, code, after_ms)),
                 };
+                let answer = answer.unwrap_or_else(|| carry::erased(&event));
                 self.out.push((peer, Frame::Answer(answer)));
             }
             Output::Reply(ticket, result) => self.replies.push((ticket, result)),
+            Output::Destroy { job, .. } if self.keys_stay => {
+                self.take_in(Input::Destroyed(job, Err("store.busy")));
+            }
+            Output::Destroy { job, request } => {
+                self.disk.destroyed.insert(request);
+                self.take_in(Input::Destroyed(job, Ok(())));
+            }
+            Output::Erased(_, result) => self.erased.push(result),
+            Output::KeepHold { job, request, hold } => {
+                match hold {
+                    Some(hold) => drop(self.disk.holds.insert(request, hold)),
+                    None => drop(self.disk.holds.remove(&request)),
+                }
+                self.take_in(Input::HoldKept(job, Ok(())));
+            }
+            Output::Held(_, result) => self.held.push(result),
             Output::Notify(notice) => self.notices.push(notice),
             Output::Documented(ticket, result) => self.documented.push((ticket, result)),
             Output::Trust(change) => self.world.trust = change.trust,
@@ -303,24 +352,32 @@ impl SimNode {
                 let place = usize::try_from(index.0).expect("small");
                 self.disk.synced[place].node.code.clone()
             }
+            Reply::Erased => "erased".to_owned(),
             Reply::Retry { code, .. } => (*code).to_owned(),
         }
     }
 
-    fn given_back(&self, to: &PartyCode, index: LedgerIndex, now: Time) -> Vec<u8> {
+    fn given_back(&self, to: &PartyCode, index: LedgerIndex, now: Time) -> Option<Vec<u8>> {
         let record = &self.disk.synced[usize::try_from(index.0).expect("small")];
         let secret = record.secret.as_ref().expect("a received event has a body");
         let key = self.world.trust.seal_key(to, self.clock(now)).expect("a Party of the network");
         self.stored(index, |stored| stored.given_back(secret, key, &[7; 32]))
     }
 
-    fn stored(&self, index: LedgerIndex, frame: impl FnOnce(&Stored<'_>) -> Option<Vec<u8>>) -> Vec<u8> {
+    /// A record as it travels; nothing if its keys are gone.
+    fn stored(&self, index: LedgerIndex, frame: impl FnOnce(&Stored<'_>) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         let record = usize::try_from(index.0).ok().and_then(|place| self.disk.synced.get(place));
         let record = record.expect("only what is on disk is spoken of");
         let path = self.tree.inclusion(index, self.signed).expect("only what a checkpoint covers is spoken of");
-        let stored =
-            Stored { node: &record.node, case: &record.case, body: &record.body, index, path: &path, note: &self.note };
-        frame(&stored).expect("the record is of the kind it is used as")
+        let stored = Stored {
+            node: &record.node,
+            case: self.case_of(record)?,
+            body: &record.body,
+            index,
+            path: &path,
+            note: &self.note,
+        };
+        Some(frame(&stored).expect("the record is of the kind it is used as"))
     }
 
     /// The disk writes some of what is queued, without syncing it; a full one refuses all of it, once
@@ -348,7 +405,8 @@ impl SimNode {
 
     fn keep(&mut self, record: Record) -> Appended {
         let index = self.tree.push(leaf_hash(&record.leaf));
-        follow(&mut self.index, &record, index, &self.world.rules);
+        assert!(!self.is_destroyed(&record), "the store takes nothing under keys that are gone");
+        follow(&mut self.index, &record, Some(&record.case), index, &self.world.rules);
         self.disk.synced.push(record);
         Appended::on_disk(index, self.tree.size())
     }
@@ -409,6 +467,7 @@ impl SimNode {
         self.engine =
             Engine::open(self.us.clone(), book, self.world.rules.clone(), &self.index, self.alarmed, u64::MAX)
                 .expect("opens");
+        self.engine.remember_holds(self.disk.holds.clone());
         self.take_in(Input::Tick);
     }
 
@@ -439,13 +498,13 @@ impl SimNode {
     pub(super) fn rebuilt(&self) -> Index<MemoryPairs> {
         let mut index = Index::new(MemoryPairs::default());
         for (place, record) in (0..).map(LedgerIndex).zip(&self.disk.synced) {
-            follow(&mut index, record, place, &self.world.rules);
+            follow(&mut index, record, self.case_of(record), place, &self.world.rules);
         }
         index
     }
 }
 
-fn follow(index: &mut Index<MemoryPairs>, record: &Record, place: LedgerIndex, rules: &Rules) {
-    let view = RecordView { index: place, kind: record.kind, node: &record.node, case: Some(&record.case) };
+fn follow(index: &mut Index<MemoryPairs>, record: &Record, case: Option<&CasePart>, place: LedgerIndex, rules: &Rules) {
+    let view = RecordView { index: place, kind: record.kind, node: &record.node, case };
     index.apply(view, rules).expect("the index follows");
 }

@@ -31,12 +31,10 @@ use crate::{
         fields,
         problem::{FieldError, Problem},
     },
-    handle::View,
+    handle::{DRAFT_PREFIX as PREFIX, View},
     time,
 };
 
-/// Where drafts lie on the desk.
-const PREFIX: &[u8] = b"draft/";
 /// Drafts an office has in hand at once, with room to spare.
 const DRAFTS_MAX: usize = 1_000;
 /// Bytes of all drafts: the desk is held in memory.

@@ -6,6 +6,7 @@
 mod contract;
 mod deliveries;
 mod drafts;
+mod erasure;
 mod events;
 mod evidence;
 mod law;
@@ -25,6 +26,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(parties::routes())
         .merge(requests::routes())
         .merge(drafts::routes())
+        .merge(erasure::routes())
         .merge(evidence::routes())
         .merge(deliveries::routes())
         .merge(events::routes())

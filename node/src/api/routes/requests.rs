@@ -17,13 +17,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::erasure::missing;
 use crate::{
     api::{
         Api,
         act::{ActView, NewRequest, NewStep, open, perform},
         cursor,
         extract::{Asked, IdempotencyKey, JsonBody, PAGE_MAX, Params, page, parse},
-        fault::ApiFault,
         problem::Problem,
         views::requests::{self, InboxView, RequestRowView, RequestView, RequestsView},
     },
@@ -192,7 +192,7 @@ async fn show(
     let look = move |view: &View| {
         let threads = view.index.threads_of(&id)?;
         let thread = threads.iter().find(|thread| wanted.is_none_or(|wanted| wanted == **thread));
-        let thread = *thread.ok_or(ApiFault::UnknownRequest)?;
+        let thread = *thread.ok_or_else(|| missing(view, &id))?;
         requests::request(view, &threads, &thread, skip, limit, time::now())
     };
     api.look(look).await.map(Json)
@@ -232,7 +232,7 @@ async fn step(
 
 pub(super) fn procedure_of(view: &View, request: &RequestId) -> Result<ProcedureCode, Problem> {
     let threads = view.index.threads_of(request)?;
-    let thread = threads.first().ok_or(ApiFault::UnknownRequest)?;
+    let thread = threads.first().ok_or_else(|| missing(view, request))?;
     let row = view.index.thread(thread)?.ok_or(IndexFault::Damaged)?;
     Ok(ProcedureCode::parse(&row.procedure).map_err(|_| IndexFault::Damaged)?)
 }

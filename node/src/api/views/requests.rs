@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     at,
+    erasure::{KeptView, kept},
     parties::{self, ReachView},
     standing::{StandingView, standing, state_name, turn},
 };
@@ -99,6 +100,8 @@ pub(in crate::api) struct RequestView {
     next_cursor: Option<String>,
     /// How each other Party is reached now, and what it reads in this procedure.
     others: Vec<ReachView>,
+    /// How long it is kept.
+    kept: KeptView,
 }
 
 /// A signed event.
@@ -236,6 +239,7 @@ pub(in crate::api) fn request(
     let now_stands = standing_of(view, &case, now)?;
     let side = our_side(view, &thread_row);
     let others = others(view, &thread_row, now);
+    let kept = kept(view, &thread_row)?;
     let (events, read) = events(view, &rows, &now_stands, usize::try_from(skip).unwrap_or(usize::MAX), limit)?;
     Ok(RequestView {
         schema: "comity/request/v1",
@@ -245,6 +249,7 @@ pub(in crate::api) fn request(
         events,
         next_cursor: (read < rows.len()).then(|| cursor::after_events(read as u64)),
         others,
+        kept,
     })
 }
 

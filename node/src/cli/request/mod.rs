@@ -4,6 +4,7 @@
 //! once. Ids may be shortened to as many digits as are unique. Start at [`request`].
 
 mod draft;
+mod erasure;
 mod list;
 mod thread;
 
@@ -64,6 +65,29 @@ pub(crate) enum Command {
         /// Also the contents of every form.
         #[arg(long)]
         full: bool,
+    },
+    /// How long requests are kept, which need not be any more, and on what one may be erased.
+    Retention,
+    /// Erase a request that has ended: its keys are destroyed, and nothing of it can be read here again.
+    Erase {
+        /// The request.
+        id: String,
+        /// On which ground, for example retention-over; `request retention` names them.
+        #[arg(long, value_name = "CODE")]
+        ground: String,
+    },
+    /// Hold a request back from erasure, whatever else would let it go.
+    Hold {
+        /// The request.
+        id: String,
+        /// Why, for example proceedings; `request retention` names the reasons.
+        #[arg(long, value_name = "CODE")]
+        reason: String,
+    },
+    /// Let go of a hold.
+    ReleaseHold {
+        /// The request.
+        id: String,
     },
     /// Take a step in a request.
     Act(Act),
@@ -166,6 +190,10 @@ pub(crate) async fn request(command: Command, context: &Context) -> Done {
             list::list(state.as_deref(), procedure.as_deref(), &client, context).await
         }
         Command::Show { id, full } => thread::show(&id, full, &client, context).await,
+        Command::Retention => erasure::retention(&client, context).await,
+        Command::Erase { id, ground } => erasure::erase(&id, &ground, &client, context).await,
+        Command::Hold { id, reason } => erasure::hold(&id, &reason, &client, context).await,
+        Command::ReleaseHold { id } => erasure::release(&id, &client, context).await,
         Command::Act(act) => take_step(&act, &client, context).await,
         Command::Inbox { due } => list::inbox(due, &client, context).await,
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::whole_id;
+use super::{erasure::whole_or_gone, whole_id};
 use crate::cli::{
     Context, Done, Verdict,
     client::Client,
@@ -11,7 +11,7 @@ use crate::cli::{
 
 pub(super) async fn show(id: &str, full: bool, client: &Client, context: &Context) -> Done {
     let id = whole_id(id, client).await?;
-    let thread = client.get(&format!("/v1/requests/{id}")).await?;
+    let Some(thread) = whole_or_gone(&id, client, context).await? else { return Ok(Verdict::Fine) };
     context.out.either(&thread, |thread| {
         let contents = if full { contents(thread) } else { String::new() };
         format!("{}\n\n{}{contents}", standing(thread), events(thread))
@@ -34,7 +34,17 @@ fn standing(thread: &Value) -> String {
     ];
     rows.extend(list(thread, "/others").iter().filter_map(reached).map(|line| ("On duty", line)));
     rows.extend(list(thread, "/standing/clocks").iter().map(|clock| ("Clock", self::clock(clock))));
+    rows.extend(kept(thread).map(|line| ("Kept", line)));
     pairs(&rows)
+}
+
+/// How long it is kept, once that can be said.
+fn kept(thread: &Value) -> Option<String> {
+    match (text(thread, "/kept/hold/reason"), text(thread, "/kept/until")) {
+        ("", "") => None,
+        ("", until) => Some(format!("until {}", local(until))),
+        (reason, _) => Some(format!("held ({reason}) since {}", local(text(thread, "/kept/hold/since")))),
+    }
 }
 
 /// Who is there at the other Party now; nothing if it publishes no hours.

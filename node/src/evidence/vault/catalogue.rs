@@ -79,6 +79,23 @@ pub struct Row {
     pub(super) batch: [u8; 8],
 }
 
+impl Row {
+    /// What stays of an item: that there was one.
+    fn destroyed(&self) -> Self {
+        Self {
+            request: self.request,
+            kind: self.kind,
+            state: SlotState::Destroyed,
+            pack: PackId::NONE,
+            offset: 0,
+            hashes: 0,
+            size: 0,
+            root: Digest::new([0; 32]),
+            batch: NO_BATCH,
+        }
+    }
+}
+
 /// Items received count each on its own.
 pub(super) const NO_BATCH: [u8; 8] = [0; 8];
 
@@ -138,8 +155,7 @@ impl Catalogue {
         let mut swept = 0;
         for (slot, item, row) in rows {
             if row.state != SlotState::Destroyed && !counts(&row) {
-                let destroyed = Row { state: SlotState::Destroyed, ..row };
-                write(&state.files, slot, &blank(&item, &destroyed))?;
+                write(&state.files, slot, &blank(&item, &row.destroyed()))?;
                 swept += 1;
                 continue;
             }
@@ -265,7 +281,8 @@ impl Catalogue {
     /// Says where expected items rest now, and syncs once. Their pack is on disk already.
     pub(super) fn hold(&self, pack: PackId, places: &[Placed]) -> Result<(), VaultFault> {
         for Placed { item, offset, hashes } in places {
-            let (slot, mut bytes, row) = self.slot(item)?.ok_or(VaultFault::NotHeld(*item))?;
+            let found = self.slot(item)?.filter(|(_, _, row)| row.state != SlotState::Destroyed);
+            let (slot, mut bytes, row) = found.ok_or(VaultFault::NotHeld(*item))?;
             bytes[1] = state_code(SlotState::Held);
             bytes[36..52].copy_from_slice(&pack.0);
             bytes[52..60].copy_from_slice(&offset.to_le_bytes());
@@ -281,11 +298,33 @@ impl Catalogue {
 
     pub(super) fn destroy(&self, item: &ItemId) -> Result<(), VaultFault> {
         let Some((slot, _, row)) = self.slot(item)? else { return Ok(()) };
-        let destroyed = Row { state: SlotState::Destroyed, ..row };
+        self.destroy_all(&[(slot, *item, row)])
+    }
+
+    /// Destroys the keys of all items of a request and syncs once; gives the packs in which they rested.
+    pub(super) fn destroy_of(&self, request: &RequestId) -> Result<BTreeSet<PackId>, VaultFault> {
+        let items: Vec<ItemId> = self.state().by_item.keys().copied().collect();
+        let mut rows = Vec::new();
+        for item in items {
+            let slot = self.slot(&item)?.filter(|(_, _, row)| row.request == *request);
+            rows.extend(slot.map(|(slot, _, row)| (slot, item, row)));
+        }
+        let packs = rows.iter().map(|(_, _, row)| row.pack).filter(|pack| *pack != PackId::NONE).collect();
+        self.destroy_all(&rows)?;
+        Ok(packs)
+    }
+
+    fn destroy_all(&self, rows: &[(u32, ItemId, Row)]) -> Result<(), VaultFault> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let mut state = self.state();
-        write(&state.files, slot, &blank(item, &destroyed))?;
-        remember(&mut state, slot, *item, &destroyed);
-        // A crash here leaves the key or not; whoever asked was not answered and asks again.
+        for (slot, item, row) in rows {
+            let destroyed = row.destroyed();
+            write(&state.files, *slot, &blank(item, &destroyed))?;
+            remember(&mut state, *slot, *item, &destroyed);
+        }
+        // A crash here leaves the keys or not; whoever asked was not answered and asks again.
         crash_point("evidence.slot-destroyed");
         sync(&state.files)
     }

@@ -176,6 +176,40 @@ fn a_destroyed_item_opens_for_nobody() {
     assert_eq!(slots[108..168], [0; 60], "its wrapped key is overwritten");
 }
 
+/// [F-10]: of an erased request neither key nor bytes nor sizes stay, and of others everything does.
+#[test]
+fn all_of_a_request_goes_and_nothing_of_another() {
+    let home = Home::new();
+    let (vault, _) = home.open();
+    let (sealed, manifest) = put(&vault, &[bytes(10, 7), bytes(70_000, 8)]);
+    let given = given(&[5_000, 6_000]);
+    expect(&vault, &given);
+    let mut under_way = receiver(&vault, &given);
+    under_way.begin(&given[0].item).expect("begun");
+    under_way.write(&given[0].object, None).expect("written");
+    under_way.close().expect("closed");
+    let partial = || fs::read_dir(home.folder.path().join("vault/partial")).expect("read").count();
+    vault.erase(&RequestId::new([1; 16]), &|_| true).expect("there is nothing of it");
+    assert!(vault.holds(&sealed[0].item) && partial() > 0 && home.packs().len() == 2);
+    vault.erase(&REQUEST, &|delivery| *delivery != DELIVERY).expect("erased");
+    vault.erase(&REQUEST, &|delivery| *delivery != DELIVERY).expect("and once more");
+    let check = |vault: &Vault| {
+        for item in sealed.iter().map(|one| one.item).chain(given.iter().map(|one| one.item)).chain([manifest.item]) {
+            assert!(!vault.holds(&item));
+            assert_eq!(vault.key(&item).err().expect("gone").code(), "evidence.not-held");
+        }
+        assert!(vault.manifests(&REQUEST).is_empty());
+        assert_eq!((home.packs().len(), partial()), (0, 0));
+        let slots = fs::read(home.folder.path().join("vault/keys/000000.items")).expect("read");
+        for slot in slots.chunks(256).take_while(|slot| slot[0] != 0) {
+            assert!(slot[36..252].iter().all(|byte| *byte == 0), "no place, size, root or key");
+        }
+    };
+    check(&vault);
+    drop(vault);
+    check(&home.open().0);
+}
+
 #[test]
 fn without_the_content_key_nothing_opens() {
     let home = Home::new();

@@ -282,6 +282,7 @@ fn an_erased_request_stays_proven_and_takes_no_more() {
     let check = |ledger: &Ledger| {
         let erased = ledger.read(LedgerIndex(4)).expect("read");
         assert_eq!((erased.node.recorded_ms, erased.case, erased.secret), (4, None, None));
+        assert!(erased.body.is_empty(), "what a seal key could open is gone with the rest");
         check_record(&ledger.read(LedgerIndex(5)).expect("read"), 5);
         assert_eq!(code(append(ledger, vec![record(Some(request(1)), 9)])), "store.erased");
         assert_eq!(ledger.verify(&mut |_| ()).expect("verified").erased, 3);
@@ -292,6 +293,9 @@ fn an_erased_request_stays_proven_and_takes_no_more() {
     assert_eq!((opened.size, opened.read_only), (9, None));
     check(&ledger);
     fill(&ledger, 11, 12);
+    // [F-4]: nothing of a record stands in the clear but its leaf.
+    let bytes = fs::read(segment_path(&folder.join("segments"), 0)).expect("read");
+    assert!(!bytes.windows(5).any(|window| window == b"body "), "no body rests as it travelled");
 }
 
 #[test]
@@ -371,7 +375,8 @@ fn damage_leaves_the_ledger_readable_and_names_the_record() {
     drop(ledger);
     let path = segment_path(&folder.join("segments"), 0);
     let mut bytes = fs::read(&path).expect("read");
-    let at = bytes.windows(6).position(|window| window == b"body 4").expect("there");
+    let leaf = record(None, 4).leaf;
+    let at = bytes.windows(33).position(|window| window == leaf.as_bytes()).expect("there");
     bytes[at] ^= 1;
     fs::write(&path, bytes).expect("written");
     let (ledger, opened) = open(&folder);

@@ -125,7 +125,7 @@ fn lay_out(files: &BTreeMap<PathBuf, Vec<u8>>, home: &Path, sealed: bool) {
             fs::write(home.join(path), bytes).expect("written");
         }
     }
-    fs::create_dir_all(home.join("index/blobs")).expect("made");
+    fs::create_dir_all(home.join("index/000000/blobs")).expect("made");
 }
 
 /// What an open made of it.

@@ -174,6 +174,7 @@ impl Node {
                 let frame = match reply {
                     Reply::Receipt(index) => self.stored(index, |stored| stored.receipt()),
                     Reply::Refusal(index) => self.stored(index, |stored| stored.refusal()),
+                    Reply::Erased => carry::erased(&event),
                     Reply::Retry { code, after_ms } => carry::retry(&event, code, after_ms),
                 };
                 self.out.push((peer, Frame::Answer(frame)));
@@ -182,6 +183,9 @@ impl Node {
             Output::Notify(_) | Output::WakeAt(_) => {}
             Output::Documented(..) | Output::Trust(_) | Output::Contradicted(..) => {
                 unreachable!("no document is handed over")
+            }
+            Output::Destroy { .. } | Output::Erased(..) | Output::KeepHold { .. } | Output::Held(..) => {
+                unreachable!("nothing is erased or held")
             }
         }
     }

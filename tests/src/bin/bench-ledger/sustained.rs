@@ -161,7 +161,7 @@ impl Sink for Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        self.index.pairs().flush().ok(); // as a node does before it ends
+        self.index.pairs().close().ok(); // as a node does before it ends
     }
 }
 

@@ -1,0 +1,100 @@
+//! What an erasure destroys outside the ledger's records, and how holds are kept. On workers: all of it waits for the disk.
+//!
+//! The keys go first: from then on whatever is left of the request opens for nobody. Then what lies unencrypted, or under keys
+//! the node keeps, goes too: evidence, desk, index. Each step may be done twice, so a crash between any two of them is
+//! mended by doing all of it again at the next start.
+
+use comity_core::{
+    carry,
+    engine::{Hold, JobId},
+    ids::{RequestId, ThreadId},
+    index::{Index, IndexFault},
+};
+use tracing::warn;
+
+use super::Back;
+use crate::{
+    conduct::PROOF_PREFIX,
+    evidence::{Evidence, EvidenceFault},
+    handle::{DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms},
+    store::{Desk, DeskChange, Pending, SledPairs, StoreFault},
+};
+
+/// Why it is not all destroyed yet.
+#[derive(Debug, thiserror::Error)]
+enum Left {
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceFault),
+    #[error(transparent)]
+    Index(#[from] IndexFault),
+}
+
+impl Left {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(fault) => fault.code(),
+            Self::Evidence(fault) => fault.code(),
+            Self::Index(fault) => fault.code(),
+        }
+    }
+}
+
+/// Destroys what an erasure destroys. A fatal fault of the ledger's own files ends the node; any other is tried again.
+pub(super) fn destroy(job: JobId, request: &RequestId, view: &View, evidence: &Evidence) -> Back {
+    match destroy_all(request, view, evidence) {
+        Err(Left::Store(fault)) if fault.is_fatal() => Back::Destroyed(job, Err(fault)),
+        Err(left) => {
+            warn!(target: "runtime", code = left.code(), "an erasure is not done yet; tried again");
+            Back::Destroyed(job, Ok(Err(left.code())))
+        }
+        Ok(()) => Back::Destroyed(job, Ok(Ok(()))),
+    }
+}
+
+fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence) -> Result<(), Left> {
+    if let Some(damage) = view.ledger.read_only() {
+        return Err(StoreFault::ReadOnly(damage).into());
+    }
+    view.ledger.destroy_keys(*request)?;
+    evidence.erase(request)?;
+    clear_desk(&view.desk, &view.index, request)?;
+    view.index.pairs().rewrite()?;
+    Ok(())
+}
+
+/// Takes off the desk what lies there of the request and of threads the index does not know any more, and writes it anew.
+fn clear_desk(desk: &Desk, index: &Index<SledPairs>, request: &RequestId) -> Result<(), Left> {
+    let mut gone = vec![[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)];
+    for alarm in kept_alarms(desk) {
+        if !knows(index, &alarm.thread)? {
+            gone.push(alarm.key());
+        }
+    }
+    // A frame is kept as it came: a delivery holds a body that our seal key still opens.
+    let proofs = desk.range(PROOF_PREFIX).into_iter();
+    let shows = |frame: &[u8]| carry::request_named_by(frame.get(8..).unwrap_or_default()) == Some(*request);
+    gone.extend(proofs.filter(|(_, frame)| shows(frame)).map(|(key, _)| key));
+    for some in gone.chunks(CHANGES_AT_ONCE) {
+        desk.apply(some.iter().cloned().map(DeskChange::Delete).collect()).and_then(Pending::wait)?;
+    }
+    desk.rewrite().and_then(Pending::wait)?;
+    Ok(())
+}
+
+fn knows(index: &Index<SledPairs>, thread: &ThreadId) -> Result<bool, IndexFault> {
+    Ok(index.thread(thread)?.is_some())
+}
+
+/// Keeps a hold, or forgets the one there is.
+pub(super) fn keep_hold(job: JobId, request: &RequestId, hold: Option<&Hold>, view: &View) -> Back {
+    let change = match hold {
+        Some(hold) => view.desk.put(&hold_key(request), &hold_value(hold)),
+        None => view.desk.delete(&hold_key(request)),
+    };
+    Back::HoldKept(job, change.and_then(Pending::wait).map_err(|fault| fault.code()))
+}
+
+/// Alarms taken off the desk in one change.
+const CHANGES_AT_ONCE: usize = 128;
