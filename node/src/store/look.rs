@@ -42,7 +42,9 @@ impl LookOver {
     /// Waits until all is walked.
     #[cfg(test)]
     pub(super) fn finish(mut self) {
-        self.thread.take().map(|thread| thread.join().expect("no panic"));
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("no panic");
+        }
     }
 }
 

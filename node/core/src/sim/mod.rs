@@ -215,7 +215,7 @@ impl Sim {
             44..=47 => self.pass_time(),
             48..=57 if self.chance.one_in(self.plan.calm) => self.give_command(),
             58 if self.chance.one_in(2 * self.plan.calm) => self.crash(node),
-            59 if self.chance.one_in(self.plan.calm) => self.erase(node),
+            59 if self.chance.one_in(self.plan.calm) => self.let_go(),
             60..=61 if self.chance.one_in(self.plan.calm) => self.break_something(node),
             63 => {
                 self.nodes[node].disk_full = self.chance.one_in(4);
@@ -328,17 +328,22 @@ impl Sim {
         }
     }
 
-    /// Somebody wants a request erased, held or released; whether that may be, the node says.
-    fn erase(&mut self, node: usize) {
-        let Some(request) = self.chance.pick(&self.requests).map(|request| request.id) else { return };
+    /// A member wants a request erased, held or released; whether that may be, its node says. Few requests end by
+    /// themselves while it runs, so now and then one is withdrawn.
+    fn let_go(&mut self) {
+        let Some(Request { id, opener, other }) = self.chance.pick(&self.requests).copied() else { return };
+        if self.chance.one_in(6) {
+            let act = self.act(opener, id, "withdraw");
+            return self.give(Given { node: opener, act });
+        }
         let keys_stay = self.chance.one_in(4);
-        let node = &mut self.nodes[node];
+        let node = &mut self.nodes[if self.chance.one_in(2) { opener } else { other }];
         node.keys_stay = keys_stay;
         match self.chance.below(8) {
-            0 => node.hold(request, Some("proceedings")),
-            1..=2 => node.hold(request, None),
-            3 => node.erase(request, "retention-over"),
-            _ => node.erase(request, "court-order"),
+            0 => node.hold(id, Some("proceedings")),
+            1..=2 => node.hold(id, None),
+            3 => node.erase(id, "retention-over"),
+            _ => node.erase(id, "court-order"),
         }
     }
 

@@ -65,7 +65,7 @@ struct NewHold {
 }
 
 /// How long things are kept, and which requests need not be kept any more.
-#[utoipa::path(get, path = "/v1/retention", tag = "requests", params(Rows),
+#[utoipa::path(get, path = "/v1/retention", tag = "retention", params(Rows),
     responses((status = 200, description = "Rules, grounds, and requests whose time is over.", body = RetentionView)))]
 async fn retention(State(api): State<Api>, Asked(rows): Asked<Rows>) -> Result<Json<RetentionView>, Problem> {
     let limit = page(rows.limit)?;
@@ -73,7 +73,7 @@ async fn retention(State(api): State<Api>, Asked(rows): Asked<Rows>) -> Result<J
 }
 
 /// All requests that were erased, or are being erased.
-#[utoipa::path(get, path = "/v1/erasures", tag = "requests", params(Wanted),
+#[utoipa::path(get, path = "/v1/erasures", tag = "retention", params(Wanted),
     responses((status = 200, description = "Erasures.", body = ErasuresView)))]
 async fn list(State(api): State<Api>, Asked(wanted): Asked<Wanted>) -> Result<Json<ErasuresView>, Problem> {
     let limit = page(wanted.limit)?;
@@ -83,7 +83,7 @@ async fn list(State(api): State<Api>, Asked(wanted): Asked<Wanted>) -> Result<Js
 }
 
 /// That a request was erased: when, on which ground, and nothing else.
-#[utoipa::path(get, path = "/v1/requests/{request_id}/erasure", tag = "requests", params(("request_id" = String, Path)),
+#[utoipa::path(get, path = "/v1/requests/{request_id}/erasure", tag = "retention", params(("request_id" = String, Path)),
     responses((status = 200, description = "The erasure.", body = ErasureView)))]
 async fn show(State(api): State<Api>, Params(id): Params<String>) -> Result<Json<ErasureView>, Problem> {
     let id: RequestId = parse("request_id", &id)?;
@@ -97,7 +97,7 @@ async fn show(State(api): State<Api>, Params(id): Params<String>) -> Result<Json
 
 /// Erases a request for good. Answered once its keys are destroyed and that is on record; asked again, the answer is the
 /// same, under whichever ground.
-#[utoipa::path(post, path = "/v1/requests/{request_id}/erasure", tag = "requests", request_body = NewErasure,
+#[utoipa::path(post, path = "/v1/requests/{request_id}/erasure", tag = "retention", request_body = NewErasure,
     params(("request_id" = String, Path)),
     responses((status = 200, description = "It is erased.", body = ErasureView)))]
 async fn erase(
@@ -114,7 +114,7 @@ async fn erase(
 }
 
 /// Holds a request back from erasure, whatever rule or ground would let it go. Answered once that is on disk.
-#[utoipa::path(put, path = "/v1/requests/{request_id}/hold", tag = "requests", request_body = NewHold,
+#[utoipa::path(put, path = "/v1/requests/{request_id}/hold", tag = "retention", request_body = NewHold,
     params(("request_id" = String, Path)),
     responses((status = 200, description = "It is held.", body = HoldView)))]
 async fn hold(
@@ -129,7 +129,7 @@ async fn hold(
 }
 
 /// Releases a request that was held back. Answered once that is on disk.
-#[utoipa::path(delete, path = "/v1/requests/{request_id}/hold", tag = "requests", params(("request_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/requests/{request_id}/hold", tag = "retention", params(("request_id" = String, Path)),
     responses((status = 204, description = "It is not held any more.")))]
 async fn release(State(api): State<Api>, Params(id): Params<String>) -> Result<StatusCode, Problem> {
     let request: RequestId = parse("request_id", &id)?;

@@ -25,7 +25,7 @@ fn a_flipped_bit_is_named_or_healed_or_changes_nothing() {
     assert!(party.tall().is_ok() && party.daily().is_ok(), "nothing fails on a sound disk");
     let mut files = BTreeMap::new();
     read(&root, &root, &mut files);
-    let kinds = ["seg", "keys", "checkpoint", "tile", "desk"];
+    let kinds = ["seg", "keys", "checkpoint", "tile", "desk", "outline"];
     let mut table: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let dice = &mut Dice::new(11);
     for (path, bytes) in &files {

@@ -1,7 +1,7 @@
 //! An open that reads outlines instead of closed segments: it sees the same ledger, whatever happened to outlines, and
 //! damage it did not see is found by looking over.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::*;
 use crate::store::outline;
@@ -35,7 +35,7 @@ fn poured() -> (TempDir, PathBuf, Tree) {
 fn look_over(folder: &Path) -> (Arc<Ledger>, Opened, Receiver<Damage>) {
     let (ledger, opened) = open(folder);
     let ledger = Arc::new(ledger);
-    let (told, heard) = channel();
+    let (told, heard) = sync_channel(1); // one walk tells of one damage
     ledger.look_over(move |damage| told.send(damage).expect("heard")).expect("started").finish();
     (ledger, opened, heard)
 }
