@@ -18,6 +18,9 @@ const LIVE: u64 = 400;
 /// Places of a file at which a bit is flipped.
 const FLIPS: usize = 12;
 
+/// What happens to all of it.
+type ToFolder<'h> = &'h dyn Fn(&Path);
+
 /// What happens to one file.
 #[derive(Debug, Clone, Copy)]
 enum Harm {
@@ -182,7 +185,7 @@ fn an_index_harmed_in_any_way_is_set_aside_or_shows_what_it_once_held() {
                 assert!(!sealed || made == Made::Anew, "{} {harm:?} shows", path.display());
             }
         }
-        let whole: [(&str, &dyn Fn(&Path)); 4] = [
+        let whole: [(&str, ToFolder<'_>); 4] = [
             ("the folder is a file", &|home| {
                 fs::remove_dir_all(home.join("index")).expect("removed");
                 fs::write(home.join("index"), b"a file").expect("written");

@@ -300,10 +300,13 @@ fn id_of(n: u64) -> [u8; 32] {
     id
 }
 
+/// Signed notes by size and root.
+type Notes = BTreeMap<(u64, [u8; 32]), Vec<u8>>;
+
 /// A note over this size and root, signed once.
 fn note(size: u64, root: Digest) -> Vec<u8> {
     static SIGNER: OnceLock<HybridSigner> = OnceLock::new();
-    static NOTES: Mutex<BTreeMap<(u64, [u8; 32]), Vec<u8>>> = Mutex::new(BTreeMap::new());
+    static NOTES: Mutex<Notes> = Mutex::new(Notes::new());
     let pair = || {
         HybridSigner::new(KeyRole::Checkpoint, &Seed::new([1; 32]), Algorithm::MlDsa44, &Seed::new([2; 32]))
             .expect("keys")
