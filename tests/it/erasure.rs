@@ -119,6 +119,10 @@ fn nothing_of_an_erased_request_is_found_again() {
         case.belmar().get(&format!("/v1/requests/{other}")).is_some_and(|answer| answer.0 == 200)
     });
     let before = case.belmar().look(&format!("/v1/requests/{other}"))["events"].clone();
+    for node in &case.federation.nodes {
+        let index = node.data.join("index");
+        wait_until("the index is on disk", || !files_with(&index, "take-custody").is_empty());
+    }
     for place in 0..2 {
         let node = &case.federation.nodes[place];
         let erased = erase(node, &id);
