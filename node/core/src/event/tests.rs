@@ -10,6 +10,7 @@ use std::{ops::Range, sync::LazyLock};
 use super::*;
 use crate::{
     carry,
+    crypto::PublicKey,
     founding::{
         RoleKeys, sign_profile,
         tests::{CODES, START, code, key_id, keys, network, payload, profile_bytes, root, trust},
@@ -284,10 +285,9 @@ fn a_wrap_to_another_secret_is_refused() {
     let binding = event.header.binding();
     let to = TRUST.seal_key(&code("XB"), NOW).expect("key");
     let mut body = proto::SealedBody::decode(&event.body[..]).expect("decodes");
-    let aad = wrap_aad(&to.id(), &body.commitment);
-    let (encapsulated, wrapped) = hpke_seal(to, &wrap_info(&binding), &aad, &[1; 32], [2; 32]).expect("sealed");
-    let wrap = body.wraps.iter_mut().find(|wrap| wrap.key_id == to.id().as_bytes()).expect("ours");
-    (wrap.encapsulated, wrap.wrapped) = (encapsulated, wrapped);
+    let other = wrap_secret(&event.body, &binding, &[1; 32], to, &[2; 32]).expect("wrapped");
+    let ours = body.wraps.iter_mut().find(|wrap| wrap.key_id == other.key_id).expect("ours");
+    *ours = other;
     let opened = unwrap_body(&body.encode_to_vec(), &binding, &to.id(), &keys("XB").seal);
     assert_eq!(opened.err(), Some(EventFault::Sealed(CryptoFault::DoesNotOpen)));
 }
@@ -307,7 +307,7 @@ fn a_changed_byte_of_a_sealed_body_does_not_open() {
         let known = open_body(&changed, &binding, &secret);
         assert!(known.is_err() || known == Ok(body()), "byte {n}");
     }
-    let nobody = unwrap_body(&event.body, &binding, &KeyId::new([0; 32]), &seal);
+    let nobody = unwrap_body(&event.body, &binding, &crate::ids::KeyId::new([0; 32]), &seal);
     assert_eq!(nobody.err(), Some(EventFault::Sealed(CryptoFault::BadKey)));
 }
 
