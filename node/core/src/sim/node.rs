@@ -444,6 +444,7 @@ impl SimNode {
             u64::MAX,
         )
         .expect("opens");
+        self.engine.remember_holds(self.disk.holds.clone());
         self.take_in(Input::Tick);
     }
 
