@@ -49,7 +49,7 @@ fn wrong(step: &'static str, code: &'static str, seen: impl Into<String>) -> Fin
 #[must_use]
 pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
     vec![
-        match status.read_only {
+        match view.read_only() {
             Some(code) => wrong("ledger", code, "nothing can be recorded"),
             None => fine("ledger", format!("{} records, {} under a signed checkpoint", status.size, status.signed)),
         },

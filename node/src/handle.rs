@@ -150,8 +150,6 @@ pub struct Status {
     pub note: Arc<[u8]>,
     /// The peers by Party.
     pub peers: BTreeMap<PartyCode, PeerStatus>,
-    /// Set when nothing more can be recorded: a stable code.
-    pub read_only: Option<&'static str>,
     /// Strangers turned away.
     pub strangers: u64,
     /// Alarms of clocks raised since the start; a feed reader wakes on it.
@@ -299,6 +297,12 @@ impl Handle {
 }
 
 impl View {
+    /// Why nothing can be recorded, as a stable code, if nothing can.
+    #[must_use]
+    pub fn read_only(&self) -> Option<&'static str> {
+        self.ledger.read_only().map(|damage| damage.code())
+    }
+
     /// Who may do what, as it is known now.
     #[must_use]
     pub fn trust(&self) -> Arc<Trust> {

@@ -287,8 +287,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let net = net::start(net_settings, transport, admitted(&trust, &addresses(settings), now)?, events).await?;
     let listening = net.listen_addresses();
     info!(target: "runtime", party = %us.party, size = ledger.size(), "node started");
-    let read_only = ledger.read_only().map(|damage| damage.code());
-    let (status_in, status) = watch::channel(Status { size: ledger.size(), read_only, ..Status::default() });
+    let (status_in, status) = watch::channel(Status { size: ledger.size(), ..Status::default() });
     let view = Arc::new(View {
         us,
         trust: RwLock::new(trust.clone()),
@@ -312,11 +311,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let (opener, admission) = (net.opener(), net.admission());
     let vault = open_vault(&settings.data, &view)?;
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
-    let broken = status_in.clone();
-    let looking = view.ledger.look_over(move |damage| {
-        warn!(target: "store", code = damage.code(), "{damage}");
-        broken.send_modify(|status| status.read_only = Some(damage.code()));
-    })?;
+    let looking = view.ledger.look_over(|damage| warn!(target: "store", code = damage.code(), "{damage}"))?;
     let turn = turn::Turn {
         engine,
         index,

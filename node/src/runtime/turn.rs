@@ -192,7 +192,7 @@ impl Turn {
             }
             Output::Append { job, record } => self.appends.push_back((job, *record)),
             // A damaged ledger signs nothing: what it cannot show whole it must not vouch for.
-            Output::SignCheckpoint(_) if self.status.borrow().read_only.is_some() => {}
+            Output::SignCheckpoint(_) if self.view.read_only().is_some() => {}
             Output::SignCheckpoint(size) => {
                 let now = time::now();
                 self.spawn(move || work::checkpoint(size, &view, &keys, now));
@@ -298,7 +298,6 @@ impl Turn {
             Command::LedgerKnown(Ok(())) => Input::Vouched,
             Command::LedgerKnown(Err(damage)) => {
                 self.view.ledger.forbid(damage);
-                self.status.send_modify(|status| status.read_only = Some(damage.code()));
                 return Ok(());
             }
             Command::Erase(wanted, reply) => {
@@ -404,8 +403,7 @@ impl Turn {
             let Some(Waiting { party, frame, reply }) = self.arrivals.pop() else { break };
             let ticket = self.ticket();
             self.answers.insert(ticket, reply);
-            let read_only = self.status.borrow().read_only;
-            if let Some(code) = read_only {
+            if let Some(code) = self.view.read_only() {
                 let event = carry::event_named_by(&frame);
                 let answer = event.map(|event| carry::retry(&event, code, READ_ONLY_RETRY_MS));
                 self.on_back(Back::Answer(ticket, Ok(answer)))?;
@@ -525,10 +523,7 @@ impl Turn {
                 self.settle.get_or_insert_with(|| Instant::now() + Duration::from_millis(SETTLE_MS));
                 Ok(())
             }
-            Err(fault) if fault.is_fatal() => {
-                self.status.send_modify(|status| status.read_only = Some(fault.code()));
-                Err(fault.into())
-            }
+            Err(fault) if fault.is_fatal() => Err(fault.into()),
             Err(fault) => {
                 warn!(target: "store", code = fault.code(), "batch not recorded");
                 // Whatever waits behind it fails too: the slip numbers given out are taken back together.

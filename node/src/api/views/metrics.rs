@@ -80,7 +80,7 @@ fn node(registry: &mut Registry, view: &View, status: &Status) {
         "Records no checkpoint covers yet; their receipts wait for it",
         unsigned,
     );
-    gauge(registry, "read_only", "1 when nothing can be recorded", status.read_only.is_some().into());
+    gauge(registry, "read_only", "1 when nothing can be recorded", view.read_only().is_some().into());
     gauge(registry, "start_time_seconds", "When the node started", view.started.0 / 1000);
     if let Some((free, total)) = disk_room(&view.data) {
         gauge(registry, "disk_free_bytes", "What the node may still use of the disk of its data folder", free);

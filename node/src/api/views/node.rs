@@ -188,7 +188,7 @@ pub(in crate::api) fn status(view: &View, status: &Status, now: Time) -> Result<
         peers,
         owed,
         disk: disk(&view.data),
-        read_only: status.read_only,
+        read_only: view.read_only(),
         next_expiry: next_expiry(view, now),
         strangers: status.strangers,
         listening: view.listening.clone(),
