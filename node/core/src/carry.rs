@@ -10,7 +10,7 @@ use crate::{
     crypto::PublicKey,
     engine::{Arrival, Returning},
     event::{
-        BodySecret, Delivery, EVENT_TYPE, Event, EventFault, Header, PeerAnswer, Verified, check_delivery,
+        BodySecret, Delivery, EVENT_TYPE, Event, EventFault, Header, PeerAnswer, Returned, Verified, check_delivery,
         check_receipt, check_refusal, check_return, event_id, open_body, unproved_answer, wrap_secret,
     },
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, Time},
@@ -146,10 +146,13 @@ pub fn read_delivery(
     now: Time,
     unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
 ) -> Result<Delivered, EventFault> {
-    if is_return(bytes) {
-        return read_return(bytes, peer, us, trust, now, unwrap).map(Delivered::Returning);
+    let delivery: proto::Delivery = strict(bytes, DELIVERY_MAX)?;
+    // Who delivers an event of its own has sealed it already: with a wrap beside its body it is one of ours.
+    if let Some(wrap) = &delivery.wrap {
+        let returned = check_return(&delivery, peer, us, trust, now)?;
+        return open_return(returned, wrap, unwrap).map(Delivered::Returning);
     }
-    let delivery = check_delivery(bytes, peer, us, trust, now)?;
+    let delivery = check_delivery(&delivery, peer, us, trust, now)?;
     let Delivery { event, key_ended, .. } = delivery.get();
     let binding = event.header.binding();
     let usable = if *key_ended { Err(EventFault::KeyEnded) } else { one_wrap_each(event) };
@@ -160,28 +163,16 @@ pub fn read_delivery(
     Ok(Delivered::Arrival(Arrival { delivery, opened }))
 }
 
-/// True if it has a wrap beside its body: who delivers an event of its own has sealed it already.
-fn is_return(delivery: &[u8]) -> bool {
-    OnlySlip::decode(delivery).is_ok_and(|delivery| delivery.wrap.is_some())
-}
-
 /// A return whose body does not open is no proof of anything, and recorded no more than one that is not ours.
-fn read_return(
-    bytes: &[u8],
-    peer: &PartyCode,
-    us: &PartyCode,
-    trust: &Trust,
-    now: Time,
+fn open_return(
+    returned: Verified<Returned>,
+    wrap: &proto::Wrap,
     unwrap: impl FnOnce(&[u8], &Digest) -> Result<BodySecret, EventFault>,
 ) -> Result<Returning, EventFault> {
-    let delivery: proto::Delivery = strict(bytes, DELIVERY_MAX)?;
-    let wrap = delivery.wrap.clone().filter(|_| delivery.slip.is_empty());
-    let wrap = wrap.ok_or(EventFault::Header("what is given back has no slip, and is wrapped for its author"))?;
-    let returned = check_return(&delivery, peer, us, trust, now)?;
     let event = &returned.get().event;
     let binding = event.header.binding();
     let sealed: proto::SealedBody = strict(&event.body, ENVELOPE_MAX)?;
-    let for_us = proto::SealedBody { wraps: vec![wrap], ciphertext: Vec::new(), ..sealed };
+    let for_us = proto::SealedBody { wraps: vec![wrap.clone()], ciphertext: Vec::new(), ..sealed };
     let secret = unwrap(&for_us.encode_to_vec(), &binding)?;
     let body = open_body(&event.body, &binding, &secret)?;
     Ok(Returning { returned, secret, body })
@@ -228,13 +219,11 @@ pub fn read_answer(
     Ok((event, checked))
 }
 
-/// A delivery of which only slip and wrap are read: the rest is passed over without being copied.
+/// A delivery of which only the slip is read: the rest is passed over without being copied.
 #[derive(Clone, PartialEq, prost::Message)]
 struct OnlySlip {
     #[prost(bytes = "vec", tag = "2")]
     slip: Vec<u8>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    wrap: Option<Vec<u8>>,
 }
 
 /// The lane a delivery claims, checked in nothing: only to know what to read first.

@@ -18,7 +18,7 @@ use crate::{
     ledger::{LedgerFault, ProvenRecord, RecordProof, signatures_digest, slip_digest},
     profile::{Profile, Trust},
     proto::{self, ActorKind, Algorithm, KeyRole, Lane, RecordKind, Signature},
-    wire::{DELIVERY_MAX, ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
+    wire::{ENVELOPE_MAX, HEADER_MAX, WireFault, ascending, strict},
 };
 
 mod body;
@@ -439,13 +439,12 @@ pub struct Delivery {
 /// # Errors
 /// On the first check that fails; nothing of it may be recorded.
 pub fn check_delivery(
-    bytes: &[u8],
+    delivery: &proto::Delivery,
     peer: &PartyCode,
     us: &PartyCode,
     trust: &Trust,
     now: Time,
 ) -> Result<Verified<Delivery>, EventFault> {
-    let delivery: proto::Delivery = strict(bytes, DELIVERY_MAX)?;
     if delivery.wrap.is_some() {
         return Err(EventFault::Header("only what is given back has a wrap beside its body"));
     }
@@ -461,11 +460,8 @@ pub fn check_delivery(
         other => other.map(|()| false)?,
     };
     let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
-    let record = Digest::new(*event.id.as_bytes());
-    let proven = check_proof(&delivery.proof, &record, RecordKind::EventSent, profile, now)?;
-    if proven.context().signatures != signatures_digest(&event.signatures) {
-        return Err(EventFault::OtherSignatures);
-    }
+    let signatures = signatures_digest(&event.signatures);
+    let proven = check_held(&delivery.proof, &event.id, RecordKind::EventSent, &signatures, profile, now)?;
     let (ledger, origin) = profile.ledger_at(proven.index());
     if *origin != event.header.origin {
         return Err(EventFault::Header("the event was not written in the ledger it names"));
@@ -499,6 +495,9 @@ pub fn check_return(
     trust: &Trust,
     now: Time,
 ) -> Result<Verified<Returned>, EventFault> {
+    if !delivery.slip.is_empty() {
+        return Err(EventFault::Header("what is given back has no slip"));
+    }
     let event = Event::from_envelope(&delivery.envelope)?;
     let header = &event.header;
     if header.author != *us || !header.recipients.contains(peer) {
@@ -513,11 +512,8 @@ pub fn check_return(
         return Err(EventFault::Header("nothing is given back of the ledger that is written now"));
     }
     let profile = trust.profile(peer, now).ok_or(EventFault::UnknownAuthor)?;
-    let record = Digest::new(*event.id.as_bytes());
-    let proven = check_proof(&delivery.proof, &record, RecordKind::EventReceived, profile, now)?;
-    if proven.context().signatures != signatures_digest(&event.signatures) {
-        return Err(EventFault::OtherSignatures);
-    }
+    let signatures = signatures_digest(&event.signatures);
+    let proven = check_held(&delivery.proof, &event.id, RecordKind::EventReceived, &signatures, profile, now)?;
     Ok(Verified { value: Returned { event, by: peer.clone(), proof: delivery.proof.clone(), proven }, at: now })
 }
 
@@ -593,11 +589,7 @@ pub fn check_receipt(
     profile: &Profile,
     now: Time,
 ) -> Result<Verified<PeerAnswer>, EventFault> {
-    let record = Digest::new(*event.as_bytes());
-    let proven = check_proof(bytes, &record, kind, profile, now)?;
-    if proven.context().signatures != *signatures {
-        return Err(EventFault::OtherSignatures);
-    }
+    let proven = check_held(bytes, event, kind, signatures, profile, now)?;
     Ok(Verified { value: PeerAnswer::Receipt { proof: bytes.to_vec(), proven }, at: now })
 }
 
@@ -677,6 +669,19 @@ fn is_code(text: &str) -> bool {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     text.len() <= CODE_MAX && text.split_once('.').is_some_and(|(room, name)| word(room) && word(name))
+}
+
+/// That a Party's ledger holds this event as a record of this kind, with these signatures.
+fn check_held(
+    bytes: &[u8],
+    event: &EventId,
+    kind: RecordKind,
+    signatures: &Digest,
+    profile: &Profile,
+    now: Time,
+) -> Result<ProvenRecord, EventFault> {
+    let proven = check_proof(bytes, &Digest::new(*event.as_bytes()), kind, profile, now)?;
+    if proven.context().signatures == *signatures { Ok(proven) } else { Err(EventFault::OtherSignatures) }
 }
 
 fn check_proof(

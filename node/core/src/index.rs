@@ -465,7 +465,7 @@ impl<P: Pairs> Index<P> {
         let id = EventId::from_slice(event).map_err(|_| IndexFault::Damaged)?;
         let seen = self.seen(&id)?.ok_or(IndexFault::Damaged)?;
         let slip = answer.slip.as_ref().filter(|slip| slip.lane() != Lane::Return);
-        let stands = self.pairs.get(&[b"t", &seen.thread_id[..], &seen.index.to_be_bytes()].concat())?.is_some();
+        let stands = self.pairs.get(&event_key(&thread_of(&seen.thread_id)?, seen.index))?.is_some();
         if let Some(slip) = slip.filter(|_| stands) {
             batch.push(put(owed_key(party, slip), &owed(record, event, seen.index, &seen.thread_id)));
         }
@@ -548,7 +548,8 @@ impl<P: Pairs> Index<P> {
 
     /// The author of an event received here has it again, at another place.
     fn apply_taken_back(&self, record: &RecordView<'_>, index: u64, batch: &mut Vec<Change>) -> Result<(), IndexFault> {
-        let place = [b"t", &record.node.thread_id[..], &index.to_be_bytes()].concat();
+        let Ok(thread) = thread_of(&record.node.thread_id) else { return Ok(()) }; // erased: nothing stands there
+        let place = event_key(&thread, index);
         let row: Option<EventRow> = self.row(&place)?;
         if let Some(row) = row.filter(|row| row.lost) {
             batch.push(put(place, &EventRow { lost: false, peer_index: record.node.peer_index, ..row }));

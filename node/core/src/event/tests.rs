@@ -131,7 +131,8 @@ fn good() -> (Event, BodySecret, proto::Delivery) {
 
 /// What XB says to bytes from XA.
 fn judge(bytes: &[u8]) -> Result<Delivery, EventFault> {
-    check_delivery(bytes, &code("XA"), &code("XB"), &TRUST, NOW).map(Verified::into_inner)
+    let delivery = strict(bytes, crate::wire::DELIVERY_MAX)?;
+    check_delivery(&delivery, &code("XA"), &code("XB"), &TRUST, NOW).map(Verified::into_inner)
 }
 
 fn check(change: impl FnOnce(&mut proto::Delivery), expected: Result<(), &str>) {
@@ -238,7 +239,7 @@ fn only_the_author_with_both_halves_is_believed() {
     let found = judge(&whole(&event, &secret)).expect_err("half a pair");
     assert_eq!(found, EventFault::Signature(CryptoFault::NotHybrid));
     let (event, secret, delivery) = good();
-    let from_xc = check_delivery(&delivery.encode_to_vec(), &code("XC"), &code("XB"), &TRUST, NOW);
+    let from_xc = check_delivery(&delivery, &code("XC"), &code("XB"), &TRUST, NOW);
     assert_eq!(from_xc.err(), Some(EventFault::NotThePeer));
     let mut foreign = header();
     foreign.author = code("XD");
@@ -246,7 +247,7 @@ fn only_the_author_with_both_halves_is_believed() {
     let foreign = signed(foreign, event.body.clone(), &keys("XD"));
     let foreign = Event { header: Header { body: event.header.body, ..foreign.header }, ..foreign };
     let foreign = signed(foreign.header, event.body.clone(), &keys("XD"));
-    let delivery = delivery_of(&foreign, &secret, "XB").encode_to_vec();
+    let delivery = delivery_of(&foreign, &secret, "XB");
     let found = check_delivery(&delivery, &code("XD"), &code("XB"), &TRUST, NOW);
     assert_eq!(found.err(), Some(EventFault::UnknownAuthor));
 }
@@ -254,7 +255,7 @@ fn only_the_author_with_both_halves_is_believed() {
 #[test]
 fn keys_and_suites_count_only_in_their_time() {
     let (_, _, delivery) = good();
-    let at = |now| check_delivery(&delivery.encode_to_vec(), &code("XA"), &code("XB"), &TRUST, now).map(|_| ());
+    let at = |now| check_delivery(&delivery, &code("XA"), &code("XB"), &TRUST, now).map(|_| ());
     assert_eq!(at(NOW), Ok(()));
     let day = 86_400_000;
     let keys_over = at(NOW.plus_ms(800 * day));

@@ -26,7 +26,7 @@ use crate::{
         Book, CHARTER_TYPE, Charter, Directory, Freshness, Head, Party, Profile, ProfileFault, Suspension, document_id,
     },
     proto::{self, Algorithm, Answer, Envelope, KeyRole, Lane, RecordKind, RefusalAnswer, Signature},
-    wire::{DOCUMENT_MAX, WireFault, strict},
+    wire::{DELIVERY_MAX, DOCUMENT_MAX, WireFault, strict},
 };
 
 /// Outputs by name, or the codes of a refusal.
@@ -352,11 +352,13 @@ fn exchange(m: &Material, input: &Input) -> Verdict {
         }
         Input::SlipNonce { secret, to } => out([("nonce", hex(&slip_nonce(&m.array(secret), &code(to))))]),
         Input::CheckDelivery { peer, us, now_ms, delivery } => {
-            delivered(check_delivery(&m.bytes(delivery), &code(peer), &code(us), m.trust(), Time(*now_ms))?)
+            let delivery = strict(&m.bytes(delivery), DELIVERY_MAX).map_err(EventFault::from)?;
+            delivered(check_delivery(&delivery, &code(peer), &code(us), m.trust(), Time(*now_ms))?)
         }
         Input::DeliveryAfter { profile, peer, us, now_ms, delivery } => {
             let trust = m.trust_after(profile);
-            delivered(check_delivery(&m.bytes(delivery), &code(peer), &code(us), &trust, Time(*now_ms))?)
+            let delivery = strict(&m.bytes(delivery), DELIVERY_MAX).map_err(EventFault::from)?;
+            delivered(check_delivery(&delivery, &code(peer), &code(us), &trust, Time(*now_ms))?)
         }
         Input::CheckReceipt { by, event, signatures, now_ms, proof } => {
             let (event, signatures) = (EventId::new(m.array(event)), digest(m, signatures));
