@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::rig::{Federation, Node, fresh_id, smallest_request, wait_until};
 
-#[test]
-fn a_node_without_its_index_answers_the_same() {
-    let mut federation = Federation::of(2);
+/// Two nodes of which Arvia has asked something and has Belmar's receipt, and what Arvia then shows of that.
+fn exchanged() -> (Federation, impl Fn(&Node) -> Vec<Value>) {
+    let federation = Federation::of(2);
     let id = fresh_id();
     let opening = json!({
         "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central",
@@ -18,7 +18,12 @@ fn a_node_without_its_index_answers_the_same() {
     let paths = ["/v1/requests".to_owned(), format!("/v1/requests/{id}"), "/v1/outbox".to_owned()];
     let receipted = |node: &Node| node.look(&paths[1])["events"][0]["receipts"][0]["delivery"] == "receipted";
     wait_until("Belmar's receipt is on disk", || receipted(&federation.nodes[0]));
-    let looks = |node: &Node| -> Vec<Value> { paths.iter().map(|path| node.look(path)).collect() };
+    (federation, move |node: &Node| paths.iter().map(|path| node.look(path)).collect())
+}
+
+#[test]
+fn a_node_without_its_index_answers_the_same() {
+    let (mut federation, looks) = exchanged();
     let before = looks(&federation.nodes[0]);
 
     assert_eq!(federation.nodes[0].stop(), 0);
@@ -34,17 +39,7 @@ type Harm<'h> = (&'h str, bool, &'h dyn Fn(&Path));
 /// The index of a stopped or killed node, harmed: it is set aside and built anew, said, and nothing else changes.
 #[test]
 fn a_harmed_index_is_set_aside_and_said_and_answers_are_the_same() {
-    let mut federation = Federation::of(2);
-    let id = fresh_id();
-    let opening = json!({
-        "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central",
-        "fields": smallest_request(),
-    });
-    federation.nodes[0].insist("/v1/requests", &opening);
-    let paths = ["/v1/requests".to_owned(), format!("/v1/requests/{id}"), "/v1/outbox".to_owned()];
-    let receipted = |node: &Node| node.look(&paths[1])["events"][0]["receipts"][0]["delivery"] == "receipted";
-    wait_until("Belmar's receipt is on disk", || receipted(&federation.nodes[0]));
-    let looks = |node: &Node| -> Vec<Value> { paths.iter().map(|path| node.look(path)).collect() };
+    let (mut federation, looks) = exchanged();
     let before = looks(&federation.nodes[0]);
     let flipped = |index: &Path| {
         let path = index.join("000000/db");

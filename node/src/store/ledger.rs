@@ -362,4 +362,4 @@ fn disagreement(planted: &OnDisk<'_>, found: &segments::Found, saved: &Saved) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
-
-mod quick;
 use crate::{
     disk::crash::POINTS,
     store::{frame::Batch, segments::segment_path},
 };
+
+mod quick;
 
 /// Small enough that a few records fill one.
 const SMALL: Shape = Shape { segment: 16 << 10, ..SHAPE };
@@ -31,7 +31,7 @@ fn request(n: u8) -> RequestId {
 }
 
 /// A record that names itself `n` in every part.
-fn record(request: Option<RequestId>, n: u64) -> Record {
+pub(in crate::store) fn record(request: Option<RequestId>, n: u64) -> Record {
     let salt = [7; 32];
     let mut id = [0; 32];
     id[..8].copy_from_slice(&n.to_be_bytes());

@@ -11,8 +11,8 @@ use std::{
 use comity_core::{
     crypto::{DataKey, HybridSigner, Seed},
     ids::{Digest, LedgerIndex, RequestId, Time},
-    ledger::{Checkpoint, Salt, checkpoint, leaf_entry},
-    proto::{Algorithm, CasePart, KeyRole, NodePart, RecordKind},
+    ledger::{Checkpoint, checkpoint},
+    proto::{Algorithm, KeyRole},
     record::Record,
 };
 use zeroize::Zeroizing;
@@ -279,19 +279,10 @@ fn open_desk(disk: &Disk, root: &Path) -> Result<Desk, StoreFault> {
     Ok(desk)
 }
 
-/// A record that names itself `n` in every part.
+/// A record that names itself `n` in every part, and has a body of this size besides.
 fn record(request: Option<RequestId>, n: u64, bytes: usize) -> Record {
-    let (salt, id) = ([7; 32], id_of(n));
-    let context = format!("context {n}").into_bytes();
-    Record {
-        kind: RecordKind::EventSent,
-        request,
-        leaf: leaf_entry(&Salt(salt), &Digest::new(id), &context),
-        node: NodePart { record_id: id.to_vec(), recorded_ms: n, ..NodePart::default() },
-        case: CasePart { salt: salt.to_vec(), context, header: n.to_be_bytes().to_vec(), ..CasePart::default() },
-        body: [&n.to_be_bytes()[..], &vec![b'.'; bytes]].concat(),
-        secret: Some(Zeroizing::new(id)),
-    }
+    let body = [&n.to_be_bytes()[..], &vec![b'.'; bytes]].concat();
+    Record { body, ..ledger::tests::record(request, n) }
 }
 
 fn id_of(n: u64) -> [u8; 32] {
