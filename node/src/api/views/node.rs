@@ -158,7 +158,7 @@ pub(in crate::api) struct OwedEventView {
     thread_id: String,
     /// Where it stands in our ledger.
     index: u64,
-    /// `emergency` or `normal`.
+    /// `emergency`, `return` for what is given back to its author, or `normal`.
     lane: &'static str,
     /// Its number in that lane.
     number: u64,
