@@ -5,7 +5,7 @@
 //! generations it holds of each role it uses the newest that the profile allows.
 //! Seeds leave it only where a library must hold them: the transport seed, for libp2p.
 //!
-//! Start at [`Keyring`] for a running node, [`OfflineSigner`] for root and charter keys, [`Passphrase`]
+//! Start at [`Keyring`] for a running node, [`OfflineSigner`] for root and charter keys, [`RecoveryKey`] for backups, [`Passphrase`]
 //! for what unlocks them. The file format is in `file`, the reasons in `node/decisions/key-files.md`.
 
 mod encoding;
@@ -17,6 +17,7 @@ mod held;
 mod keyring;
 mod offline;
 mod passphrase;
+mod recovery;
 mod token;
 
 pub use fault::KeyFault;
@@ -24,4 +25,5 @@ pub use held::{Held, in_use};
 pub use keyring::{Keyring, NodeSecrets};
 pub use offline::{OfflineKeys, OfflineSigner};
 pub use passphrase::{Passphrase, Purpose};
+pub use recovery::RecoveryKey;
 pub use token::Token;

@@ -17,8 +17,15 @@ pub mod v1;
 mod fresh {
     use std::{fs, path::Path};
 
-    const FILES: [&str; 6] =
-        ["keys.proto", "charter.proto", "event.proto", "evidence.proto", "witness.proto", "store.proto"];
+    const FILES: [&str; 7] = [
+        "keys.proto",
+        "charter.proto",
+        "event.proto",
+        "evidence.proto",
+        "witness.proto",
+        "store.proto",
+        "backup.proto",
+    ];
 
     #[test]
     fn generated_code_is_what_the_wire_files_say() {

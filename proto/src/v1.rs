@@ -40,6 +40,8 @@ pub enum KeyRole {
     Seal = 7,
     /// a charter signer
     Charter = 8,
+    /// a holder who can open backups; in no profile
+    Recovery = 9,
 }
 impl KeyRole {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -57,6 +59,7 @@ impl KeyRole {
             Self::Witness => "KEY_ROLE_WITNESS",
             Self::Seal => "KEY_ROLE_SEAL",
             Self::Charter => "KEY_ROLE_CHARTER",
+            Self::Recovery => "KEY_ROLE_RECOVERY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -71,6 +74,7 @@ impl KeyRole {
             "KEY_ROLE_WITNESS" => Some(Self::Witness),
             "KEY_ROLE_SEAL" => Some(Self::Seal),
             "KEY_ROLE_CHARTER" => Some(Self::Charter),
+            "KEY_ROLE_RECOVERY" => Some(Self::Recovery),
             _ => None,
         }
     }
@@ -1573,4 +1577,86 @@ pub struct LedgerHeld {
     /// without documents; nothing if none was seen
     #[prost(message, optional, tag = "4")]
     pub fork: ::core::option::Option<ForkProof>,
+}
+/// The file `chain` of a chain of backups: whose it is, and its secret for each recipient.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BackupChain {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub network: ::prost::alloc::string::String,
+    /// 16 random bytes, which also name its folder
+    #[prost(bytes = "vec", tag = "4")]
+    pub chain: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "5")]
+    pub made_ms: u64,
+    /// the generation of the key-encryption key without which it stays closed
+    #[prost(uint32, tag = "6")]
+    pub key_encryption: u32,
+    /// ascending by key id
+    #[prost(message, repeated, tag = "7")]
+    pub recipients: ::prost::alloc::vec::Vec<BackupRecipient>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRecipient {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    /// HPKE to the recovery key
+    #[prost(bytes = "vec", tag = "2")]
+    pub encapsulated: ::prost::alloc::vec::Vec<u8>,
+    /// the chain's secret
+    #[prost(bytes = "vec", tag = "3")]
+    pub wrapped: ::prost::alloc::vec::Vec<u8>,
+}
+/// One backup: every file of the folder as it was, in pieces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Backup {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// within its chain, from 1
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(uint64, tag = "3")]
+    pub made_ms: u64,
+    /// of the ledger
+    #[prost(string, tag = "4")]
+    pub origin: ::prost::alloc::string::String,
+    /// its records
+    #[prost(uint64, tag = "5")]
+    pub size: u64,
+    /// the root over them
+    #[prost(bytes = "vec", tag = "6")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// ascending by path
+    #[prost(message, repeated, tag = "7")]
+    pub files: ::prost::alloc::vec::Vec<BackupFile>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupFile {
+    /// below the data folder, levels joined by /
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// how long the file is; what lies behind its bytes is zeros
+    #[prost(uint64, tag = "3")]
+    pub space: u64,
+    /// their names, in order
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub pieces: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// The desk as it was: keys ascending.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BackupDesk {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<BackupDeskRow>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupDeskRow {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
 }

@@ -131,6 +131,7 @@ pub const fn role_name(role: KeyRole) -> &'static str {
         KeyRole::Checkpoint => "checkpoint",
         KeyRole::Witness => "witness",
         KeyRole::Seal => "seal",
+        KeyRole::Recovery => "recovery",
         KeyRole::Unspecified => "unspecified",
     }
 }
@@ -166,7 +167,7 @@ impl PublicKey {
             }
             KeyRole::Checkpoint | KeyRole::Witness => &[Algorithm::Ed25519, Algorithm::MlDsa44],
             KeyRole::Transport => &[Algorithm::Ed25519],
-            KeyRole::Seal => &[Algorithm::Mlkem768X25519],
+            KeyRole::Seal | KeyRole::Recovery => &[Algorithm::Mlkem768X25519],
             KeyRole::Unspecified => &[],
         };
         used.contains(&self.algorithm) && self.bytes.len() == length

@@ -42,7 +42,7 @@ use crate::{
     handle::{HandOver, Handle},
     keys::Keyring,
     net::{Opener, SideStream},
-    store::{DeskChange, Pending},
+    store::{DeskChange, Part, Pending},
     time,
 };
 use fetch::Fetch;
@@ -131,6 +131,14 @@ impl Evidence {
         let evidence = Self(Arc::new(room));
         evidence.go_on();
         evidence
+    }
+
+    /// What a copy takes of the vault at this moment.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn copy(&self) -> Result<Vec<Part>, EvidenceFault> {
+        Ok(self.0.vault.copy()?)
     }
 
     /// Goes on with every fetch that was asked for and is not done.

@@ -47,6 +47,9 @@ pub(super) const NODE: [Family; 6] = [
 ];
 pub(super) const ROOT: Family = Family { role: KeyRole::Root, name: "root", halves: LASTING };
 pub(super) const CHARTER: Family = Family { role: KeyRole::Charter, name: "charter", halves: LASTING };
+/// Opens what is sealed to it, and signs nothing.
+pub(super) const RECOVERY: Family =
+    Family { role: KeyRole::Recovery, name: "recovery", halves: &[("mlkem768-x25519", Algorithm::Mlkem768X25519)] };
 
 impl Family {
     /// The family of a role that a node holds keys of.

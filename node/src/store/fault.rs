@@ -188,6 +188,8 @@ pub enum DamageKind {
         /// The size it knows.
         known: u64,
     },
+    /// The folder was put back from a backup: what was recorded after it was made is not here.
+    Restored,
     /// The saved checkpoint cannot be read.
     Checkpoint,
     /// A data-key slot does not match its checksum.
@@ -209,6 +211,7 @@ impl Damage {
             DamageKind::Leaf => "store.bad-leaf",
             DamageKind::Segment => "store.bad-segment",
             DamageKind::Missing { .. } => "store.records-missing",
+            DamageKind::Restored => "store.restored",
             DamageKind::Checkpoint => "store.bad-checkpoint",
             DamageKind::Slot { .. } => "store.bad-slot",
         }
@@ -239,6 +242,7 @@ impl fmt::Display for Damage {
             DamageKind::Missing { known } => {
                 write!(f, "{record} records are here, but a checkpoint counts {known}; the rest is missing")
             }
+            DamageKind::Restored => write!(f, "these {record} records were put back from a backup"),
             DamageKind::Checkpoint => write!(f, "the saved checkpoint cannot be read"),
             DamageKind::Slot { slot } => write!(f, "data-key slot {slot} does not match its checksum"),
         }?;
@@ -246,6 +250,10 @@ impl fmt::Display for Damage {
             DamageKind::Missing { .. } | DamageKind::Segment => {
                 write!(f, ". The node stays read-only. Restore the missing files, or restore from a backup.")
             }
+            DamageKind::Restored => write!(
+                f,
+                ". The node stays read-only until its profile names a successor of this ledger: see comity ledger show, and the runbook"
+            ),
             DamageKind::Checkpoint | DamageKind::Slot { .. } => {
                 write!(f, ". The node stays read-only. Restore the file from a backup.")
             }
@@ -281,6 +289,7 @@ mod tests {
             damage(DamageKind::Leaf),
             damage(DamageKind::Segment),
             damage(DamageKind::Missing { known: 9 }),
+            damage(DamageKind::Restored),
             damage(DamageKind::Checkpoint),
             damage(DamageKind::Slot { slot: 4 }),
             StoreFault::WriteFailed { what: "writing", source: source.clone() },

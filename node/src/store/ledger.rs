@@ -16,6 +16,7 @@ use std::{
 use super::{
     Damage, DamageKind, Pending, StoreFault,
     book::LedgerBook,
+    copy::Part,
     look::LookOver,
     notes::Notes,
     record::{Opener, StoredRecord},
@@ -86,10 +87,10 @@ impl Committed {
 
 /// An open ledger. Shared by reference; dropping it finishes what was submitted.
 pub struct Ledger {
-    shelf: Arc<Shelf>,
+    pub(super) shelf: Arc<Shelf>,
     edge: Arc<RwLock<Edge>>,
     tiles: Arc<TileFolder>,
-    slots: Arc<Slots>,
+    pub(super) slots: Arc<Slots>,
     opener: Opener,
     writer: Option<Writer<LedgerBook>>,
     /// The damage that was found first, by the open or later, and as far as the tree can be believed.
@@ -284,6 +285,13 @@ impl Ledger {
         notes.keep(note, size)
     }
 
+    /// The file of the kept checkpoint as it is, not read while it is written; nothing before the first.
+    pub(super) fn copy_note(&self) -> Result<Vec<Part>, StoreFault> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = notes.copy()?;
+        Ok(file.map(|bytes| Part::of_bytes(super::notes::FILE.to_owned(), bytes)).into_iter().collect())
+    }
+
     /// The size of the checkpoint last saved; 0 if none was.
     #[must_use]
     pub fn signed(&self) -> u64 {
@@ -330,7 +338,8 @@ impl Ledger {
         (threads, stop): (usize, &AtomicBool),
         progress: &mut dyn FnMut(u64),
     ) -> Result<Verified, StoreFault> {
-        if let Some(damage) = self.read_only() {
+        // What was put back from a backup is not all there was, and nothing in it is wrong for that.
+        if let Some(damage) = self.read_only().filter(|damage| damage.kind != DamageKind::Restored) {
             return Err(StoreFault::Damaged(damage));
         }
         let ground = Ground { shelf: &self.shelf, tiles: &self.tiles, opener, stop };

@@ -6,10 +6,11 @@
 //!
 //! Start with [`Ledger`]. Below it: `book` and `record` (what goes into frames), `slots` (data
 //! keys), `notes` (the newest checkpoint), `tiles` (the tree), `writer` (group commit), `segments`, `opening`, `outline` and
-//! `scan` (a log of opaque payloads), `walk` (all of it once more), `frame` (the bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
+//! `scan` (a log of opaque payloads), `walk` (all of it once more), `copy` (what a backup takes), `frame` (the bytes). [`Desk`] is a second user of the same log; `pairs` is the only file that names sled;
 //! [`Folder`] is the lock.
 
 mod book;
+mod copy;
 mod desk;
 mod fault;
 mod filler;
@@ -32,6 +33,7 @@ mod tiles;
 mod walk;
 mod writer;
 
+pub use copy::{Content, LedgerCopy, Part, erase_slots};
 pub use desk::{Desk, DeskChange, DeskOpened};
 pub use fault::{Damage, DamageKind, StoreFault};
 pub use folder::{Folder, RESERVE_BYTES, disk_room};

@@ -107,6 +107,15 @@ impl Notes {
         Ok(())
     }
 
+    /// The whole file; none before the first note.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn copy(&self) -> Result<Option<Vec<u8>>, StoreFault> {
+        let read = |_: &DiskFile| fs::read(&self.path).map_err(StoreFault::unreadable(&self.path));
+        self.file.as_ref().map(read).transpose()
+    }
+
     /// The newest note, read anew.
     #[cfg(test)]
     pub(super) fn note(&self) -> Option<Vec<u8>> {

@@ -365,6 +365,43 @@ impl Shelf {
         held.chapters.iter().zip(until).map(|(chapter, until)| Stretch { chapter: *chapter, until }).collect()
     }
 
+    /// How far each segment is committed, and the records in all of them.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a frame that was written is not there.
+    pub(super) fn extents(&self) -> Result<(u64, Vec<Extent>), StoreFault> {
+        let (size, lasts) = {
+            let held = self.held();
+            let size = held.places.len();
+            let before = |chapter: &Chapter| usize::try_from(chapter.before.size).unwrap_or(usize::MAX);
+            let until = held.chapters.iter().skip(1).map(before).chain([size]);
+            let last = |(chapter, until): (&Chapter, usize)| {
+                let has_some = until > before(chapter);
+                (chapter.segment, has_some.then(|| held.places[until - 1]))
+            };
+            (size as u64, held.chapters.iter().zip(until).map(last).collect::<Vec<_>>())
+        };
+        let open = lasts.last().map(|(segment, _)| *segment);
+        let extent = |(segment, last): (u32, Option<u64>)| -> Result<Extent, StoreFault> {
+            let (path, file) = (segment_path(&self.folder, segment), self.file(segment)?);
+            let unreadable = || StoreFault::unreadable(&path);
+            let bytes = match last {
+                None => SEGMENT_HEAD as u64,
+                Some(place) => {
+                    let (_, offset) = split_place(place);
+                    let mut head = [0; FRAME_HEAD];
+                    file.read_exact_at(&mut head, offset).map_err(unreadable())?;
+                    let damage = Damage { kind: DamageKind::Frame, record: size, segment, offset };
+                    let len = frame::payload_len(&head).ok_or(StoreFault::Damaged(damage))?;
+                    offset + (FRAME_HEAD + len + COMMIT_FRAME) as u64
+                }
+            };
+            let space = file.metadata().map_err(unreadable())?.len();
+            Ok(Extent { path, bytes, space, is_closed: Some(segment) != open })
+        };
+        Ok((size, lasts.into_iter().map(extent).collect::<Result<_, _>>()?))
+    }
+
     /// What stands in the outline of a closed segment for whoever goes on behind it, and the commit there.
     pub(super) fn outlined(&self, chapter: &Chapter) -> Option<(Commit, Vec<u8>)> {
         let path = segment_path(&self.folder, chapter.segment);
@@ -430,6 +467,17 @@ impl Shelf {
         files.insert(segment, Arc::clone(&file));
         Ok(file)
     }
+}
+
+/// How much of a segment is committed.
+pub(super) struct Extent {
+    pub(super) path: PathBuf,
+    /// Up to behind its last commit.
+    pub(super) bytes: u64,
+    /// The length of the file.
+    pub(super) space: u64,
+    /// Whether another follows, so that nothing is appended to it any more.
+    pub(super) is_closed: bool,
 }
 
 /// One segment to be walked.

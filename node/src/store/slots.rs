@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +18,10 @@ use std::{
 use comity_core::{crypto::DataKey, ids::RequestId};
 use zeroize::Zeroizing;
 
-use super::{Damage, StoreFault};
+use super::{
+    Damage, StoreFault,
+    copy::{Content, Part},
+};
 use crate::disk::{Disk, DiskFile, crash::crash_point};
 
 /// A quarter of a sector: a slot never lies across two, so a power cut leaves it old or new.
@@ -254,6 +257,25 @@ impl Slots {
         file.sync().map_err(StoreFault::writing("syncing a destroyed key slot"))
     }
 
+    /// All slots as they are; none is read while it is written.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn copy(&self) -> Result<Vec<Part>, StoreFault> {
+        let read = |file: usize| {
+            let _written_by_nobody = self.state();
+            let path = self.path(file);
+            let mut bytes = fs::read(&path).map_err(StoreFault::unreadable(&path))?;
+            let space = bytes.len() as u64;
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| (last + 1).next_multiple_of(SLOT));
+            bytes.truncate(used);
+            let name = format!("slots/{}", path.file_name().unwrap_or_default().display());
+            Ok(Part { name, content: Content::Bytes(bytes), space, is_final: false })
+        };
+        let files = self.state().files.len();
+        (0..files).map(read).collect()
+    }
+
     fn add_file(&self, state: &mut State) -> Result<(), StoreFault> {
         let path = self.path(state.files.len());
         let size = u64::from(SLOTS_PER_FILE) * SLOT as u64;
@@ -270,6 +292,19 @@ impl Slots {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Destroys the keys of these requests in the content of a key file.
+pub(super) fn erase(bytes: &mut [u8], erased: &BTreeSet<RequestId>) {
+    for slot in bytes.chunks_exact_mut(SLOT) {
+        if let Slot::Used(request) = check(slot)
+            && erased.contains(&request)
+        {
+            let mut blank = blank(DESTROYED, request);
+            seal(&mut blank);
+            slot.copy_from_slice(&blank);
+        }
     }
 }
 

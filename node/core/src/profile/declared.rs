@@ -386,7 +386,7 @@ fn read_keys(
 fn check_key(wire: &proto::RoleKey, key: &PublicKey) -> Result<(), ProfileFault> {
     let declared = match key.role {
         KeyRole::Directory | KeyRole::Record | KeyRole::Checkpoint | KeyRole::Witness | KeyRole::Seal => true,
-        KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter => false,
+        KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter | KeyRole::Recovery => false,
     };
     let known = wire.role == key.role as i32 && wire.algorithm == key.algorithm as i32;
     if !declared || !known || !key.fits_its_role() {

@@ -452,7 +452,9 @@ impl RoleKey {
             KeyRole::Checkpoint => Role::Checkpoint,
             KeyRole::Witness => Role::Witness,
             KeyRole::Seal => Role::Seal,
-            KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter => Role::Other,
+            KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter | KeyRole::Recovery => {
+                Role::Other
+            }
         };
         let algorithm = match wire.algorithm() {
             proto::Algorithm::Ed25519 => Algorithm::Ed25519,

@@ -28,7 +28,10 @@ use super::{
     ContentKeys, Expected, VaultFault,
     pack::{PackId, Placed},
 };
-use crate::disk::{Disk, DiskFile, crash::crash_point};
+use crate::{
+    disk::{Disk, DiskFile, crash::crash_point},
+    store::{Content, Part},
+};
 
 /// Half a sector: a slot never lies across two, so a power cut leaves it old or new.
 const SLOT: usize = 256;
@@ -329,6 +332,22 @@ impl Catalogue {
         sync(&state.files)
     }
 
+    /// All slots as they are; none is read while it is written.
+    pub(super) fn copy(&self) -> Result<Vec<Part>, VaultFault> {
+        let read = |file: usize| {
+            let _written_by_nobody = self.state();
+            let path = self.path(file);
+            let mut bytes = fs::read(&path).map_err(VaultFault::preparing(&path))?;
+            let space = bytes.len() as u64;
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| (last + 1).next_multiple_of(SLOT));
+            bytes.truncate(used);
+            let name = format!("keys/{}", path.file_name().unwrap_or_default().display());
+            Ok(Part { name, content: Content::Bytes(bytes), space, is_final: false })
+        };
+        let files = self.state().files.len();
+        (0..files).map(read).collect()
+    }
+
     fn add_file(&self, state: &mut State) -> Result<(), VaultFault> {
         let path = self.path(state.files.len());
         let size = u64::from(SLOTS_PER_FILE) * SLOT as u64;
@@ -339,6 +358,17 @@ impl Catalogue {
 
     fn path(&self, file: usize) -> PathBuf {
         self.folder.join(format!("{file:06}.items"))
+    }
+}
+
+/// Destroys the keys of these requests in the content of a file of the catalogue.
+pub(super) fn erase(bytes: &mut [u8], erased: &BTreeSet<RequestId>) {
+    for slot in bytes.chunks_exact_mut(SLOT) {
+        if let Ok(Some((item, row))) = read(slot)
+            && erased.contains(&row.request)
+        {
+            slot.copy_from_slice(&blank(&item, &row.destroyed()));
+        }
     }
 }
 

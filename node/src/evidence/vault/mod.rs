@@ -43,7 +43,7 @@ use tokio::runtime::Handle as Runtime;
 
 use crate::{
     disk::{Disk, crash::crash_point},
-    store::{RESERVE_BYTES, disk_room},
+    store::{Content, Part, RESERVE_BYTES, disk_room},
 };
 use catalogue::Catalogue;
 use pack::{Pack, PackId};
@@ -238,6 +238,33 @@ impl Vault {
         })
     }
 
+    /// What a copy takes at this moment, as files below the vault's folder: the catalogue first, then every pack it names.
+    /// What is being received is left out: it is fetched again.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn copy(&self) -> Result<Vec<Part>, VaultFault> {
+        let mut parts = self.0.catalogue.copy()?;
+        for pack in self.0.catalogue.packs()? {
+            for place in [pack.object(), pack.hashes()] {
+                let name: &str = place.as_ref();
+                let path = self.0.folder.join(name);
+                match fs::metadata(&path) {
+                    // Erased since: its slots are in the list by which the copy lets go of it.
+                    Err(fault)
+                        if fault.kind() == std::io::ErrorKind::NotFound
+                            && !self.0.catalogue.packs()?.contains(&pack) => {}
+                    Err(fault) => return Err(VaultFault::preparing(&path)(fault)),
+                    Ok(found) => {
+                        let content = Content::File(path, found.len());
+                        parts.push(Part { name: name.to_owned(), content, space: found.len(), is_final: true });
+                    }
+                }
+            }
+        }
+        Ok(parts)
+    }
+
     /// Whether so many more bytes fit beside what must stay free.
     ///
     /// # Errors
@@ -247,6 +274,11 @@ impl Vault {
         let needed = bytes.saturating_add(bytes / 128).saturating_add(RESERVE_BYTES);
         if free < needed { Err(VaultFault::NoSpace { needed, free }) } else { Ok(()) }
     }
+}
+
+/// Destroys the keys of everything of these requests in the content of a file of the catalogue, as the vault itself would.
+pub fn erase_items(bytes: &mut [u8], erased: &BTreeSet<RequestId>) {
+    catalogue::erase(bytes, erased);
 }
 
 impl Shelves {
