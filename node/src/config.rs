@@ -72,6 +72,19 @@ pub struct Settings {
     pub api_socket: PathBuf,
     /// How often our witnesses are asked to cosign our ledger.
     pub witness_beat: Duration,
+    /// Where backups go, and for whom.
+    pub backup: BackupSettings,
+}
+
+/// What the settings say of backups; where it says nothing there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupSettings {
+    /// The folder they are written to.
+    pub folder: Option<PathBuf>,
+    /// The public halves of the recovery keys that can open them.
+    pub recipients: Vec<PathBuf>,
+    /// The file that lists what was erased, in a second place.
+    pub erasures: Option<PathBuf>,
 }
 
 impl Settings {
@@ -126,6 +139,17 @@ struct Raw {
     #[serde(default)]
     api: RawApi,
     witness: RawWitness,
+    #[serde(default)]
+    backup: RawBackup,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawBackup {
+    folder: Option<PathBuf>,
+    #[serde(default)]
+    recipients: Vec<PathBuf>,
+    erasures: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +209,11 @@ impl Raw {
             log_level: self.log.level.parse().expect(CHECKED),
             api_socket,
             witness_beat: table::seconds(&self.witness.beat).expect(CHECKED),
+            backup: BackupSettings {
+                folder: self.backup.folder.map(|folder| base.join(folder)),
+                recipients: self.backup.recipients.iter().map(|file| base.join(file)).collect(),
+                erasures: self.backup.erasures.map(|file| base.join(file)),
+            },
         };
         settings.with_reachable_socket(file)
     }

@@ -27,8 +27,8 @@ use comity_core::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds};
-pub(crate) use kept::{hold_key, hold_value};
+pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backup};
+pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
 
 use crate::conduct::Conduct;
 use crate::keys::Held;

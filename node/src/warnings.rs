@@ -11,12 +11,15 @@ use comity_core::{
 };
 
 use crate::{
-    handle::{View, hold_of},
+    handle::{View, hold_of, last_backup},
     time::rfc3339,
 };
 
 /// People are warned this long before something expires: a treaty secretariat meets every other month.
 pub const AHEAD_MS: u64 = 60 * DAY_MS;
+
+/// Backups are made daily: one may fail, and the next, and be noticed on Monday.
+const BACKUP_MS: u64 = 4 * DAY_MS;
 
 /// Requests counted: beyond it the number says "at least".
 const COUNTED_MAX: usize = 1_000;
@@ -40,6 +43,7 @@ pub struct Warning {
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
     let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
     found.extend(kept_long_enough(view, now));
+    found.extend(backup(view, now));
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
         found.extend(of(view, party, now));
@@ -87,6 +91,17 @@ fn kept_long_enough(view: &View, now: Time) -> Option<Warning> {
     let detail = format!("{more}{free} may be erased, their time of retention is over; see: comity request retention");
     let party = Some(view.us.party.clone());
     (free > 0).then_some(Warning { code: "request.retention-over", party, detail })
+}
+
+/// Whether there is a backup of the last days. In an exercise nobody needs one, until somebody makes the first.
+fn backup(view: &View, now: Time) -> Option<Warning> {
+    let detail = match last_backup(&view.desk) {
+        Some(made) if now.since(made) < BACKUP_MS => return None,
+        Some(made) => format!("the newest is of {}; see: comity backup create", rfc3339(made)),
+        None if view.trust().charter().exercise => return None,
+        None => "none was made yet; see: comity backup create".to_owned(),
+    };
+    Some(Warning { code: "backup.overdue", party: Some(view.us.party.clone()), detail })
 }
 
 fn is_held(view: &View, request: &[u8]) -> bool {

@@ -32,6 +32,9 @@ const ANSWER_S_MAX: u64 = 30;
 pub(super) const WAIT_S_MAX: u64 = 55;
 /// A walk over the whole ledger takes as long as it takes; its own lock keeps it to one.
 const WHOLE_LEDGER: &str = "/v1/ledger/verify";
+/// All of the folder goes to another disk, or is read from there; the room itself keeps it to one.
+const BACKUP: &str = "/v1/backups";
+const BACKUP_VERIFY: &str = "/v1/backups/verify";
 /// A file takes as long as its bytes do; the route itself ends one that stalls.
 const UPLOAD: &str = "/v1/lots/{lot_id}/files";
 /// All of a lot goes to the disk.
@@ -58,7 +61,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 /// How long an answer may take; what was begun then goes on, and is answered again by its command id.
 fn patience(route: &str) -> Option<Duration> {
     match route {
-        WHOLE_LEDGER | UPLOAD | SEAL => None,
+        WHOLE_LEDGER | UPLOAD | SEAL | BACKUP | BACKUP_VERIFY => None,
         FEED => Some(Duration::from_secs(WAIT_S_MAX + ANSWER_S_MAX)),
         _ => Some(Duration::from_secs(ANSWER_S_MAX)),
     }

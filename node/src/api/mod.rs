@@ -41,6 +41,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use fault::ApiFault;
 
 use crate::{
+    backup::Backups,
     evidence::Evidence,
     handle::{Handle, Status, View},
 };
@@ -59,11 +60,12 @@ const CLOSE_S_MAX: u64 = 5;
 pub async fn serve(
     handle: Handle,
     evidence: Evidence,
+    backups: Backups,
     socket: &Path,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, ApiFault> {
     let listening = socket::listen(socket).await?;
-    let app = router(handle, evidence, stop.clone());
+    let app = router(handle, evidence, backups, stop.clone());
     tracing::info!(target: "api", "listening");
     Ok(tokio::spawn(async move {
         let graceful = axum::serve(listening.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -80,10 +82,10 @@ pub async fn serve(
 }
 
 /// All routes with their edge, and the contract they make.
-fn router(handle: Handle, evidence: Evidence, stop: CancellationToken) -> Router {
+fn router(handle: Handle, evidence: Evidence, backups: Backups, stop: CancellationToken) -> Router {
     let (routes, contract) = described();
     let contract = contract.to_pretty_json().expect("the contract of these routes becomes JSON");
-    let api = Api::new(handle, evidence, stop, contract);
+    let api = Api::new(handle, evidence, backups, stop, contract);
     routes
         .fallback(async || ApiFault::UnknownRoute)
         .method_not_allowed_fallback(async || ApiFault::WrongMethod)
@@ -106,6 +108,7 @@ struct Api(Arc<Room>);
 struct Room {
     handle: Handle,
     evidence: Evidence,
+    backups: Backups,
     contract: String,
     stop: CancellationToken,
     requests: Semaphore,
@@ -126,12 +129,13 @@ impl Deref for Api {
 }
 
 impl Api {
-    fn new(handle: Handle, evidence: Evidence, stop: CancellationToken, contract: String) -> Self {
+    fn new(handle: Handle, evidence: Evidence, backups: Backups, stop: CancellationToken, contract: String) -> Self {
         let mut process = [0; 4];
         getrandom::fill(&mut process).expect("the system gives entropy once it has booted");
         Self(Arc::new(Room {
             handle,
             evidence,
+            backups,
             contract,
             stop,
             requests: Semaphore::new(guard::REQUESTS_MAX),

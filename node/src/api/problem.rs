@@ -172,6 +172,12 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("erase.", StatusCode::CONFLICT, None),
     ("hold.unknown-reason", StatusCode::UNPROCESSABLE_ENTITY, None),
     ("hold.none", StatusCode::CONFLICT, None),
+    ("backup.busy", StatusCode::CONFLICT, Some(60)),
+    ("backup.stopped", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+    ("backup.disk", StatusCode::INSUFFICIENT_STORAGE, None),
+    ("backup.damaged", StatusCode::INTERNAL_SERVER_ERROR, None),
+    ("backup.none", StatusCode::NOT_FOUND, None),
+    ("backup.", StatusCode::CONFLICT, None),
     ("engine.busy", StatusCode::SERVICE_UNAVAILABLE, Some(1)),
     ("engine.stopped", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
     ("index.", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
@@ -257,6 +263,8 @@ mod tests {
         check("request.erased", 410, None);
         check("erase.held", 409, None);
         check("erase.unknown-ground", 422, None);
+        check("backup.busy", 409, Some(60));
+        check("backup.not-configured", 409, None);
         check("engine.busy", 503, Some(1));
         check("engine.stopped", 503, Some(5));
         check("store.disk-full", 507, Some(60));

@@ -62,6 +62,8 @@ fn every_route_is_in_the_contract_with_its_problem() {
     let contract = serde_json::to_value(&contract).expect("JSON");
     let paths: Vec<&String> = contract["paths"].as_object().expect("paths").keys().collect();
     let expected = [
+        "/v1/backups",
+        "/v1/backups/verify",
         "/v1/deliveries/{event_id}",
         "/v1/deliveries/{event_id}/custody",
         "/v1/deliveries/{event_id}/fetch",

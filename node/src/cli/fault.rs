@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::explain;
 use crate::{
     api::ApiFault,
+    backup::BackupFault,
     bench::BenchFault,
     ceremony::CeremonyFault,
     config::ConfigFault,
@@ -173,6 +174,9 @@ pub(crate) enum CliFault {
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] BenchFault),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] BackupFault),
     /// A ceremony.
     #[error(transparent)]
     Ceremony(#[from] CeremonyFault),
@@ -209,6 +213,7 @@ impl CliFault {
             Self::Store(fault) => fault.code(),
             Self::Tlog(fault) => fault.code(),
             Self::Bench(fault) => fault.code(),
+            Self::Backup(fault) => fault.code(),
             Self::Ceremony(fault) => fault.code(),
             Self::Crypto(fault) => fault.code(),
         }
@@ -220,6 +225,7 @@ impl CliFault {
             Self::Problem(problem) => problem.exit(),
             Self::NoNode { .. } | Self::NoAnswer(_) | Self::Api(_) | Self::Run(_) => super::TRY_AGAIN,
             Self::Start(fault) => start_exit(fault),
+            Self::Backup(fault) if fault.is_finding() => super::FINDING,
             Self::Ceremony(fault) if fault.is_finding() => super::FINDING,
             Self::Tlog(fault) if fault.is_finding() => super::FINDING,
             Self::NoFolder(_)
@@ -232,6 +238,7 @@ impl CliFault {
             | Self::FolderInUse(_)
             | Self::Config(_)
             | Self::Keys(_)
+            | Self::Backup(_)
             | Self::Ceremony(_)
             | Self::Tlog(_)
             | Self::Telemetry(_) => super::WRONG_USE,
@@ -264,9 +271,11 @@ fn start_exit(fault: &StartFault) -> u8 {
         | StartFault::Engine(_)
         | StartFault::Vault(_)
         | StartFault::Net(NetFault::CannotListen(..)) => super::TRY_AGAIN,
-        StartFault::Trust(_) | StartFault::Net(_) | StartFault::Rules(_) | StartFault::KeysNotInProfile(_) => {
-            super::WRONG_USE
-        }
+        StartFault::Trust(_)
+        | StartFault::Net(_)
+        | StartFault::Rules(_)
+        | StartFault::Restored(_)
+        | StartFault::KeysNotInProfile(_) => super::WRONG_USE,
     }
 }
 

@@ -5,6 +5,7 @@
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
+mod backup;
 mod bench;
 mod charter;
 mod client;
@@ -120,6 +121,9 @@ enum Command {
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Backups: take one, prove it, put it back.
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Keys: the pairs of officers, and the generations of this node's own.
     #[command(subcommand)]
     Key(key::Command),
@@ -210,6 +214,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Request(command) => wait_for(request::request(command, context)),
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
+        Command::Backup(command) => backup::backup(command, context),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
     }
 }

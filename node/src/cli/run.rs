@@ -85,7 +85,7 @@ async fn serve(settings: &Settings, keys: Keyring, until_stdin_closes: bool, con
     let stop = CancellationToken::new();
     let asked = asked_to_stop(until_stdin_closes)?;
     let mut node = runtime::start(settings, keys).await?;
-    let api = api::serve(node.handle(), node.evidence(), &settings.api_socket, stop.clone()).await?;
+    let api = api::serve(node.handle(), node.evidence(), node.backups(), &settings.api_socket, stop.clone()).await?;
     context.out.say(&ready_line(settings, &node));
     let ended = tokio::select! {
         () = asked => Ok(()),

@@ -37,7 +37,7 @@ pub(super) struct Setting {
 /// begins to take ports for outgoing connections, so that a restart never finds it taken by one.
 const LISTEN_DEFAULT: &str = r#"["/ip4/0.0.0.0/tcp/4810", "/ip6/::/tcp/4810"]"#;
 
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 14] = [
     Setting {
         key: "party",
         shape: Shape::Text,
@@ -153,6 +153,38 @@ const SETTINGS: [Setting; 11] = [
         comment: "The Unix socket of the local API. Only the owner may reach it.\n\
                   Default: api.sock in the data folder.",
         example: r#""/run/comity/api.sock""#,
+    },
+    Setting {
+        key: "backup.folder",
+        shape: Shape::Text,
+        allowed: "the path of a folder",
+        default: None,
+        required: false,
+        is_good: |text| !text.is_empty(),
+        comment: "The folder `comity backup create` writes to: on another disk, mounted before the node starts.\n\
+                  It is never made, so that a backup cannot end up below a disk that is missing.",
+        example: r#""/mnt/backup/comity""#,
+    },
+    Setting {
+        key: "backup.recipients",
+        shape: Shape::List,
+        allowed: "a list of paths of .pub files, as `comity key create --role recovery` writes them",
+        default: None,
+        required: false,
+        is_good: |text| !text.is_empty(),
+        comment: "The public halves of the recovery keys that can open backups: two different ones at least.",
+        example: r#"["recovery-a.pub", "recovery-b.pub"]"#,
+    },
+    Setting {
+        key: "backup.erasures",
+        shape: Shape::Text,
+        allowed: "the path of a file",
+        default: None,
+        required: false,
+        is_good: |text| !text.is_empty(),
+        comment: "The file that lists what was erased, in a second place: not on the disk of the data folder. An\n\
+                  erasure waits until it is in there, and no backup is put back without it.",
+        example: r#""/mnt/second/comity-erasures""#,
     },
 ];
 

@@ -8,7 +8,7 @@ use comity_core::{
     rules::Code,
 };
 
-use crate::store::Desk;
+use crate::store::{Desk, Pending, StoreFault};
 
 /// Where drafts lie on the desk, each under the id of the request it will be.
 pub const DRAFT_PREFIX: &[u8] = b"draft/";
@@ -89,4 +89,19 @@ impl Alarm {
 #[must_use]
 pub fn kept_alarms(desk: &Desk) -> Vec<Alarm> {
     desk.range(ALARM_PREFIX).into_iter().take(ALARMS_MAX).filter_map(|(key, _)| Alarm::from_key(&key)).collect()
+}
+
+/// Where on the desk stands what belongs to backups.
+pub(crate) const BACKUP_PREFIX: &[u8] = b"backup/";
+const LAST_BACKUP: &[u8] = b"backup/last";
+
+/// When the newest backup of this node was made; none before the first.
+#[must_use]
+pub fn last_backup(desk: &Desk) -> Option<Time> {
+    desk.get(LAST_BACKUP)?.first_chunk().map(|bytes| Time(u64::from_be_bytes(*bytes)))
+}
+
+/// That a backup was made.
+pub(crate) fn keep_last_backup(desk: &Desk, made: Time) -> Result<Pending<()>, StoreFault> {
+    desk.put(LAST_BACKUP, &made.0.to_be_bytes())
 }

@@ -1,6 +1,6 @@
 //! What an erasure destroys outside the ledger's records, and how holds are kept. On workers: all of it waits for the disk.
 //!
-//! The keys go first: from then on whatever is left of the request opens for nobody. Then what lies unencrypted, or under keys
+//! The list of erasures in its second place comes first, so that no backup brings back what goes. Then the keys: from then on whatever is left of the request opens for nobody. Then what lies unencrypted, or under keys
 //! the node keeps, goes too: evidence, desk, index. Each step may be done twice, so a crash between any two of them is
 //! mended by doing all of it again at the next start.
 
@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::Back;
 use crate::{
+    backup::{self, BackupFault, ErasureList},
     conduct::PROOF_PREFIX,
     evidence::{Evidence, EvidenceFault},
     handle::{DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms},
@@ -29,6 +30,8 @@ enum Left {
     Evidence(#[from] EvidenceFault),
     #[error(transparent)]
     Index(#[from] IndexFault),
+    #[error(transparent)]
+    List(#[from] BackupFault),
 }
 
 impl Left {
@@ -37,13 +40,20 @@ impl Left {
             Self::Store(fault) => fault.code(),
             Self::Evidence(fault) => fault.code(),
             Self::Index(fault) => fault.code(),
+            Self::List(fault) => fault.code(),
         }
     }
 }
 
 /// Destroys what an erasure destroys. A fatal fault of the ledger's own files ends the node; any other is tried again.
-pub(super) fn destroy(job: JobId, request: &RequestId, view: &View, evidence: &Evidence) -> Back {
-    match destroy_all(request, view, evidence) {
+pub(super) fn destroy(
+    job: JobId,
+    request: &RequestId,
+    view: &View,
+    evidence: &Evidence,
+    list: Option<&ErasureList>,
+) -> Back {
+    match destroy_all(request, view, evidence, list) {
         Err(Left::Store(fault)) if fault.is_fatal() => Back::Destroyed(job, Err(fault)),
         Err(left) => {
             warn!(target: "runtime", code = left.code(), "an erasure is not done yet; tried again");
@@ -53,9 +63,13 @@ pub(super) fn destroy(job: JobId, request: &RequestId, view: &View, evidence: &E
     }
 }
 
-fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence) -> Result<(), Left> {
+fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence, list: Option<&ErasureList>) -> Result<(), Left> {
     if let Some(damage) = view.ledger.read_only() {
         return Err(StoreFault::ReadOnly(damage).into());
+    }
+    // Before the keys are gone: a backup of before still has them, and lets go of them by this list.
+    if let Some(list) = list {
+        list.complete(&backup::erased(view)?)?;
     }
     view.ledger.destroy_keys(*request)?;
     evidence.erase(request)?;

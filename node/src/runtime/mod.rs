@@ -10,6 +10,7 @@ mod alarms;
 mod arrivals;
 mod conduct;
 mod erasure;
+mod restored;
 mod trust;
 mod turn;
 mod work;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    backup::{BackupFault, Backups, ErasureList, Restored, node_key},
     conduct::Conduct,
     config::{Address, Settings},
     evidence::{
@@ -78,6 +80,9 @@ pub enum StartFault {
     /// The vault of evidence.
     #[error(transparent)]
     Vault(#[from] VaultFault),
+    /// The note in a folder that was put back.
+    #[error(transparent)]
+    Restored(#[from] BackupFault),
     /// The network.
     #[error(transparent)]
     Net(#[from] NetFault),
@@ -101,6 +106,7 @@ impl StartFault {
             Self::Index(fault) => fault.code(),
             Self::Engine(fault) => fault.code(),
             Self::Vault(fault) => fault.code(),
+            Self::Restored(fault) => fault.code(),
             Self::Net(fault) => fault.code(),
             Self::Rules(_) => "rules.bad-file",
             Self::KeysNotInProfile(_) => "keys.not-in-profile",
@@ -212,6 +218,7 @@ struct Batched {
 pub struct Node {
     handle: Handle,
     evidence: Evidence,
+    backups: Backups,
     stop: CancellationToken,
     task: JoinHandle<Result<(), RunFault>>,
     conduct: JoinHandle<()>,
@@ -232,6 +239,12 @@ impl Node {
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone()
+    }
+
+    /// Its backups.
+    #[must_use]
+    pub fn backups(&self) -> Backups {
+        self.backups.clone()
     }
 
     /// Waits until it stops on its own; it should not.
@@ -318,6 +331,11 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         view: view.clone(),
         keys: Arc::clone(&keys),
         evidence: evidence.clone(),
+        second_place: settings
+            .backup
+            .erasures
+            .as_deref()
+            .map(|path| ErasureList::at(path, &settings.party, &settings.network)),
         net,
         status: status_in,
         commands,
@@ -341,12 +359,14 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         keys_seen: now,
     };
     let stop = CancellationToken::new();
+    let newest = node_key(&keys, 1).ok_or(StartFault::KeysNotInProfile("key-encryption"))?;
+    let backups = Backups::new(settings.backup.clone(), handle.clone(), evidence.clone(), newest, stop.clone());
     let task = tokio::spawn(turn.run(stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
     let (beat, watch) = (settings.witness_beat, (handle.clone(), Arc::clone(&keys), opener.clone()));
     let witness = tokio::spawn(witnesses.run(watch.0, watch.1, watch.2, beat, stop.clone()));
     let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
-    Ok(Node { handle, evidence, stop, task, conduct, roster, witness, looking, _folder: folder })
+    Ok(Node { handle, evidence, backups, stop, task, conduct, roster, witness, looking, _folder: folder })
 }
 
 /// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.
@@ -359,11 +379,14 @@ async fn open_shelves(
     let (data, charter, party) = (settings.data.clone(), settings.charter, settings.party.clone());
     let (keys, rules) = (Arc::clone(keys), Arc::clone(rules));
     let opening = tokio::task::spawn_blocking(move || {
+        let restored = Restored::read(&data)?;
         let (ledger, desk) = open_store(&data, &keys)?;
         let mut index = open_index(&data, &ledger, &rules)?;
-        let us = &party;
-        let mut shelves = Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules, us };
+        let (us, restored) = (&party, restored.as_ref());
+        let mut shelves =
+            Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules, us, restored };
         let book = trust::open(&mut shelves, charter, now)?;
+        restored::settle(&mut shelves, &book, now)?;
         Ok((ledger, desk, index, book))
     });
     opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

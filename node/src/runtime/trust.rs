@@ -23,11 +23,12 @@ use comity_core::{
 use tracing::{info, warn};
 
 use crate::{
+    backup::Restored,
     roster::HEAD_PREFIX,
     store::{Desk, Ledger, Pending, SledPairs},
 };
 
-use super::{StartFault, follow_on};
+use super::{StartFault, follow_on, restored};
 
 /// The charter within the data folder.
 pub const CHARTER_FILE: &str = "charter/charter.dsse";
@@ -99,6 +100,8 @@ pub(super) struct Shelves<'s> {
     pub(super) desk: &'s Desk,
     pub(super) rules: &'s Rules,
     pub(super) us: &'s PartyCode,
+    /// What the folder says of itself if it was put back from a backup.
+    pub(super) restored: Option<&'s Restored>,
 }
 
 /// Reads the charter under the pinned fingerprint, then what ledger, desk and files say of it and of its Parties.
@@ -112,6 +115,7 @@ pub(super) fn open(shelves: &mut Shelves<'_>, fingerprint: Digest, now: Time) ->
     resume(shelves, &mut book)?;
     let fresh = take_files(shelves, &mut book, &pinned, now)?;
     heads(shelves.desk, &mut book);
+    restored::hold_back(shelves, &book);
     append(shelves, fresh)?;
     Ok(book)
 }
@@ -243,7 +247,7 @@ fn record(
 }
 
 /// What cannot be recorded now, on a full or damaged disk, is in its file still and is recorded at a later start.
-fn append(shelves: &mut Shelves<'_>, fresh: Vec<Record>) -> Result<(), StartFault> {
+pub(super) fn append(shelves: &mut Shelves<'_>, fresh: Vec<Record>) -> Result<(), StartFault> {
     if fresh.is_empty() || shelves.ledger.read_only().is_some() {
         return Ok(());
     }
@@ -253,11 +257,11 @@ fn append(shelves: &mut Shelves<'_>, fresh: Vec<Record>) -> Result<(), StartFaul
         Ok(committed) => committed.appended().collect(),
         Err(fault) if fault.is_fatal() => return Err(fault.into()),
         Err(fault) => {
-            warn!(target: "runtime", code = fault.code(), "documents are not recorded yet");
+            warn!(target: "runtime", code = fault.code(), "what is new at this start is not recorded yet");
             return Ok(());
         }
     };
-    info!(target: "runtime", documents = tokens.len(), "documents of charter and Parties recorded");
+    info!(target: "runtime", records = tokens.len(), "what is new at this start is recorded");
     for ((kind, node, case), appended) in kept.iter().zip(tokens) {
         follow_on(shelves.index, appended.index(), *kind, node, case, shelves.rules)?;
     }

@@ -32,6 +32,7 @@ use super::{
     erasure, follow_on, work,
 };
 use crate::{
+    backup::ErasureList,
     evidence::Evidence,
     handle::{self, Command, PeerStatus, Status, View},
     keys::{Keyring, in_use},
@@ -66,6 +67,8 @@ pub(super) struct Turn {
     pub(super) view: Arc<View>,
     pub(super) keys: Arc<Keyring>,
     pub(super) evidence: Evidence,
+    /// The list of erasures that the settings name.
+    pub(super) second_place: Option<ErasureList>,
     pub(super) net: Net,
     pub(super) status: watch::Sender<Status>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -217,7 +220,8 @@ impl Turn {
             }
             Output::Destroy { job, request } => {
                 let evidence = self.evidence.clone();
-                self.spawn(move || erasure::destroy(job, &request, &view, &evidence));
+                let list = self.second_place.clone();
+                self.spawn(move || erasure::destroy(job, &request, &view, &evidence, list.as_ref()));
             }
             Output::Erased(ticket, result) => {
                 if let Some(waiting) = self.erasures.remove(&ticket) {

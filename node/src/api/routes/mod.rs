@@ -3,6 +3,7 @@
 
 #![allow(unused_qualifications, reason = "the description of a route names its parameters' types by path")]
 
+mod backup;
 mod contract;
 mod deliveries;
 mod drafts;
@@ -27,6 +28,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(requests::routes())
         .merge(drafts::routes())
         .merge(erasure::routes())
+        .merge(backup::routes())
         .merge(evidence::routes())
         .merge(deliveries::routes())
         .merge(events::routes())

@@ -36,7 +36,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     conduct::CutOff,
-    config::{Address, Settings},
+    config::{Address, BackupSettings, Settings},
     handle::View,
     keys::{Keyring, Passphrase, Purpose},
     net::{self, Net, NetEvent, NetSettings, Roster},
@@ -83,7 +83,8 @@ impl Town {
         let node = start(&settings, keys).await.expect("starts");
         let stop = CancellationToken::new();
         let socket = settings.api_socket;
-        let serving = crate::api::serve(node.handle(), node.evidence(), &socket, stop.clone()).await.expect("serves");
+        let rooms = (node.handle(), node.evidence(), node.backups());
+        let serving = crate::api::serve(rooms.0, rooms.1, rooms.2, &socket, stop.clone()).await.expect("serves");
         Self { node, socket, serving, stop }
     }
 
@@ -201,6 +202,7 @@ impl Federation {
 fn settings(data: &Path, party: &PartyCode, charter: Digest) -> Settings {
     Settings {
         witness_beat: Duration::from_secs(1),
+        backup: BackupSettings::default(),
         party: party.clone(),
         network: network(),
         charter,

@@ -5,16 +5,17 @@ mod roll;
 
 pub(crate) use roll::Role;
 
-use comity_core::crypto::role_name;
+use comity_core::crypto::{PublicKey, role_name};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, Done, Verdict};
 use crate::{
-    ceremony::{Holder, fingerprint_block, holder_fingerprint, public_file},
-    keys::{OfflineKeys, Passphrase, Purpose, Token},
+    backup::{RECIPIENT_SCHEMA, read_recipient, recipient_text},
+    ceremony::{self, Holder, fingerprint_block, holder_fingerprint, public_file},
+    keys::{KeyFault, OfflineKeys, Passphrase, Purpose, RecoveryKey, Token},
     words,
 };
 
@@ -25,7 +26,8 @@ pub(crate) enum Command {
     Create {
         /// The folder to make; it must not exist or be empty.
         folder: PathBuf,
-        /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters.
+        /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters, `recovery` opens
+        /// backups.
         #[arg(long)]
         role: Pair,
         #[command(flatten)]
@@ -76,6 +78,8 @@ pub(crate) enum Pair {
     Root,
     /// An officer's: signs charters.
     Charter,
+    /// Opens backups, and signs nothing.
+    Recovery,
 }
 
 /// The command.
@@ -83,6 +87,15 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
     match command {
         Command::Create { folder, role, token, passphrase_file } => {
             create(&folder, role, token.named().as_ref(), passphrase_file.as_deref(), context)
+        }
+        Command::Show { path, passphrase_file } if RecoveryKey::is_in(&path) && !public_file(&path).exists() => {
+            let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
+            give_out(&RecoveryKey::open(&path, &passphrase)?, &path, context)
+        }
+        Command::Show { path, .. } if is_recipient(&path) => {
+            let key = read_recipient(&public_of(&path))?;
+            context.out.either(&recovery_told(&key, None), |_| recovery_shown(&key));
+            Ok(Verdict::Fine)
         }
         Command::Show { path, passphrase_file } if path.is_dir() && !public_file(&path).exists() => {
             let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
@@ -97,10 +110,58 @@ fn create(folder: &Path, role: Pair, token: Option<&Token>, passphrase_file: Opt
     let which = match role {
         Pair::Root => OfflineKeys::Root,
         Pair::Charter => OfflineKeys::Charter,
+        Pair::Recovery => return create_recovery(folder, token, passphrase_file, context),
     };
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
     let holder = Holder::create(folder, which, &passphrase, token)?;
     show(&holder, Some(folder), token.is_some(), context)
+}
+
+/// The public half, also when the folder it belongs to is named.
+fn public_of(path: &Path) -> PathBuf {
+    if path.is_dir() { public_file(path) } else { path.to_owned() }
+}
+
+/// Whether a public half is that of a recovery key, as far as its own format says.
+fn is_recipient(path: &Path) -> bool {
+    std::fs::read_to_string(public_of(path)).is_ok_and(|text| text.contains(RECIPIENT_SCHEMA))
+}
+
+/// A recovery key: it opens what is sealed to it, so no token that only signs can hold it.
+fn create_recovery(folder: &Path, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
+    if token.is_some() {
+        return Err(KeyFault::NotForTokens.into());
+    }
+    ceremony::refuse_existing(&public_file(folder))?;
+    let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
+    give_out(&RecoveryKey::create(folder, &passphrase)?, folder, context)
+}
+
+/// Writes the half of a recovery key that others may have, and says what to do with it.
+fn give_out(key: &RecoveryKey, folder: &Path, context: &Context) -> Done {
+    let public = public_file(folder);
+    ceremony::write(&public, recipient_text(key.public()).as_bytes())?;
+    context.out.either(&recovery_told(key.public(), Some(&public)), |_| {
+        format!(
+            "{}\nNext:\n  1. You: keep {} in a safe, away from the node and from the backups.\n  \
+             2. You: give {} to whoever runs the node.\n  3. The operator: name it in backup.recipients, beside another one.",
+            recovery_shown(key.public()),
+            folder.display(),
+            public.display()
+        )
+    });
+    Ok(Verdict::Fine)
+}
+
+fn recovery_told(key: &PublicKey, made: Option<&Path>) -> Value {
+    json!({
+        "schema": "comity/recovery-key-holder/v1", "role": role_name(key.role), "key_id": key.id().to_string(),
+        "public": made.map(|public| public.display().to_string()),
+    })
+}
+
+fn recovery_shown(key: &PublicKey) -> String {
+    format!("Role: {}\nKey id: {}", role_name(key.role), key.id())
 }
 
 fn show(holder: &Holder, made: Option<&Path>, in_token: bool, context: &Context) -> Done {

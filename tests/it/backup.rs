@@ -1,0 +1,265 @@
+//! Backups of a node that works meanwhile, and having it again from one: nothing acknowledged before is missing, nothing that was
+//! erased comes back, and what does not hold is refused by name.
+//!
+//! ```text
+//! arvia --- requests ---> belmar      arvia is copied, goes on, is lost, and is put back
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::handover::{Case, RECORD};
+use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
+
+/// Where everything of the backups of one node lies.
+struct Shelf {
+    home: PathBuf,
+    passphrase: PathBuf,
+}
+
+impl Shelf {
+    /// Makes two recovery keys and has the node write its backups here, from its next start on.
+    fn of(federation: &mut Federation) -> Self {
+        let home = federation.folder.path().join("shelf");
+        let shelf = Self { passphrase: federation.folder.path().join("passphrase"), home };
+        fs::create_dir(&shelf.home).expect("made");
+        fs::create_dir(shelf.backups()).expect("made");
+        for name in ["one", "two"] {
+            let folder = shelf.home.join(name);
+            let (code, _, said) = run(&[
+                "key",
+                "create",
+                text(&folder),
+                "--role",
+                "recovery",
+                "--passphrase-file",
+                text(&shelf.passphrase),
+            ]);
+            assert_eq!(code, 0, "{said}");
+        }
+        let recipients = ["one.pub", "two.pub"].map(|name| text(&shelf.home.join(name)).to_owned()).join(",");
+        let node = &mut federation.nodes[0];
+        node.set("COMITY_BACKUP__FOLDER", text(&shelf.backups()));
+        node.set("COMITY_BACKUP__RECIPIENTS", &recipients);
+        node.set("COMITY_BACKUP__ERASURES", text(&shelf.erasures()));
+        assert_eq!(node.stop(), 0);
+        node.start(&[]);
+        assert!(node.answers_or_ended());
+        federation.linked();
+        shelf
+    }
+
+    fn backups(&self) -> PathBuf {
+        self.home.join("backups")
+    }
+
+    fn erasures(&self) -> PathBuf {
+        self.home.join("erasures")
+    }
+
+    /// `comity backup …` by whoever has a recovery key and the node's key folder.
+    fn offline(&self, words: &[&str], keys: &Path) -> (i32, String, String) {
+        let (folder, recovery) = (self.backups(), self.home.join("two"));
+        let passphrase = text(&self.passphrase);
+        let opening = ["--recovery", text(&recovery), "--keys", text(keys), "--passphrase-file", passphrase];
+        let verb = ["backup", words[0], text(&folder)];
+        let rest = ["--recovery-passphrase-file", passphrase];
+        run(&[&verb[..], &words[1..], &opening[..], &rest[..]].concat())
+    }
+
+    fn restore(&self, to: &Path, keys: &Path, erasures: &Path) -> (i32, String, String) {
+        self.offline(&["restore", "--to", text(to), "--erasures", text(erasures)], keys)
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+fn create(node: &Node) -> Value {
+    let (code, made, said) = run(&["--data", text(&node.data), "--json", "backup", "create"]);
+    assert_eq!(code, 0, "{said}");
+    serde_json::from_str(&made).expect("one object")
+}
+
+fn ask(node: &Node) -> String {
+    let id = fresh_id();
+    let opening = json!({ "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() });
+    node.insist("/v1/requests", &opening);
+    id
+}
+
+/// Takes the data folder away as a burned machine does, but for the keys, of which there is a copy elsewhere.
+fn lose(node: &mut Node) -> PathBuf {
+    node.kill();
+    let broken = node.data.with_extension("broken");
+    fs::rename(&node.data, &broken).expect("moved");
+    broken.join("keys")
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let made = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("copies");
+    assert!(made.success());
+}
+
+/// [R-3], [R-5], [R-6]: what was acknowledged before a backup is in it, whatever else went on; what is put back records nothing.
+#[test]
+fn a_backup_of_a_working_node_is_whole() {
+    let mut federation = Federation::of(2);
+    let shelf = Shelf::of(&mut federation);
+    let node = &federation.nodes[0];
+    let before: Vec<String> = (0..3).map(|_| ask(node)).collect();
+    let stop = AtomicBool::new(false);
+    let made: Vec<(Vec<String>, Value)> = thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                ask(node);
+            }
+        });
+        let mut acknowledged = before;
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            acknowledged.push(ask(node));
+            let known = acknowledged.clone();
+            made.push((known, create(node)));
+        }
+        stop.store(true, Ordering::Relaxed);
+        busy.join().expect("asked");
+        made
+    });
+    let numbers: Vec<&Value> = made.iter().map(|(_, made)| &made["number"]).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(made.windows(2).all(|two| two[0].1["chain"] == two[1].1["chain"]), "they share a chain");
+    let proved = node.insist("/v1/backups/verify", &json!({}));
+    assert_eq!((&proved["number"], &proved["size"]), (&json!(3), &made[2].1["size"]));
+    let keys = lose(&mut federation.nodes[0]);
+    let data = federation.nodes[0].data.clone();
+    for (number, (known, made)) in (1..).zip(&made) {
+        let scratch = shelf.home.join(format!("rehearsal-{number}"));
+        let number = number.to_string();
+        let erasures = shelf.erasures();
+        let words = ["restore", "--number", &number, "--to", text(&scratch), "--erasures", text(&erasures)];
+        let (code, put, said) = shelf.offline(&words, &keys);
+        assert_eq!(code, 0, "{said}");
+        assert!(put.contains(&format!("{} records, all verified", made["size"])), "{put}");
+        assert!(put.contains(made["root"].as_str().expect("text")), "{put}");
+        if number == "3" {
+            fs::rename(&scratch, &data).expect("moved");
+            copy_folder(&keys, &data.join("keys"));
+            let node = &mut federation.nodes[0];
+            node.start(&[]);
+            assert!(node.answers_or_ended(), "{}", node.log());
+            for id in known {
+                assert_eq!(node.look(&format!("/v1/requests/{id}"))["request_id"], id.as_str());
+            }
+            assert_eq!(node.look("/v1/status")["read_only"], "store.restored");
+            let opening = json!({ "request_id": fresh_id(), "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() });
+            let (status, refused) = node.post("/v1/requests", &opening).expect("answered");
+            assert_eq!((status, &refused["code"]), (503, &json!("store.read-only")), "{refused}");
+            assert_eq!(node.look("/v1/ledger")["size"], made["size"], "nothing was recorded");
+        }
+    }
+}
+
+/// [R-4], [R-5]: an erasure made after a backup reaches into it; without the newest list nothing is put back.
+#[test]
+fn what_was_erased_after_a_backup_does_not_come_back() {
+    let mut case = Case::new();
+    let shelf = Shelf::of(&mut case.federation);
+    let id = case.id.clone();
+    let folder = case.federation.folder.path().join("evidence");
+    fs::create_dir(&folder).expect("made");
+    fs::write(folder.join("log"), vec![7; 300_000]).expect("written");
+    let mut add = vec!["add", case.id.as_str(), text(&folder)];
+    add.extend(RECORD.iter().flat_map(|set| ["--set", *set]));
+    let (code, sealed) = case.typed(case.arvia(), &add);
+    assert_eq!(code, 0, "{sealed}");
+    let draft = json!({ "procedure": "PRES", "fields": { "offence.facts": { "lang": "en", "text": "a draft" } } });
+    let kept = case.arvia().voice().ask("PUT", &format!("/v1/drafts/{id}"), Some(&draft));
+    assert_eq!(kept.expect("answered").0, 200);
+    let other = ask(case.arvia());
+    let first = create(case.arvia());
+    assert_eq!(first["erasures"], 0);
+    let old_list = shelf.home.join("old-list");
+    fs::copy(shelf.erasures(), &old_list).expect("copied");
+    case.step(case.arvia(), "withdraw", &json!({ "release.reason": "not-needed" }));
+    wait_until("nothing is owed", || case.arvia().look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
+    case.arvia().insist(&format!("/v1/requests/{id}/erasure"), &json!({ "ground": "court-order" }));
+    let list = fs::read_to_string(shelf.erasures()).expect("reads");
+    assert!(list.contains(&format!("{id} court-order ")), "{list}");
+    let keys = lose(&mut case.federation.nodes[0]);
+    let scratch = shelf.home.join("rehearsal");
+    let (code, put, said) = shelf.restore(&scratch, &keys, &shelf.erasures());
+    assert_eq!(code, 0, "{said}");
+    assert!(put.contains("1 requests in the list; the keys of "), "{put}");
+    let stray = files_below(&scratch.join("vault/objects"));
+    assert!(stray.is_empty(), "no sealed object of it is there: {stray:?}");
+    let (code, _, said) = shelf.restore(&shelf.home.join("none"), &keys, &shelf.home.join("no-list"));
+    assert!(code == 2 && said.contains("backup.no-erasure-list"), "{said}");
+    let (code, _, said) = shelf.restore(&scratch, &keys, &shelf.erasures());
+    assert!(code == 2 && said.contains("backup.folder-in-use"), "{said}");
+    let node = &mut case.federation.nodes[0];
+    fs::rename(&scratch, &node.data).expect("moved");
+    copy_folder(&keys, &node.data.join("keys"));
+    node.start(&[]);
+    assert!(node.answers_or_ended(), "{}", node.log());
+    let (_, gone) = node.get(&format!("/v1/requests/{id}")).expect("answered");
+    assert!(!gone.to_string().contains("hospital"), "nothing of it can be read: {gone}");
+    assert_eq!(node.get(&format!("/v1/drafts/{id}")).expect("answered").0, 404);
+    assert_eq!(node.look(&format!("/v1/requests/{other}"))["request_id"], other.as_str());
+    let verified = node.insist("/v1/ledger/verify", &json!({}));
+    assert!(verified["erased"].as_u64().is_some_and(|erased| erased > 3), "{verified}");
+}
+
+/// A list from before an erasure that the backup itself knows of is refused.
+#[test]
+fn an_old_list_a_changed_piece_and_an_interrupted_restore_are_refused() {
+    let mut federation = Federation::of(2);
+    let shelf = Shelf::of(&mut federation);
+    let node = &federation.nodes[0];
+    let id = ask(node);
+    create(node);
+    let old_list = shelf.home.join("old-list");
+    fs::copy(shelf.erasures(), &old_list).expect("copied");
+    let withdraw = json!({ "command_id": fresh_id(), "step": "withdraw", "authority": "central",
+        "fields": { "release.reason": "not-needed" } });
+    node.insist(&format!("/v1/requests/{id}/steps"), &withdraw);
+    wait_until("nothing is owed", || node.look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
+    node.insist(&format!("/v1/requests/{id}/erasure"), &json!({ "ground": "court-order" }));
+    assert_eq!(create(node)["erasures"], 1);
+    let keys = lose(&mut federation.nodes[0]);
+    let scratch = shelf.home.join("rehearsal");
+    let (code, _, said) = shelf.restore(&scratch, &keys, &old_list);
+    assert!(code == 2 && said.contains("backup.old-erasure-list"), "{said}");
+    // Interrupted: as a crash leaves it, with one folder moved to its place already.
+    fs::create_dir_all(scratch.join("restore.new/vault")).expect("made");
+    fs::create_dir_all(scratch.join("ledger/segments")).expect("made");
+    std::process::Command::new("chmod").args(["-R", "go=", text(&scratch)]).status().expect("closed");
+    let (code, _, said) = shelf.restore(&scratch, &keys, &shelf.erasures());
+    assert_eq!(code, 0, "{said}");
+    assert!(!scratch.join("restore.new").exists());
+    let pieces = files_below(&shelf.backups());
+    let piece = pieces.iter().find(|path| path.to_string_lossy().contains("/pieces/")).expect("some");
+    let mut bytes = fs::read(piece).expect("reads");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(piece, bytes).expect("written");
+    let (first, second) = (shelf.offline(&["verify", "--number", "1"], &keys), shelf.offline(&["verify"], &keys));
+    let found = [&first, &second].iter().any(|(code, _, said)| *code == 1 && said.contains("backup.damaged"));
+    assert!(found, "{first:?} {second:?}");
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
