@@ -293,6 +293,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         trust: RwLock::new(trust.clone()),
         rules,
         keys: keys.held().cloned().collect(),
+        key_encryption: keys.key_encryption().last().copied(),
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
@@ -411,6 +412,9 @@ fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault>
     let secrets = keys.secrets();
     let ledger_keys = LedgerKeys { node: secrets.ledger.clone(), kek: secrets.kek.clone() };
     let (ledger, opened) = Ledger::open(&data.join("ledger"), ledger_keys, None)?;
+    if opened.turned > 0 {
+        info!(target: "store", slots = opened.turned, "key slots are wrapped under the newest key-encryption key");
+    }
     if opened.torn_bytes > 0 {
         info!(target: "store", bytes = opened.torn_bytes, "an interrupted batch was cut");
     }
