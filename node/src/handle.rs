@@ -31,7 +31,7 @@ pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backu
 pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
 
 use crate::conduct::Conduct;
-use crate::keys::Held;
+use crate::keys::{Held, KeyEncryption};
 use crate::store::{Damage, Desk, Ledger, SledPairs, StoreFault, StoredRecord};
 
 /// Ended threads of a procedure looked at for those that need not be kept: ten years of a large office.
@@ -178,6 +178,8 @@ pub struct View {
     pub rules: Arc<Rules>,
     /// The public halves of the keys it holds.
     pub keys: Vec<Held>,
+    /// The generation of the key-encryption key that wraps what is new.
+    pub key_encryption: Option<KeyEncryption>,
     /// The truth.
     pub ledger: Arc<Ledger>,
     /// What can be asked quickly about it.

@@ -42,6 +42,7 @@ pub struct Warning {
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
     let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
+    found.extend(key_encryption(view, now));
     found.extend(kept_long_enough(view, now));
     found.extend(backup(view, now));
     let trust = view.trust();
@@ -55,6 +56,16 @@ pub fn all(view: &View, now: Time) -> Vec<Warning> {
 fn rebuilt(view: &View) -> Option<Warning> {
     let why = view.index.pairs().rebuilt()?;
     Some(Warning { code: "store.index-rebuilt", party: None, detail: format!("built anew from the ledger: {why}") })
+}
+
+/// Whether the key that wraps the data keys of requests is older than a month, or nobody knows how old. The one in use
+/// counts: a new one is taken up by a start.
+fn key_encryption(view: &View, now: Time) -> Option<Warning> {
+    let key = view.key_encryption.filter(|key| key.is_due(now))?;
+    let age = key.made.map_or("is of unknown age".to_owned(), |made| format!("was made {}", rfc3339(made)));
+    let detail =
+        format!("generation {} of the key-encryption key {age}; see: comity key roll key-encryption", key.number);
+    Some(Warning { code: "keys.key-encryption-due", party: Some(view.us.party.clone()), detail })
 }
 
 /// What there is of the charter in force.

@@ -27,11 +27,12 @@ const DAILY: [&str; 8] = [
     "store.desk-synced",
 ];
 /// Steps that only the first start of a node meets.
-const FIRST: [&str; 3] = ["store.segment-filled", "store.segment-created", "store.slots-created"];
+const FIRST: [&str; 4] = ["store.segment-filled", "store.segment-created", "store.slots-created", "store.slots-turned"];
 
-/// Steps of a segment's end, of compaction, of a torn tail and of erasure: the tests of faults in store and vault meet
-/// them.
-const ELSEWHERE: [&str; 6] = [
+/// Steps of a segment's end, of compaction, of a torn tail, of a turned key and of erasure: the tests of faults in store
+/// and vault meet them.
+const ELSEWHERE: [&str; 7] = [
+    "store.slot-turned",
     "store.outline-created",
     "store.desk-copied",
     "store.desk-renamed",

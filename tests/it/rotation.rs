@@ -110,6 +110,69 @@ fn a_node_without_a_key_that_its_profile_allows_does_not_start() {
     assert!(belmar.log().contains("keys.not-in-profile: the node does not start; its seal keys"), "{}", belmar.log());
 }
 
+/// Belmar dies at each step of the turn; whatever it held before opens after, also when the old key is gone.
+#[test]
+fn the_key_that_wraps_data_keys_is_turned_though_the_node_dies_on_the_way() {
+    let mut federation = Federation::of(2);
+    let mut cases = vec![Case::new(), Case::new(), Case::new()];
+    cases.iter().for_each(|case| complete(&federation, case));
+    let retire = |federation: &Federation, generation| {
+        let (code, _, said) = key(federation, &["retire", "key-encryption", generation]);
+        (code, said.split_once(": ").map(|(code, _)| code.to_owned()).unwrap_or_default())
+    };
+    let refused = |code: &str| (2, code.to_owned());
+    assert_eq!(wrapped(&federation), [(1, 3)]);
+    assert_eq!(roll(&federation, &["key-encryption"])["generation"], 2);
+    assert_eq!(retire(&federation, "1"), refused("keys.still-needed"), "the node that runs wraps under it");
+
+    assert_eq!(federation.nodes[1].stop(), 0);
+    for (point, left) in [
+        ("store.slot-turned", [(1, 2), (2, 1)]),
+        ("store.slot-turned:2", [(1, 0), (2, 3)]),
+        ("store.slots-turned", [(1, 0), (2, 3)]),
+    ] {
+        let belmar = &mut federation.nodes[1];
+        belmar.start(&[("COMITY_CRASH_AT", point)]);
+        wait_until(&format!("it dies at {point}"), || belmar.has_ended());
+        belmar.kill();
+        assert_eq!(wrapped(&federation), left, "{point}");
+        assert_eq!(retire(&federation, "1"), refused("keys.still-needed"), "{point}: nothing is promised");
+    }
+    federation.nodes[1].start(&[]);
+    assert!(federation.nodes[1].answers_or_ended());
+    federation.linked();
+    cases.push(Case::new());
+    complete(&federation, &cases[3]);
+    assert_eq!(wrapped(&federation), [(1, 0), (2, 4)]);
+    assert_eq!(retire(&federation, "2"), refused("keys.still-needed"), "the newest");
+    assert_eq!(retire(&federation, "1").0, 0, "beside the node that runs");
+    assert_eq!(retire(&federation, "1"), refused("keys.unknown-generation"));
+
+    // Without its date nobody knows how old the key is.
+    assert_eq!(federation.nodes[1].stop(), 0);
+    fs::remove_file(federation.nodes[1].data.join("keys/data-kek-2/data-kek-2.made")).expect("removed");
+    let (code, verified, _) = comity(&federation, &["ledger", "verify"]);
+    assert!(code == 0 && verified.contains("\"ok\":true"), "{verified}");
+    federation.nodes[1].start(&[]);
+    assert!(federation.nodes[1].answers_or_ended());
+    federation.linked();
+    let warned = |node: &Node| node.look("/v1/status")["warnings"].to_string().contains("keys.key-encryption-due");
+    assert_eq!([0, 1].map(|node| warned(&federation.nodes[node])), [false, true]);
+    cases.push(Case::new());
+    complete(&federation, &cases[4]);
+    one_story(&federation.nodes, &cases);
+}
+
+/// Slots wrapped by each generation of Belmar's key-encryption key.
+fn wrapped(federation: &Federation) -> Vec<(u64, u64)> {
+    let (code, listed, said) = key(federation, &["list"]);
+    assert_eq!(code, 0, "{said}");
+    let listed: Value = serde_json::from_str(&listed).expect("an object");
+    let generations = listed["key_encryption"].as_array().expect("generations").iter();
+    let of = |one: &Value, name: &str| one[name].as_u64().expect("a number");
+    generations.map(|one| (of(one, "generation"), of(one, "slots"))).collect()
+}
+
 #[track_caller]
 fn complete(federation: &Federation, case: &Case) {
     case.complete(&federation.nodes[0], &federation.nodes[1]);

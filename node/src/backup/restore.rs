@@ -114,7 +114,7 @@ pub fn restore(wanted: &Restore<'_>, runtime: Runtime) -> Result<PutBack, Backup
 /// What the node's keys give a chain of this generation of the key-encryption key.
 #[must_use]
 pub fn node_key(keys: &Keyring, generation: u32) -> Option<NodeKey> {
-    (generation == 1).then(|| NodeKey::of(1, &keys.secrets().kek))
+    keys.secrets().kek.get(&generation).map(|kek| NodeKey::of(generation, kek))
 }
 
 /// The list of erasures: without it nothing is put back, and one that the backup is ahead of is not the newest.

@@ -105,7 +105,7 @@ const SPREAD: u64 = 2_654_435_761;
 
 /// Keys of no node: what they protect is worth nothing.
 fn keys() -> LedgerKeys {
-    LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) }
+    LedgerKeys { node: DataKey::new([1; 32]), kek: [(1, DataKey::new([2; 32]))].into() }
 }
 
 fn record(writer: usize, n: u64, bytes: usize) -> Record {

@@ -95,7 +95,7 @@ pub(crate) fn join(joining: &Joining<'_>, passphrase: &Passphrase, now: Time) ->
     let new = files::beside(data, ".joining");
     files::remove(&new)?; // left by a crash, never used
     files::folder(&new)?;
-    let keys = keys(again.then_some(data), &new.join("keys"), passphrase)?;
+    let keys = keys(again.then_some(data), &new.join("keys"), passphrase, now)?;
     write_documents(&kit, &new)?;
     files::write(&new.join("comity.toml"), settings(joining, charter, &kit).as_bytes())?;
     let kept = data.join(DRAFT);
@@ -135,8 +135,8 @@ fn refuse_used(data: &Path) -> Result<(), CeremonyFault> {
 }
 
 /// New keys, or those of the folder that is made anew.
-fn keys(again: Option<&Path>, into: &Path, passphrase: &Passphrase) -> Result<Keyring, CeremonyFault> {
-    let Some(data) = again else { return Ok(Keyring::create(into, passphrase)?) };
+fn keys(again: Option<&Path>, into: &Path, passphrase: &Passphrase, now: Time) -> Result<Keyring, CeremonyFault> {
+    let Some(data) = again else { return Ok(Keyring::create(into, passphrase, now)?) };
     copy(&data.join("keys"), into)?;
     Ok(Keyring::open(into, passphrase)?)
 }

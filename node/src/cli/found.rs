@@ -80,7 +80,8 @@ pub(crate) fn found(network: &Network, into: &Path, passphrase: &Passphrase, now
     }
     folder(&new)?;
     folder(&new.join(OFFLINE))?;
-    let made = network.parties.iter().map(|member| make(member, &new, passphrase)).collect::<Result<Vec<_>, _>>()?;
+    let made =
+        network.parties.iter().map(|member| make(member, &new, passphrase, now)).collect::<Result<Vec<_>, _>>()?;
     let secretariat = OfflineSigner::create(&new.join(OFFLINE).join("charter"), OfflineKeys::Charter, passphrase)?;
     let (charter, fingerprint) = charter(network, &made, &secretariat, now)?;
     let profiles = made.iter().map(|made| Ok((&made.member.code, profile(network, made, now)?)));
@@ -92,14 +93,14 @@ pub(crate) fn found(network: &Network, into: &Path, passphrase: &Passphrase, now
     Ok(Founded { fingerprint })
 }
 
-fn make<'n>(member: &'n Member, new: &Path, passphrase: &Passphrase) -> Result<Made<'n>, CliFault> {
+fn make<'n>(member: &'n Member, new: &Path, passphrase: &Passphrase, now: Time) -> Result<Made<'n>, CliFault> {
     let data = new.join(member.folder());
     folder(&data)?;
     let root = new.join(OFFLINE).join(format!("root-{}", member.folder()));
     Ok(Made {
         member,
         root: OfflineSigner::create(&root, OfflineKeys::Root, passphrase)?,
-        node: Keyring::create(&data.join("keys"), passphrase)?,
+        node: Keyring::create(&data.join("keys"), passphrase, now)?,
     })
 }
 

@@ -12,13 +12,15 @@ use std::sync::{
 const VARIABLE: &str = "COMITY_CRASH_AT";
 
 /// The points of store and vault: beside each, its source says what a crash there leaves.
-pub const POINTS: [&str; 22] = [
+pub const POINTS: [&str; 24] = [
     "store.segment-filled",
     "store.segment-created",
     "store.outline-created",
     "store.slots-created",
     "store.slot-written",
     "store.slot-synced",
+    "store.slot-turned",
+    "store.slots-turned",
     "store.batch-written",
     "store.batch-synced",
     "store.checkpoint-written",

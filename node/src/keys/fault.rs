@@ -154,7 +154,7 @@ pub enum KeyFault {
     },
     /// A role whose keys are no pair of signing keys.
     #[error(
-        "keys.not-for-tokens: no keys were made: transport and seal keys are not kept in a token: \
+        "keys.not-for-tokens: no keys were made: transport, seal and key-encryption keys are not kept in a token: \
          the network library and every opening need them at hand. Leave the token out"
     )]
     NotForTokens,

@@ -22,6 +22,9 @@ use super::{
 /// The file the passphrase opens.
 const LOCK: &str = "lock";
 
+/// Ends the name of the file that says when another was made.
+pub(super) const MADE: &str = "made";
+
 /// Everybody but the owner.
 const OTHERS: u32 = 0o077;
 
@@ -37,6 +40,11 @@ impl Slot {
     /// Its file in `dir`.
     pub(super) fn at(&self, dir: &Path) -> PathBuf {
         path_of(&self.within.as_ref().map_or_else(|| dir.to_owned(), |within| dir.join(within)), &self.name)
+    }
+
+    /// Beside it: when it was made, where that is kept.
+    pub(super) fn made_at(&self, dir: &Path) -> PathBuf {
+        self.at(dir).with_extension(MADE)
     }
 
     /// Whether the file of this slot lies in `dir`.
@@ -227,6 +235,21 @@ pub(super) fn holds_something(dir: &Path) -> Result<bool, KeyFault> {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(disk("list", dir)(cause)),
+    }
+}
+
+/// Overwrites a file and removes it; fine if there is none. Whether the device keeps what was written over is for
+/// nobody here to say.
+pub(super) fn destroy(path: &Path) -> Result<(), KeyFault> {
+    let absent = |cause: &io::Error| cause.kind() == io::ErrorKind::NotFound;
+    let overwritten = OpenOptions::new().write(true).open(path).and_then(|mut file| {
+        let bytes = file.metadata()?.len().min(FILE_BYTES_MAX);
+        file.write_all(&vec![0; usize::try_from(bytes).unwrap_or(0)])?;
+        file.sync_all()
+    });
+    match overwritten.and_then(|()| fs::remove_file(path)) {
+        Err(cause) if !absent(&cause) => Err(disk("destroy", path)(cause)),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,7 @@
-//! Where the generations of a node's keys lie, and how one comes and goes.
-//!
-//! The first generation of a role lies in the key folder itself (`record-ed25519.pem`), every later one in a
-//! folder within (`record-2/record-2-ed25519.pem`), which appears whole or not at all. A generation that was
-//! destroyed leaves a public note (`record-1.gone`): it comes first, so that a crash between leaves files that no
-//! start reads, and no number is ever given twice. Which generation signs is decided in `keyring`.
+//! What a generation of a role's keys is: which keys, of which algorithms. Where it lies is said in `line`, which
+//! generation signs in `keyring`.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use comity_core::{
     crypto::{HybridSigner, MlDsaSigner, PublicKey, Seed},
@@ -20,6 +13,7 @@ use super::{
     KeyFault, Passphrase, encoding,
     file::Content,
     folder::{self, Entry, Slot},
+    line::Line,
     token::{self, Token},
 };
 
@@ -62,18 +56,15 @@ impl Family {
         self.halves.iter().map(|(name, _)| *name)
     }
 
+    /// Where its generations lie.
+    pub(super) fn line(&self) -> Line {
+        let endings = self.algorithms().map(|half| format!("-{half}"));
+        Line::new(self.name, endings.collect(), Content::PrivateKey)
+    }
+
     /// The place of each half.
     pub(super) fn slots(&self, number: u32) -> Vec<Slot> {
-        let name = |half: &str| match number {
-            1 => format!("{}-{half}", self.name),
-            later => format!("{}-{later}-{half}", self.name),
-        };
-        let slot = |(half, _): &(&str, _)| Slot {
-            within: (number > 1).then(|| self.within(number)),
-            name: name(half),
-            content: Content::PrivateKey,
-        };
-        self.halves.iter().map(slot).collect()
+        self.line().slots(number)
     }
 
     /// Fresh keys for a generation, as they are written.
@@ -122,26 +113,12 @@ impl Family {
         MlDsaSigner::new(self.role, *algorithm, &seed).map_err(|_| KeyFault::CannotSign)
     }
 
-    /// The generations that lie in the folder, oldest first.
-    pub(super) fn numbers(&self, dir: &Path) -> Result<Vec<u32>, KeyFault> {
-        let mut numbers = vec![1];
-        numbers.extend(self.later(dir, "")?);
-        let gone = self.later(dir, GONE)?;
-        numbers.retain(|number| !gone.contains(number));
-        numbers.sort_unstable();
-        if numbers.is_empty() {
-            return Err(KeyFault::Missing { path: dir.join(self.within(1)) });
-        }
-        Ok(numbers)
-    }
-
     /// Adds a generation under a number that was never used, its classical half in this token if one is named.
     pub(super) fn add(&self, dir: &Path, passphrase: &Passphrase, token: Option<&Token>) -> Result<u32, KeyFault> {
         let _held = folder::hold(dir)?;
-        self.sweep(dir)?;
-        let used = self.later(dir, "")?.into_iter().chain(self.later(dir, GONE)?).max().unwrap_or(1);
-        let number = used.saturating_add(1);
-        let (entries, within) = (self.draw(number)?, self.within(number));
+        let line = self.line();
+        let number = line.fresh(dir)?;
+        let (entries, within) = (self.draw(number)?, line.within(number));
         match token {
             None => folder::add(dir, passphrase, &within, &entries, &[])?,
             Some(_) if self.halves.len() < 2 => return Err(KeyFault::NotForTokens),
@@ -152,59 +129,9 @@ impl Family {
         Ok(number)
     }
 
-    /// Destroys a generation; `text` stays in its place.
-    pub(super) fn destroy(&self, dir: &Path, number: u32, text: &str) -> Result<(), KeyFault> {
-        let _held = folder::hold(dir)?;
-        folder::note(&dir.join(format!("{}{GONE}", self.within(number))), text)?;
-        self.sweep(dir)
-    }
-
-    /// Removes the files of generations that were destroyed, and what a crash left of one that was being made.
-    fn sweep(&self, dir: &Path) -> Result<(), KeyFault> {
-        for unfinished in self.later(dir, UNFINISHED)? {
-            folder::remove_left_over(&dir.join(format!("{}{UNFINISHED}", self.within(unfinished))))?;
-        }
-        for number in self.later(dir, GONE)? {
-            match number {
-                1 => self.slots(1).iter().try_for_each(|slot| remove_file(&slot.at(dir)))?,
-                later => folder::remove_left_over(&dir.join(self.within(later)))?,
-            }
-        }
-        folder::sync_dir(dir)
-    }
-
     /// The folder of a generation that says its classical half is in a token.
     pub(super) fn token_folder(&self, dir: &Path, number: u32) -> Option<PathBuf> {
-        let place = dir.join(self.within(number));
+        let place = dir.join(self.line().within(number));
         (number > 1 && token::is_named_in(&place)).then_some(place)
-    }
-
-    fn within(&self, number: u32) -> String {
-        format!("{}-{number}", self.name)
-    }
-
-    /// The numbers in names of the form `record-2` and this ending.
-    fn later(&self, dir: &Path, ending: &str) -> Result<Vec<u32>, KeyFault> {
-        let entries = fs::read_dir(dir).map_err(folder::missing_or("list", dir))?;
-        let names = entries.collect::<Result<Vec<_>, _>>().map_err(folder::disk("list", dir))?;
-        let number = |entry: fs::DirEntry| {
-            let name = entry.file_name().into_string().ok()?;
-            let number = name.strip_suffix(ending)?.strip_prefix(self.name)?.strip_prefix('-')?;
-            let read: u32 = number.parse().ok()?;
-            (read.to_string() == number).then_some(read)
-        };
-        Ok(names.into_iter().filter_map(number).collect())
-    }
-}
-
-/// Ends the name of the note that stays of a generation.
-const GONE: &str = ".gone";
-/// Ends the name of a folder that is being made.
-const UNFINISHED: &str = ".new";
-
-fn remove_file(path: &PathBuf) -> Result<(), KeyFault> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(folder::disk("remove", path)(cause)),
-        _ => Ok(()),
     }
 }

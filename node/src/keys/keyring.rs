@@ -3,7 +3,7 @@
 //! Each role has one or more generations. Which of them signs is decided at the moment of use, by the own
 //! profile in force; a body opens with whichever seal key it names.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use comity_core::{
     crypto::{CryptoFault, DataKey, PublicKey, Seed, Signer, hpke_open},
@@ -16,22 +16,24 @@ use comity_core::{
 use zeroize::Zeroizing;
 
 use super::{
-    KeyFault, Passphrase, encoding,
+    KeyFault, Passphrase,
     file::Content,
     folder::{self, Slot},
     generation::{Family, NODE},
     held::{self, Held},
+    kek::{self, KeyEncryption},
     token::Token,
 };
 
-const NODE_SECRETS: [&str; 3] = ["data-ledger", "data-kek", "data-desk"];
+/// Those of which there is one for ever.
+const NODE_SECRETS: [&str; 2] = ["data-ledger", "data-desk"];
 
 /// The node's own symmetric keys. They never leave the machine, not even wrapped.
 pub struct NodeSecrets {
     /// Encrypts the node part of every ledger frame.
     pub ledger: DataKey,
-    /// Wraps the data keys of requests in their slots.
-    pub kek: DataKey,
+    /// Wrap the data keys of requests in their slots: by generation, the newest last. Never empty.
+    pub kek: BTreeMap<u32, DataKey>,
     /// Encrypts the desk.
     pub desk: DataKey,
 }
@@ -80,16 +82,18 @@ impl Generation {
 pub struct Keyring {
     /// By role in the order of [`NODE`], the oldest of a role first.
     generations: Vec<Generation>,
+    /// Oldest first, never empty.
+    key_encryption: Vec<KeyEncryption>,
     secrets: NodeSecrets,
     public: Vec<PublicKey>,
 }
 
 impl Keyring {
-    /// Draws new keys and writes them to the folder `dir`, which must be absent or empty.
+    /// Draws new keys and writes them to the folder `dir`, which must be absent or empty. They count as made at `at`.
     ///
     /// # Errors
     /// [`KeyFault::Exists`], or what the disk refused; nothing is left half made.
-    pub fn create(dir: &Path, passphrase: &Passphrase) -> Result<Self, KeyFault> {
+    pub fn create(dir: &Path, passphrase: &Passphrase, at: Time) -> Result<Self, KeyFault> {
         let mut entries = Vec::new();
         for family in &NODE {
             entries.extend(family.draw(1)?);
@@ -97,9 +101,12 @@ impl Keyring {
         for name in NODE_SECRETS {
             entries.push((secret(name), Zeroizing::new(folder::random::<32>()?.to_vec())));
         }
-        folder::create(dir, passphrase, &entries, &[])?;
+        entries.push(kek::draw(1)?);
+        let (name, text) = kek::made(1, at);
+        folder::create(dir, passphrase, &entries, &[(&name, &text)])?;
         let first = NODE.each_ref().map(|family| (family, vec![1]));
-        Self::from_plaintexts(dir, &first, entries.into_iter().map(|(_, plaintext)| plaintext))
+        let made = vec![KeyEncryption { number: 1, made: Some(at) }];
+        Self::from_plaintexts(dir, &first, made, entries.into_iter().map(|(_, plaintext)| plaintext))
     }
 
     /// Opens the folder `dir` with all generations that lie in it.
@@ -109,7 +116,7 @@ impl Keyring {
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, KeyFault> {
         let mut found = Vec::new();
         for family in &NODE {
-            found.push((family, family.numbers(dir)?));
+            found.push((family, family.line().numbers(dir)?));
         }
         let mut slots = Vec::new();
         for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
@@ -117,7 +124,9 @@ impl Keyring {
             slots.extend(family.slots(number).split_off(in_token));
         }
         slots.extend(NODE_SECRETS.map(secret));
-        Self::from_plaintexts(dir, &found, folder::open(dir, passphrase, &slots)?.into_iter())
+        let key_encryption = KeyEncryption::held(dir)?;
+        slots.extend(key_encryption.iter().map(|one| kek::slot(one.number)));
+        Self::from_plaintexts(dir, &found, key_encryption, folder::open(dir, passphrase, &slots)?.into_iter())
     }
 
     /// Adds a new generation of a role to the folder `dir` and gives its number; the classical half of a pair may
@@ -159,7 +168,7 @@ impl Keyring {
             ));
         }
         let ids: Vec<String> = generation.public.iter().map(|key| key.id().to_string()).collect();
-        family.destroy(dir, number, &format!("destroyed by `comity key retire`; key ids: {}\n", ids.join(" ")))
+        family.line().destroy(dir, number, &format!("destroyed by `comity key retire`; key ids: {}\n", ids.join(" ")))
     }
 
     /// Takes down that a generation in the folder `dir` is lost: one of its files is gone, and nothing signs or opens
@@ -169,14 +178,31 @@ impl Keyring {
     /// [`KeyFault::UnknownGeneration`]; [`KeyFault::StillNeeded`] while all its files are there.
     pub fn forget(dir: &Path, role: KeyRole, number: u32) -> Result<(), KeyFault> {
         let family = Family::of(role).ok_or(KeyFault::UnknownRole)?;
-        if !family.numbers(dir)?.contains(&number) {
+        if !family.line().numbers(dir)?.contains(&number) {
             return Err(KeyFault::UnknownGeneration { role: family.name, number });
         }
         let in_token = usize::from(family.token_folder(dir, number).is_some());
         if family.slots(number).iter().skip(in_token).all(|slot| slot.is_in(dir)) {
             return Err(KeyFault::still_needed((family.name, number), "its files are all there: it is not lost"));
         }
-        family.destroy(dir, number, "lost, as told to `comity key retire --lost`\n")
+        family.line().destroy(dir, number, "lost, as told to `comity key retire --lost`\n")
+    }
+
+    /// Destroys a generation of the key-encryption key in the folder `dir` this keyring was opened from. Of the ledger's
+    /// slots, `live` are wrapped under it; `promised` is the generation that all of them were last promised to be
+    /// wrapped under.
+    ///
+    /// # Errors
+    /// [`KeyFault::UnknownGeneration`]; [`KeyFault::StillNeeded`] while it is the newest, wraps anything, or may yet:
+    /// until a start has promised a newer one.
+    pub fn retire_key_encryption(&self, dir: &Path, number: u32, live: u64, promised: u32) -> Result<(), KeyFault> {
+        KeyEncryption::retire(&self.key_encryption, dir, number, live, promised)
+    }
+
+    /// The generations of the key-encryption key, the oldest first; at least one.
+    #[must_use]
+    pub fn key_encryption(&self) -> &[KeyEncryption] {
+        &self.key_encryption
     }
 
     /// All generations: by role, the oldest first.
@@ -313,37 +339,28 @@ impl Keyring {
         }
     }
 
-    /// Plaintexts in the order of what was found, then of [`NODE_SECRETS`].
+    /// Plaintexts in the order of what was found, then of [`NODE_SECRETS`], then of key-encryption keys.
     fn from_plaintexts(
         dir: &Path,
         found: &[(&Family, Vec<u32>)],
+        key_encryption: Vec<KeyEncryption>,
         mut plaintexts: impl Iterator<Item = Zeroizing<Vec<u8>>>,
     ) -> Result<Self, KeyFault> {
         let mut generations = Vec::new();
         for (family, number) in found.iter().flat_map(|(family, numbers)| numbers.iter().map(move |n| (family, *n))) {
             generations.push(Generation::read(dir, family, number, &mut plaintexts)?);
         }
-        let [ledger, kek, desk] = read_secrets(dir, &mut plaintexts)?;
+        let mut read = |name| kek::data_key(dir, &secret(name), plaintexts.next());
+        let [ledger, desk] = NODE_SECRETS;
+        let (ledger, desk) = (read(ledger)?, read(desk)?);
+        let kek = kek::read(dir, &key_encryption, &mut plaintexts)?;
         let public = generations.iter().flat_map(|generation| generation.held.public.iter().cloned()).collect();
-        Ok(Self { generations, secrets: NodeSecrets { ledger, kek, desk }, public })
+        Ok(Self { generations, key_encryption, secrets: NodeSecrets { ledger, kek, desk }, public })
     }
 }
 
 fn secret(name: &'static str) -> Slot {
     Slot { within: None, name: name.to_owned(), content: Content::Secret }
-}
-
-fn read_secrets(
-    dir: &Path,
-    plaintexts: &mut impl Iterator<Item = Zeroizing<Vec<u8>>>,
-) -> Result<[DataKey; 3], KeyFault> {
-    let mut read = |name| {
-        let seed = encoding::seed_from(&plaintexts.next().unwrap_or_default());
-        let wrong = || secret(name).damaged(dir, "does not hold a key of 32 bytes");
-        seed.map(|seed| DataKey::new(*seed.expose())).ok_or_else(wrong)
-    };
-    let [ledger, kek, desk] = NODE_SECRETS;
-    Ok([read(ledger)?, read(kek)?, read(desk)?])
 }
 
 #[cfg(test)]

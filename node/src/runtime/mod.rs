@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    backup::{BackupFault, Backups, ErasureList, Restored, node_key},
+    backup::{BackupFault, Backups, ErasureList, NodeKey, Restored},
     conduct::Conduct,
     config::{Address, Settings},
     evidence::{
@@ -306,6 +306,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         trust: RwLock::new(trust.clone()),
         rules,
         keys: keys.held().cloned().collect(),
+        key_encryption: keys.key_encryption().last().copied(),
         ledger: Arc::new(ledger),
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
@@ -359,7 +360,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         keys_seen: now,
     };
     let stop = CancellationToken::new();
-    let newest = node_key(&keys, 1).ok_or(StartFault::KeysNotInProfile("key-encryption"))?;
+    let newest = keys.secrets().kek.last_key_value().map(|(generation, kek)| NodeKey::of(*generation, kek));
+    let newest = newest.ok_or(StartFault::KeysNotInProfile("key-encryption"))?;
     let backups = Backups::new(settings.backup.clone(), handle.clone(), evidence.clone(), newest, stop.clone());
     let task = tokio::spawn(turn.run(stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
@@ -434,6 +436,9 @@ fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault>
     let secrets = keys.secrets();
     let ledger_keys = LedgerKeys { node: secrets.ledger.clone(), kek: secrets.kek.clone() };
     let (ledger, opened) = Ledger::open(&data.join("ledger"), ledger_keys, None)?;
+    if opened.turned > 0 {
+        info!(target: "store", slots = opened.turned, "key slots are wrapped under the newest key-encryption key");
+    }
     if opened.torn_bytes > 0 {
         info!(target: "store", bytes = opened.torn_bytes, "an interrupted batch was cut");
     }

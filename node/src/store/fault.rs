@@ -83,6 +83,21 @@ pub enum StoreFault {
         /// What did not open.
         what: &'static str,
     },
+    /// Live slots are wrapped under a generation of the key-encryption key that is not here.
+    #[error(
+        "store.key-encryption-key-gone: the data folder was not opened; generation {generation} of the key-encryption key wraps \
+         {slots} live data-key slots and is not in the key folder, which holds: {held}. Nothing was changed, and what other \
+         generations wrap is whole. Put that generation back into the key folder, or newer files into ledger/slots; if it \
+         was destroyed, what it wraps stays closed."
+    )]
+    KekGone {
+        /// Which.
+        generation: u32,
+        /// How many slots it wraps.
+        slots: usize,
+        /// The generations that are here.
+        held: String,
+    },
     /// The data keys of the request have been destroyed.
     #[error("store.erased: nothing was appended; the data of request {request} has been erased.")]
     Erased {
@@ -124,6 +139,7 @@ impl StoreFault {
             Self::Unreadable { .. } => "store.unreadable",
             Self::Stopped => "store.stopped",
             Self::WrongKey { .. } => "store.wrong-key",
+            Self::KekGone { .. } => "store.key-encryption-key-gone",
             Self::Erased { .. } => "store.erased",
             Self::NotACheckpoint => "store.not-a-checkpoint",
             Self::NoSuchRecord { .. } => "store.no-such-record",
@@ -296,6 +312,7 @@ mod tests {
             StoreFault::Unreadable { path, source },
             StoreFault::Stopped,
             StoreFault::WrongKey { what: "the desk" },
+            StoreFault::KekGone { generation: 1, slots: 2, held: "3".to_owned() },
             StoreFault::Erased { request: RequestId::new([1; 16]) },
             StoreFault::NotACheckpoint,
             StoreFault::NoSuchRecord { index: 2, size: 1 },

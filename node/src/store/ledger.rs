@@ -7,6 +7,7 @@
 //! Start with [`Ledger::open`] and [`Ledger::append`].
 
 use std::{
+    collections::BTreeMap,
     num::NonZero,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
@@ -21,7 +22,7 @@ use super::{
     notes::Notes,
     record::{Opener, StoredRecord},
     segments::{self, Shape, Shelf, Stretch},
-    slots::Slots,
+    slots::{self, Slots},
     tiles::{OnDisk, TileFolder},
     walk::{Ground, Outcome, Planter, Verified, walk},
     writer::Writer,
@@ -45,8 +46,8 @@ pub(super) const SHAPE: Shape =
 pub struct LedgerKeys {
     /// For node parts, which last for ever, and for records outside requests.
     pub node: DataKey,
-    /// Wraps the data keys of requests.
-    pub kek: DataKey,
+    /// Wrap the data keys of requests, by generation: the newest what is new, and at an open all that was there.
+    pub kek: BTreeMap<u32, DataKey>,
 }
 
 /// What an open found.
@@ -60,6 +61,8 @@ pub struct Opened {
     pub root: Digest,
     /// Bytes of an interrupted batch that were cut.
     pub torn_bytes: u64,
+    /// Key slots that were wrapped anew, under the newest key-encryption key.
+    pub turned: u64,
     /// Why nothing can be appended.
     pub read_only: Option<Damage>,
 }
@@ -117,7 +120,7 @@ impl Ledger {
         shape: Shape,
     ) -> Result<(Self, Opened), StoreFault> {
         disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
-        let (slots, bad_slot) = Slots::open(disk, &folder.join("slots"), keys.kek)?;
+        let (slots, turned, bad_slot) = Slots::open(disk, &folder.join(slots::FOLDER), keys.kek)?;
         let slots = Arc::new(slots);
         let (notes, saved) = Notes::read(disk, folder)?;
         let tiles = Arc::new(TileFolder::new(disk, folder));
@@ -134,6 +137,7 @@ impl Ledger {
             proven: found.intact,
             root: edge.root_at(found.intact, &planted)?,
             torn_bytes: found.torn_bytes,
+            turned,
             read_only,
         };
         let edge = Arc::new(RwLock::new(edge));

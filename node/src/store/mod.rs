@@ -41,6 +41,7 @@ pub use ledger::{Committed, Ledger, LedgerKeys, Opened};
 pub use look::LookOver;
 pub use pairs::{PairsOpened, SledPairs};
 pub use record::StoredRecord;
+pub use slots::{SlotsSeen, look_at_slots};
 pub use walk::Verified;
 pub use writer::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Pending};
 

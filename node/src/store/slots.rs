@@ -1,45 +1,38 @@
 //! Data keys per request, in fixed slots of preallocated files, wrapped under the key-encryption key.
 //!
-//! Decides where a request's keys rest and that they can be destroyed: a slot is overwritten in
-//! place, which a log could never do. Never decides when. Slot 0 is the node itself and holds
-//! nothing. Serves SPEC `[F-*]`. Start with [`Slots::ensure`].
-//!
-//! ```text
-//! slot = version 1 | state | request id (16) | nonce (12) | AES-256-GCM(proof key, content key) (80) | zeros (14) | u32 LE crc32c
-//! ```
+//! Decides where a request's keys rest, under which generation of the key-encryption key, and that they can be
+//! destroyed: a slot is overwritten in place, which a log could never do. Never decides when, nor when that key is turned:
+//! an open wraps everything under the newest it is given. Slot 0 is the node itself; it holds the promise that this was
+//! done, on which an old generation may be destroyed. Serves SPEC `[F-*]`. Start with [`Slots::ensure`]; the bytes are
+//! in `slot`.
+
+mod slot;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use comity_core::{crypto::DataKey, ids::RequestId};
-use zeroize::Zeroizing;
 
+use self::slot::{SLOT, Slot};
 use super::{
     Damage, StoreFault,
     copy::{Content, Part},
 };
 use crate::disk::{Disk, DiskFile, crash::crash_point};
 
-/// A quarter of a sector: a slot never lies across two, so a power cut leaves it old or new.
-const SLOT: usize = 128;
 /// New slots that may be unsynced when a process ends: those of one batch, and of one that was refused before it,
 /// with 256 records each at most.
 const UNSYNCED_MAX: u32 = 512;
+/// The folder of the key files, within that of the ledger.
+pub(super) const FOLDER: &str = "slots";
 /// Slots in one file: half a mebibyte, prepared in a few milliseconds, enough for months.
 const SLOTS_PER_FILE: u32 = 4096;
 /// Keys that are kept open: of the requests at work, so that their next record costs no reading and no unwrapping.
 const OPEN_MAX: usize = 256;
-const VERSION: u8 = 1;
-const LIVE: u8 = 1;
-const DESTROYED: u8 = 2;
-const REQUEST: std::ops::Range<usize> = 2..18;
-const NONCE: std::ops::Range<usize> = 18..30;
-const WRAPPED: std::ops::Range<usize> = 30..110;
-const CRC: usize = SLOT - 4;
 
 /// The two keys of one request.
 #[derive(Clone)]
@@ -54,8 +47,39 @@ pub(super) struct RequestKeys {
 pub(super) struct Slots {
     disk: Disk,
     folder: PathBuf,
-    kek: DataKey,
+    /// By generation, the newest last.
+    keks: BTreeMap<u32, DataKey>,
+    newest: u32,
     state: Mutex<State>,
+}
+
+/// What the key files say without any key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlotsSeen {
+    /// The generation of the key-encryption key that all live slots were promised to be under; 0 if none ever was.
+    pub promised: u32,
+    /// Live slots by the generation that wraps them.
+    pub live: BTreeMap<u32, u64>,
+}
+
+/// What an open found.
+#[derive(Default)]
+struct Found {
+    promised: u32,
+    /// Live slots with their requests, by the generation that wraps them.
+    live: BTreeMap<u32, Vec<(u32, RequestId)>>,
+    damage: Option<Damage>,
+}
+
+impl Found {
+    fn note(&mut self, number: u32, slot: Slot) {
+        match slot {
+            Slot::Promise(generation) => self.promised = generation,
+            Slot::Live(request, generation) => self.live.entry(generation).or_default().push((number, request)),
+            Slot::Bad => drop(self.damage.get_or_insert(Damage::of_slot(number))),
+            Slot::Free | Slot::Destroyed(_) => {}
+        }
+    }
 }
 
 struct State {
@@ -79,24 +103,32 @@ impl State {
 }
 
 impl Slots {
-    /// Opens the key files, or makes the first. Damage in one slot leaves the others readable.
+    /// Opens the key files, or makes the first, and wraps every live slot under the newest of `keks`, with how many were
+    /// wrapped anew. Damage in one slot leaves the others readable; beside it nothing is wrapped anew.
     ///
     /// # Errors
-    /// When files cannot be read or made, or the key does not open what is stored.
-    pub(super) fn open(disk: &Disk, folder: &Path, kek: DataKey) -> Result<(Self, Option<Damage>), StoreFault> {
+    /// When files cannot be read or made, or the keys do not open what is stored: [`StoreFault::KekGone`] if that is for
+    /// want of a generation.
+    pub(super) fn open(
+        disk: &Disk,
+        folder: &Path,
+        keks: BTreeMap<u32, DataKey>,
+    ) -> Result<(Self, u64, Option<Damage>), StoreFault> {
+        let newest = *keks.keys().next_back().ok_or(StoreFault::WrongKey { what: "the data-key slots" })?;
         disk.folder(folder).map_err(|fault| StoreFault::preparing(folder, fault))?;
         disk.sweep(folder).map_err(StoreFault::unreadable(folder))?;
         let (by_request, open) = (BTreeMap::new(), BTreeMap::new());
         let state = State { files: Vec::new(), by_request, next: 1, unsynced: Vec::new(), open };
-        let slots = Self { disk: disk.clone(), folder: folder.to_owned(), kek, state: Mutex::new(state) };
-        let damage = slots.load()?;
-        slots.check_key()?;
-        Ok((slots, damage))
+        let slots = Self { disk: disk.clone(), folder: folder.to_owned(), keks, newest, state: Mutex::new(state) };
+        let found = slots.load()?;
+        slots.check_keys(&found)?;
+        let turned = slots.turn(&found)?;
+        Ok((slots, turned.unwrap_or(0), found.damage.or(turned.err())))
     }
 
-    fn load(&self) -> Result<Option<Damage>, StoreFault> {
+    fn load(&self) -> Result<Found, StoreFault> {
         let mut state = self.state();
-        let mut damage = None;
+        let mut found = Found::default();
         loop {
             let path = self.path(state.files.len());
             if !path.exists() {
@@ -104,31 +136,89 @@ impl Slots {
             }
             let file = self.disk.open(&path).map_err(StoreFault::unreadable(&path))?;
             let bytes = fs::read(&path).map_err(StoreFault::unreadable(&path))?;
-            let base = number_of(state.files.len(), 0);
-            for (slot, bytes) in (base..).zip(bytes.chunks_exact(SLOT)) {
-                match check(bytes) {
+            for (number, slot) in slots_in(state.files.len(), &bytes) {
+                found.note(number, slot);
+                match slot {
                     Slot::Free => continue,
-                    Slot::Bad => drop(damage.get_or_insert(Damage::of_slot(slot))),
-                    Slot::Used(request) => drop(state.by_request.insert(request, slot)),
+                    Slot::Live(request, _) | Slot::Destroyed(request) => drop(state.by_request.insert(request, number)),
+                    Slot::Promise(_) | Slot::Bad => {}
                 }
-                state.next = slot + 1;
+                state.next = number + 1;
             }
             state.files.push(Arc::new(file));
         }
         if state.files.is_empty() {
             self.add_file(&mut state)?;
         }
-        self.settle(&state)?;
-        Ok(damage)
+        Ok(found)
+    }
+
+    /// Every generation that wraps anything must be here, and open the first slot it wraps.
+    fn check_keys(&self, found: &Found) -> Result<(), StoreFault> {
+        let gone = found.live.iter().find(|(generation, _)| !self.keks.contains_key(generation));
+        if let Some((generation, live)) = gone {
+            let held: Vec<String> = self.keks.keys().map(u32::to_string).collect();
+            return Err(StoreFault::KekGone { generation: *generation, slots: live.len(), held: held.join(", ") });
+        }
+        for (number, _) in found.live.values().filter_map(|live| live.first()) {
+            self.keys(*number).map_err(|fault| match fault {
+                StoreFault::Damaged(_) => StoreFault::WrongKey { what: "the first data-key slot" },
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Wraps what is under older generations under the newest, in place, and promises it once all is on disk. Says how many
+    /// slots that were, or which could not be opened: with damage nothing more is changed, and nothing promised.
+    ///
+    /// A failed sync leaves slots that are read as new and are not on disk. So as long as nothing is promised, all are
+    /// written once more, and on the promise alone may an old generation be destroyed.
+    fn turn(&self, found: &Found) -> Result<Result<u64, Damage>, StoreFault> {
+        let older = || found.live.iter().filter(|(generation, _)| **generation != self.newest);
+        let due = found.damage.is_none() && (found.promised != self.newest || older().next().is_some());
+        if due && found.promised == self.newest {
+            self.promise(0)?; // an old file was put back
+        }
+        let mut turned = 0;
+        for (number, request) in older().filter(|_| due).flat_map(|(_, live)| live) {
+            let keys = match self.keys(*number) {
+                Err(StoreFault::Damaged(damage)) => return self.settle(false).map(|()| Err(damage)),
+                other => other?,
+            };
+            let Some(keys) = keys else { continue };
+            let (file, offset) = place(*number);
+            let file = Arc::clone(&self.state().files[file]);
+            let bytes = slot::live(*number, *request, self.wrapping(), &keys);
+            file.write_at(&bytes, offset).map_err(StoreFault::writing("wrapping a key slot anew"))?;
+            turned += 1;
+            // A crash here leaves some slots under the old generation, some under the new; the next start goes on.
+            crash_point("store.slot-turned");
+        }
+        self.settle(due)?;
+        if due {
+            // A crash here leaves all of them under the new generation; the next start writes them again and promises it.
+            crash_point("store.slots-turned");
+            self.promise(self.newest)?;
+        }
+        Ok(Ok(turned))
+    }
+
+    fn promise(&self, generation: u32) -> Result<(), StoreFault> {
+        let file = Arc::clone(&self.state().files[0]);
+        file.write_at(&slot::promise(generation), 0).map_err(StoreFault::writing("writing a key slot"))?;
+        file.sync().map_err(StoreFault::writing("syncing key slots"))
     }
 
     /// A killed process may have left slots and files in memory only, and a failed sync slots that the system will not
-    /// write any more; what is believed must last.
-    fn settle(&self, state: &State) -> Result<(), StoreFault> {
+    /// write any more; what is believed must last. Those written last are written again, or all.
+    fn settle(&self, all: bool) -> Result<(), StoreFault> {
+        let state = self.state();
         self.disk.sync_folder(&self.folder).map_err(StoreFault::writing("syncing the names of key files"))?;
+        let first = if all { 0 } else { state.next.saturating_sub(UNSYNCED_MAX) };
         for (number, file) in state.files.iter().enumerate() {
             let base = number_of(number, 0);
-            let from = state.next.saturating_sub(UNSYNCED_MAX).clamp(base, base + SLOTS_PER_FILE) - base;
+            let from = first.clamp(base, base + SLOTS_PER_FILE) - base;
             let until = state.next.clamp(base, base + SLOTS_PER_FILE) - base;
             let bytes = |slots: u32| u64::from(slots) * SLOT as u64;
             file.renew(bytes(from), bytes(until)).map_err(StoreFault::writing("writing key slots again"))?;
@@ -137,17 +227,9 @@ impl Slots {
         Ok(())
     }
 
-    fn check_key(&self) -> Result<(), StoreFault> {
-        let slots: Vec<u32> = self.state().by_request.values().copied().collect();
-        for slot in slots {
-            match self.keys(slot) {
-                Ok(None) => {}
-                Ok(Some(_)) => return Ok(()),
-                Err(StoreFault::Damaged(_)) => return Err(StoreFault::WrongKey { what: "the first data-key slot" }),
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(())
+    /// What new slots are wrapped under.
+    fn wrapping(&self) -> (u32, &DataKey) {
+        (self.newest, &self.keks[&self.newest])
     }
 
     /// The slot and keys of a request, drawn now if it has none. New ones are not on disk before
@@ -169,15 +251,7 @@ impl Slots {
         if place(slot).0 == state.files.len() {
             self.add_file(&mut state)?;
         }
-        let mut secret = Zeroizing::new([0; 64]);
-        secret[..32].copy_from_slice(keys.proof.expose());
-        secret[32..].copy_from_slice(keys.content.expose());
-        let nonce = super::random();
-        let wrapped = self.kek.seal(nonce, &binding(slot, request), &secret[..]);
-        let mut bytes = blank(LIVE, request);
-        bytes[NONCE].copy_from_slice(&nonce);
-        bytes[WRAPPED].copy_from_slice(&wrapped);
-        seal(&mut bytes);
+        let bytes = slot::live(slot, request, self.wrapping(), keys);
         let (file, offset) = place(slot);
         let file = Arc::clone(&state.files[file]);
         file.write_at(&bytes, offset).map_err(StoreFault::writing("writing a key slot"))?;
@@ -225,15 +299,13 @@ impl Slots {
         let file = state.files.get(file).cloned().ok_or_else(|| bad.clone())?;
         let mut bytes = [0; SLOT];
         file.read_at(&mut bytes, offset).map_err(StoreFault::unreadable(file.path()))?;
-        let Slot::Used(request) = check(&bytes) else { return Err(bad) };
-        if bytes[1] == DESTROYED {
-            return Ok(None);
-        }
-        let nonce = bytes[NONCE].try_into().expect("twelve bytes");
-        let secret = self.kek.open(nonce, &binding(slot, request), &bytes[WRAPPED]).map_err(|_| bad.clone())?;
-        let (proof, content) = secret.split_first_chunk::<32>().ok_or_else(|| bad.clone())?;
-        let content = content.try_into().map_err(|_| bad)?;
-        let keys = RequestKeys { proof: DataKey::new(*proof), content: DataKey::new(content) };
+        let (request, generation) = match slot::read(slot, &bytes) {
+            Slot::Live(request, generation) => (request, generation),
+            Slot::Destroyed(_) => return Ok(None),
+            Slot::Free | Slot::Promise(_) | Slot::Bad => return Err(bad),
+        };
+        let kek = self.keks.get(&generation).ok_or_else(|| bad.clone())?;
+        let keys = slot::unwrap(slot, &bytes, request, (generation, kek)).ok_or(bad)?;
         state.keep(slot, &keys);
         Ok(Some(keys))
     }
@@ -245,8 +317,7 @@ impl Slots {
     pub(super) fn destroy(&self, request: RequestId) -> Result<(), StoreFault> {
         let Some(slot) = self.find(request) else { return Ok(()) };
         let (file, offset) = place(slot);
-        let mut bytes = blank(DESTROYED, request);
-        seal(&mut bytes);
+        let bytes = slot::destroyed(request);
         let mut state = self.state();
         state.open.remove(&slot);
         let file = Arc::clone(&state.files[file]);
@@ -287,7 +358,7 @@ impl Slots {
     }
 
     fn path(&self, file: usize) -> PathBuf {
-        self.folder.join(format!("{file:06}.keys"))
+        path_in(&self.folder, file)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,51 +368,49 @@ impl Slots {
 
 /// Destroys the keys of these requests in the content of a key file.
 pub(super) fn erase(bytes: &mut [u8], erased: &BTreeSet<RequestId>) {
-    for slot in bytes.chunks_exact_mut(SLOT) {
-        if let Slot::Used(request) = check(slot)
+    for bytes in bytes.chunks_exact_mut(SLOT) {
+        // The number tells the node's own slot from all others, and that one names no request.
+        if let Slot::Live(request, _) = slot::read(1, bytes)
             && erased.contains(&request)
         {
-            let mut blank = blank(DESTROYED, request);
-            seal(&mut blank);
-            slot.copy_from_slice(&blank);
+            bytes.copy_from_slice(&slot::destroyed(request));
         }
     }
 }
 
-enum Slot {
-    Free,
-    Used(RequestId),
-    Bad,
-}
-
-fn check(bytes: &[u8]) -> Slot {
-    if bytes.iter().all(|byte| *byte == 0) {
-        return Slot::Free;
+/// Looks at the key files of the ledger in `folder`, also beside a node that runs. No key is needed: state and
+/// generation stand in clear.
+///
+/// # Errors
+/// When a file cannot be read; [`StoreFault::Damaged`] names a slot of which nothing can be said.
+pub fn look_at_slots(folder: &Path) -> Result<SlotsSeen, StoreFault> {
+    let mut found = seen_in(&folder.join(FOLDER))?;
+    if found.damage.is_some() {
+        found = seen_in(&folder.join(FOLDER))?; // a node may have been writing that slot
     }
-    let crc = crc32c::crc32c(&bytes[..CRC]).to_le_bytes();
-    let known = bytes[0] == VERSION && matches!(bytes[1], LIVE | DESTROYED) && bytes[CRC..] == crc;
-    match RequestId::from_slice(&bytes[REQUEST]) {
-        Ok(request) if known => Slot::Used(request),
-        _ => Slot::Bad,
+    let live = found.live.iter().map(|(generation, live)| (*generation, live.len() as u64)).collect();
+    found.damage.map_or(Ok(SlotsSeen { promised: found.promised, live }), |damage| Err(StoreFault::Damaged(damage)))
+}
+
+fn seen_in(folder: &Path) -> Result<Found, StoreFault> {
+    let mut found = Found::default();
+    for file in 0.. {
+        let path = path_in(folder, file);
+        let bytes = match fs::read(&path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => break,
+            read => read.map_err(StoreFault::unreadable(&path))?,
+        };
+        slots_in(file, &bytes).for_each(|(number, slot)| found.note(number, slot));
     }
+    Ok(found)
 }
 
-fn blank(state: u8, request: RequestId) -> [u8; SLOT] {
-    let mut bytes = [0; SLOT];
-    bytes[0] = VERSION;
-    bytes[1] = state;
-    bytes[REQUEST].copy_from_slice(request.as_bytes());
-    bytes
+fn slots_in(file: usize, bytes: &[u8]) -> impl Iterator<Item = (u32, Slot)> {
+    (number_of(file, 0)..).zip(bytes.chunks_exact(SLOT)).map(|(number, bytes)| (number, slot::read(number, bytes)))
 }
 
-fn seal(bytes: &mut [u8; SLOT]) {
-    let crc = crc32c::crc32c(&bytes[..CRC]);
-    bytes[CRC..].copy_from_slice(&crc.to_le_bytes());
-}
-
-/// Ties a wrapped pair to its place and request, so that slots cannot be exchanged.
-fn binding(slot: u32, request: RequestId) -> Vec<u8> {
-    [b"comity slot v1\0", &slot.to_be_bytes()[..], request.as_bytes()].concat()
+fn path_in(folder: &Path, file: usize) -> PathBuf {
+    folder.join(format!("{file:06}.keys"))
 }
 
 fn place(slot: u32) -> (usize, u64) {
@@ -353,99 +422,4 @@ fn number_of(file: usize, within: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::{super::DamageKind, *};
-
-    fn request(n: u8) -> RequestId {
-        RequestId::new([n; 16])
-    }
-
-    fn open(home: &TempDir, kek: u8) -> Result<(Slots, Option<Damage>), StoreFault> {
-        Slots::open(&Disk::default(), &home.path().join("slots"), DataKey::new([kek; 32]))
-    }
-
-    fn exposed(keys: &RequestKeys) -> ([u8; 32], [u8; 32]) {
-        (*keys.proof.expose(), *keys.content.expose())
-    }
-
-    #[test]
-    fn keys_last_until_they_are_destroyed() {
-        let home = tempfile::tempdir().expect("folder");
-        let (slots, damage) = open(&home, 1).expect("opened");
-        assert_eq!(damage, None);
-        let (one, first) = slots.ensure(request(1)).expect("allocated");
-        let (two, second) = slots.ensure(request(2)).expect("allocated");
-        slots.sync().expect("synced");
-        assert_eq!((one, two), (1, 2), "slot 0 is the node's own");
-        assert_ne!(exposed(&first), exposed(&second));
-        drop(slots);
-        let (slots, _) = open(&home, 1).expect("opened");
-        let (again, keys) = slots.ensure(request(1)).expect("found");
-        assert_eq!((again, exposed(&keys)), (one, exposed(&first)));
-        assert_eq!(slots.state().open.len(), 1, "kept open");
-        slots.destroy(request(1)).expect("destroyed");
-        assert!(slots.state().open.is_empty());
-        assert!(slots.keys(one).expect("read").is_none(), "gone at once");
-        slots.destroy(request(1)).expect("and once more");
-        slots.destroy(request(9)).expect("never there");
-        let after = fs::read(home.path().join("slots/000000.keys")).expect("read");
-        assert_eq!(after[SLOT..][NONCE.start..CRC], [0; CRC - NONCE.start]);
-        drop(slots);
-        let (slots, _) = open(&home, 1).expect("opened");
-        assert!(slots.keys(one).expect("read").is_none());
-        assert_eq!(slots.ensure(request(1)).err().expect("refused").code(), "store.erased");
-        assert_eq!(exposed(&slots.keys(two).expect("read").expect("live")), exposed(&second));
-        assert_eq!(slots.ensure(request(3)).expect("allocated").0, 3, "a destroyed slot is not used again");
-    }
-
-    #[test]
-    fn a_second_file_follows_the_first() {
-        let home = tempfile::tempdir().expect("folder");
-        let (slots, _) = open(&home, 1).expect("opened");
-        slots.state().next = SLOTS_PER_FILE;
-        let (slot, keys) = slots.ensure(request(1)).expect("allocated");
-        slots.sync().expect("synced");
-        assert_eq!(slot, SLOTS_PER_FILE);
-        drop(slots);
-        let (slots, _) = open(&home, 1).expect("opened");
-        assert_eq!(exposed(&slots.keys(slot).expect("read").expect("live")), exposed(&keys));
-        assert_eq!(slots.ensure(request(2)).expect("allocated").0, slot + 1);
-    }
-
-    #[test]
-    fn only_so_many_are_kept_open() {
-        let home = tempfile::tempdir().expect("folder");
-        let (slots, _) = open(&home, 1).expect("opened");
-        let of = |n: u16| RequestId::new(std::array::from_fn(|at| n.to_be_bytes()[at % 2]));
-        let all: Vec<_> = (0..300).map(|n| slots.ensure(of(n)).expect("allocated")).collect();
-        for (slot, keys) in &all {
-            assert_eq!(exposed(&slots.keys(*slot).expect("read").expect("live")), exposed(keys));
-        }
-        assert_eq!(slots.state().open.len(), OPEN_MAX);
-    }
-
-    #[test]
-    fn a_wrong_key_or_a_flipped_bit_is_named() {
-        let home = tempfile::tempdir().expect("folder");
-        let (slots, _) = open(&home, 1).expect("opened");
-        slots.ensure(request(1)).expect("allocated");
-        slots.ensure(request(2)).expect("allocated");
-        slots.sync().expect("synced");
-        drop(slots);
-        assert_eq!(open(&home, 2).err().expect("refused").code(), "store.wrong-key");
-        let path = home.path().join("slots/000000.keys");
-        let whole = fs::read(&path).expect("read");
-        for at in 2 * SLOT..3 * SLOT {
-            let mut flipped = whole.clone();
-            flipped[at] ^= 1 << (at % 8);
-            fs::write(&path, flipped).expect("written");
-            let (slots, damage) = open(&home, 1).expect("opened");
-            let damage = damage.expect("damage");
-            assert_eq!((damage.kind, damage.code()), (DamageKind::Slot { slot: 2 }, "store.bad-slot"));
-            assert_eq!(slots.keys(2).err().expect("refused").code(), "store.bad-slot");
-            assert!(slots.keys(1).expect("read").is_some());
-        }
-    }
-}
+mod tests;

@@ -140,7 +140,8 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::SegmentHead { .. }
         | Input::Running { .. }
         | Input::OpenPart { .. }
-        | Input::KeySlot { .. } => rest::judge(m, input),
+        | Input::KeySlot { .. }
+        | Input::SlotPromise { .. } => rest::judge(m, input),
     }
 }
 

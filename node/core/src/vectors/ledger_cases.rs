@@ -320,6 +320,7 @@ fn local(m: &Material) -> Vec<Case> {
             &["F-5"],
             Input::KeySlot {
                 kek: raw([1; 32]),
+                generation: 2,
                 slot: 3,
                 request: raw([7; 16]),
                 nonce: raw([2; 12]),
@@ -327,6 +328,7 @@ fn local(m: &Material) -> Vec<Case> {
                 content: raw([4; 32]),
             },
         ),
+        computed(m, "the promise in slot 0", &["F-5"], Input::SlotPromise { generation: 2 }),
         moved("a part shorter than a nonce", open(1, 3, 41, "case", raw([2; 11]))),
     ]
 }

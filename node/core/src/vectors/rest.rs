@@ -36,12 +36,18 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
             let opened = DataKey::new(m.array(key)).open(*nonce, &[&numbers, part.as_bytes()].concat(), sealed)?;
             out([("part", hex(&opened))])
         }
-        Input::KeySlot { kek, slot, request, nonce, proof, content } => {
+        Input::KeySlot { kek, generation, slot, request, nonce, proof, content } => {
             let [request, proof, content] = [request, proof, content].map(|part| m.bytes(part));
-            let binding = [b"comity slot v1\0", &slot.to_be_bytes()[..], &request].concat();
+            let number = [slot.to_be_bytes(), generation.to_be_bytes()];
+            let binding = [b"comity slot v1\0", &number[0][..], &request, &number[1]].concat();
             let (nonce, keys) = (m.array(nonce), [proof, content].concat());
             let wrapped = DataKey::new(m.array(kek)).seal(nonce, &binding, &keys);
-            let bytes = [&[1, 1], &request[..], &nonce, &wrapped, &[0; 14]].concat();
+            let bytes = [&[1, 1], &request[..], &nonce, &wrapped, &generation.to_le_bytes(), &[0; 10]].concat();
+            let sum = crc32c(&bytes).to_le_bytes();
+            out([("slot", hex(&[&bytes[..], &sum].concat()))])
+        }
+        Input::SlotPromise { generation } => {
+            let bytes = [&[1, 3], &[0; 108][..], &generation.to_le_bytes(), &[0; 10]].concat();
             let sum = crc32c(&bytes).to_le_bytes();
             out([("slot", hex(&[&bytes[..], &sum].concat()))])
         }

@@ -225,7 +225,7 @@ fn keyring(data: &Path) -> Keyring {
     fs::set_permissions(data, fs::Permissions::from_mode(0o700)).expect("private");
     let phrase = Zeroizing::new("correct horse battery staple".to_owned());
     let phrase = Passphrase::new(phrase, Purpose::Create).expect("long enough");
-    Keyring::create(&data.join("keys"), &phrase).expect("made")
+    Keyring::create(&data.join("keys"), &phrase, time::now()).expect("made")
 }
 
 fn root(role: KeyRole, seed: u8) -> HybridSigner {

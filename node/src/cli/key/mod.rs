@@ -1,6 +1,7 @@
-//! `comity key …`: the pairs of officers, made on machines that meet no network; and in `roll` the generations of a
-//! node's own keys.
+//! `comity key …`: the pairs of officers, made on machines that meet no network; and in `roll` and `kek` the generations
+//! of a node's own keys.
 
+mod kek;
 mod roll;
 
 pub(crate) use roll::Role;

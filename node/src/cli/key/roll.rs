@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum, builder::PossibleValue};
 use comity_core::{
     crypto::{PublicKey, role_name},
     ids::Time,
@@ -21,11 +21,11 @@ use super::{
         fault::CliFault,
         show::{list, local, number, or_dash, short, table, text},
     },
-    InToken,
+    InToken, kek,
 };
 use crate::{
     config::Settings,
-    keys::{Held, Keyring, Passphrase, Purpose, Token, in_use},
+    keys::{Held, KeyEncryption, Keyring, Passphrase, Purpose, Token, in_use},
     net::peer_id_of,
     runtime::{CHARTER_FILE, StartFault, TrustFault, load_trust},
     time::{self, rfc3339},
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Make a new generation of one role's keys beside what is there. The node may run or not.
     Roll {
         /// Which keys.
-        role: Role,
+        role: Turned,
         #[command(flatten)]
         token: InToken,
         /// Read the passphrase of the node's keys from this file instead of asking for it.
@@ -52,10 +52,11 @@ pub(crate) enum Command {
     },
     /// Destroy a generation that the profile no longer allows. A running node forgets it at its next start;
     /// copies in backups stay, and so does what a token holds. A seal key can go 14 days after its last date: what is delivered later and was
-    /// sealed to it is refused, and its author must seal it anew.
+    /// sealed to it is refused, and its author must seal it anew. A key-encryption key can go once a start has wrapped
+    /// everything under a newer one; backups from before that start are dead then.
     Retire {
         /// Which keys.
-        role: Role,
+        role: Turned,
         /// The generation, as `comity key list` counts it.
         generation: u32,
         /// A file of it is lost already, and with it the pair: say so, so that the others open again.
@@ -97,16 +98,54 @@ impl From<Role> for KeyRole {
     }
 }
 
+/// What has generations: the keys of a role, and the one key that wraps the data keys of requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Turned {
+    Role(Role),
+    KeyEncryption,
+}
+
+impl ValueEnum for Turned {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Role(Role::Transport),
+            Self::Role(Role::Record),
+            Self::Role(Role::Checkpoint),
+            Self::Role(Role::Witness),
+            Self::Role(Role::Directory),
+            Self::Role(Role::Seal),
+            Self::KeyEncryption,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Role(role) => role.to_possible_value(),
+            Self::KeyEncryption => {
+                Some(PossibleValue::new(KeyEncryption::NAME).help("Wraps the data keys of requests on this machine"))
+            }
+        }
+    }
+}
+
 /// The command.
 pub(crate) fn key(command: Command, context: &Context) -> Done {
     match command {
-        Command::Roll { role, token, passphrase_file } => {
+        Command::Roll { role: Turned::Role(role), token, passphrase_file } => {
             roll(role.into(), token.named().as_ref(), passphrase_file.as_deref(), context)
         }
+        Command::Roll { role: Turned::KeyEncryption, token, passphrase_file } => {
+            kek::roll(token.named().is_some(), passphrase_file.as_deref(), context)
+        }
         Command::List { passphrase_file } => listed(passphrase_file.as_deref(), context),
-        Command::Retire { role, generation, lost: true, passphrase_file: _ } => lost(role.into(), generation, context),
-        Command::Retire { role, generation, lost: false, passphrase_file } => {
+        Command::Retire { role: Turned::Role(role), generation, lost: true, passphrase_file: _ } => {
+            lost(role.into(), generation, context)
+        }
+        Command::Retire { role: Turned::Role(role), generation, lost: false, passphrase_file } => {
             retire(role.into(), generation, passphrase_file.as_deref(), context)
+        }
+        Command::Retire { role: Turned::KeyEncryption, generation, lost, passphrase_file } => {
+            kek::retire(generation, lost, passphrase_file.as_deref(), context)
         }
     }
 }
@@ -135,6 +174,7 @@ fn listed(passphrase_file: Option<&Path>, context: &Context) -> Done {
     let rows: Vec<Value> = keys.held().flat_map(|held| dated(held, &keys, profile.as_ref(), now)).collect();
     let listed = json!({
         "schema": "comity/keys/v1", "profile_version": profile.map(|profile| profile.version), "keys": rows,
+        "key_encryption": kek::listed(keys.key_encryption(), &settings, context),
     });
     context.out.either(&listed, list_text);
     Ok(Verdict::Fine)
@@ -158,14 +198,14 @@ fn lost(role: KeyRole, number: u32, context: &Context) -> Done {
     Ok(Verdict::Fine)
 }
 
-fn retired(name: &str, number: u32, context: &Context) {
+pub(super) fn retired(name: &str, number: u32, context: &Context) {
     let retired = json!({ "schema": "comity/key-retired/v1", "role": name, "generation": number });
     context.out.either(&retired, |_| {
         format!("generation {number} of the {name} keys is destroyed here; a running node forgets it at its next start")
     });
 }
 
-fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
+pub(super) fn folder(context: &Context) -> Result<(Settings, PathBuf), CliFault> {
     if !context.data.join("comity.toml").exists() {
         return Err(CliFault::NoFolder(context.data.clone()));
     }
@@ -286,6 +326,6 @@ fn list_text(listed: &Value) -> String {
             now,
         ]
     };
-    let rows: Vec<_> = list(listed, "/keys").iter().map(row).collect();
+    let rows: Vec<_> = list(listed, "/keys").iter().map(row).chain(kek::rows(listed)).collect();
     table(["ROLE", "GENERATION", "ALGORITHM", "KEY ID", "FROM", "UNTIL", "NOW"], &rows)
 }

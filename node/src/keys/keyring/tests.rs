@@ -98,7 +98,7 @@ fn arvia() -> &'static (tempfile::TempDir, Vec<PublicKey>) {
     static ARVIA: OnceLock<(tempfile::TempDir, Vec<PublicKey>)> = OnceLock::new();
     ARVIA.get_or_init(|| {
         let root = tempfile::tempdir().expect("folder");
-        let keys = Keyring::create(&root.path().join("keys"), &good()).expect("created");
+        let keys = Keyring::create(&root.path().join("keys"), &good(), START).expect("created");
         let public = keys.public_keys().to_vec();
         (root, public)
     })
@@ -124,6 +124,11 @@ fn names() -> Vec<String> {
     names
 }
 
+/// Those of which nothing works without.
+fn secrets() -> Vec<String> {
+    names().into_iter().filter(|name| name.ends_with(".pem")).collect()
+}
+
 fn fault(dir: &Path, passphrase: &Passphrase) -> KeyFault {
     Keyring::open(dir, passphrase).err().expect("refused")
 }
@@ -145,8 +150,10 @@ fn a_folder_opens_to_the_keys_it_was_made_with() {
     ];
     assert_eq!(held, expected);
     let secrets = keys.secrets();
-    assert_ne!(secrets.ledger.expose(), secrets.kek.expose());
-    assert_ne!(secrets.kek.expose(), secrets.desk.expose());
+    assert_eq!(secrets.kek.keys().collect::<Vec<_>>(), [&1]);
+    assert_ne!(secrets.ledger.expose(), secrets.kek[&1].expose());
+    assert_ne!(secrets.kek[&1].expose(), secrets.desk.expose());
+    assert_eq!(keys.key_encryption(), [KeyEncryption { number: 1, made: Some(START) }]);
 }
 
 #[test]
@@ -178,7 +185,8 @@ fn files_are_for_their_owner_alone() {
     let dir = arvia().0.path().join("keys");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
-    assert_eq!(names().len(), 1 + FILES + NODE_SECRETS.len());
+    assert_eq!(secrets().len(), 1 + FILES + NODE_SECRETS.len() + 1);
+    assert_eq!(names().len(), secrets().len() + 1, "and when the key-encryption key was made");
     for name in names() {
         assert_eq!(mode(&dir.join(&name)), 0o600, "{name}");
     }
@@ -198,7 +206,7 @@ fn a_wrong_passphrase_says_so_and_changes_nothing() {
 #[test]
 fn one_flipped_bit_names_the_file() {
     let (_root, dir) = copy();
-    for name in names() {
+    for name in secrets() {
         let path = dir.join(&name);
         let whole = fs::read(&path).expect("read");
         for at in [0, 40, 120, 200, whole.len() / 2, whole.len() - 2] {
@@ -216,7 +224,7 @@ fn one_flipped_bit_names_the_file() {
 #[test]
 fn what_is_missing_or_open_to_others_is_named() {
     let (_root, dir) = copy();
-    for name in names() {
+    for name in secrets() {
         let path = dir.join(&name);
         let aside = dir.join("aside");
         fs::rename(&path, &aside).expect("moved");
@@ -240,7 +248,7 @@ fn a_file_of_another_folder_is_refused() {
     let (_root, dir) = copy();
     let other = tempfile::tempdir().expect("folder");
     let other = other.path().join("keys");
-    Keyring::create(&other, &good()).expect("created");
+    Keyring::create(&other, &good(), START).expect("created");
     fs::copy(other.join("record-ed25519.pem"), dir.join("record-ed25519.pem")).expect("copied");
     let fault = fault(&dir, &good());
     assert!(matches!(&fault, KeyFault::Damaged { path, .. } if path.ends_with("record-ed25519.pem")), "{fault}");
@@ -249,7 +257,7 @@ fn a_file_of_another_folder_is_refused() {
 #[test]
 fn creation_never_overwrites_and_survives_its_own_crash() {
     let (root, dir) = copy();
-    let refused = Keyring::create(&dir, &good()).err().expect("refused");
+    let refused = Keyring::create(&dir, &good(), START).err().expect("refused");
     assert_eq!(refused.code(), "keys.exists");
     Keyring::open(&dir, &good()).expect("untouched");
 
@@ -467,4 +475,92 @@ fn a_lost_generation_is_forgotten_and_the_others_open() {
     let keys = Keyring::open(&dir, &good()).expect("opens");
     let records: Vec<u32> = keys.held().filter(|held| held.role == KeyRole::Record).map(|held| held.number).collect();
     assert_eq!(records, [2]);
+}
+
+/// A folder with a second generation of the key-encryption key, made a day after the first.
+fn kek_rolled() -> (tempfile::TempDir, PathBuf, Keyring) {
+    let (root, dir) = copy();
+    assert_eq!(KeyEncryption::roll(&dir, &good(), START.plus_ms(DAY)).expect("rolled"), 2);
+    let keys = Keyring::open(&dir, &good()).expect("opens");
+    (root, dir, keys)
+}
+
+#[test]
+fn generations_of_the_key_encryption_key_are_held_with_their_dates() {
+    let (_root, dir, keys) = kek_rolled();
+    let first = Keyring::open(&arvia().0.path().join("keys"), &good()).expect("opens");
+    let kek = &keys.secrets().kek;
+    assert_eq!(kek.keys().collect::<Vec<_>>(), [&1, &2]);
+    assert_eq!(kek[&1].expose(), first.secrets().kek[&1].expose());
+    assert_ne!(kek[&1].expose(), kek[&2].expose());
+    let dates = |dir: &Path| -> Vec<_> {
+        KeyEncryption::held(dir).expect("listed").into_iter().map(|one| (one.number, one.made)).collect()
+    };
+    assert_eq!(dates(&dir), [(1, Some(START)), (2, Some(START.plus_ms(DAY)))]);
+    for name in ["data-kek-2/data-kek-2.pem", "data-kek-2/data-kek-2.made"] {
+        assert_eq!(fs::metadata(dir.join(name)).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+    // Nothing rests on the date but a warning: without it the keys open, and nobody knows how old they are.
+    fs::remove_file(dir.join("data-kek.made")).expect("removed");
+    for text in ["yesterday\n", "", &"2026-03-01T13:05:09Z".repeat(20)] {
+        fs::write(dir.join("data-kek-2/data-kek-2.made"), text).expect("written");
+        assert_eq!(dates(&dir), [(1, None), (2, None)]);
+    }
+    Keyring::open(&dir, &good()).expect("opens");
+    // The newer key does not open in the place of the older, nor the other way round.
+    fs::copy(dir.join("data-kek-2/data-kek-2.pem"), dir.join("data-kek.pem")).expect("copied");
+    assert!(matches!(fault(&dir, &good()), KeyFault::Damaged { path, .. } if path == dir.join("data-kek.pem")));
+}
+
+#[test]
+fn a_key_encryption_key_goes_when_nothing_needs_it() {
+    let (_root, dir, keys) = kek_rolled();
+    let retire =
+        |number, live, promised| keys.retire_key_encryption(&dir, number, live, promised).map_err(|fault| fault.code());
+    assert_eq!(retire(3, 0, 2), Err("keys.unknown-generation"));
+    assert_eq!(retire(2, 0, 2), Err("keys.still-needed"), "the newest");
+    assert_eq!(retire(1, 1, 2), Err("keys.still-needed"), "it wraps something");
+    assert_eq!(retire(1, 0, 1), Err("keys.still-needed"), "a node that runs may still wrap under it");
+    assert_eq!(retire(1, 0, 0), Err("keys.still-needed"), "no start has looked");
+    assert_eq!(retire(1, 0, 2), Ok(()));
+    for gone in ["data-kek.pem", "data-kek.made"] {
+        assert!(!dir.join(gone).exists(), "{gone}");
+    }
+    let left = Keyring::open(&dir, &good()).expect("opens");
+    assert_eq!(left.secrets().kek.keys().collect::<Vec<_>>(), [&2]);
+    assert_eq!(KeyEncryption::roll(&dir, &good(), START).expect("rolled"), 3);
+    let left = Keyring::open(&dir, &good()).expect("opens");
+    left.retire_key_encryption(&dir, 2, 0, 3).expect("destroyed");
+    assert!(!dir.join("data-kek-2").exists());
+    assert_eq!(KeyEncryption::roll(&dir, &good(), START).expect("rolled"), 4, "no number is given twice");
+    assert_eq!(Keyring::open(&dir, &good()).expect("opens").secrets().kek.len(), 2);
+}
+
+#[test]
+fn a_crash_in_either_life_of_a_key_encryption_key_leaves_all_or_nothing() {
+    let (_root, dir) = copy();
+    // While it was made.
+    fs::create_dir(dir.join("data-kek-2.new")).expect("made");
+    fs::write(dir.join("data-kek-2.new/data-kek-2.pem"), "half").expect("written");
+    assert_eq!(Keyring::open(&dir, &good()).expect("opens").secrets().kek.len(), 1);
+    assert_eq!(KeyEncryption::roll(&dir, &good(), START).expect("rolled"), 2);
+    // While it was destroyed: after the note, and after its file was overwritten.
+    fs::write(dir.join("data-kek-1.gone"), "destroyed").expect("written");
+    fs::write(dir.join("data-kek.pem"), [0; 600]).expect("overwritten");
+    assert_eq!(Keyring::open(&dir, &good()).expect("opens").secrets().kek.keys().collect::<Vec<_>>(), [&2]);
+    assert_eq!(KeyEncryption::roll(&dir, &good(), START).expect("rolled"), 3);
+    assert!(!dir.join("data-kek.pem").exists());
+}
+
+#[test]
+fn a_lost_key_encryption_key_is_taken_down_unless_it_wraps_anything() {
+    let (_root, dir, _) = kek_rolled();
+    let forget = |number, live| KeyEncryption::forget(&dir, number, live).map_err(|fault| fault.code());
+    assert_eq!(forget(2, 0), Err("keys.still-needed"), "its file is there");
+    assert_eq!(forget(3, 0), Err("keys.unknown-generation"));
+    fs::remove_file(dir.join("data-kek-2/data-kek-2.pem")).expect("lost");
+    assert_eq!(fault(&dir, &good()).code(), "keys.missing");
+    assert_eq!(forget(2, 7), Err("keys.still-needed"), "only a copy of the file helps");
+    assert_eq!(forget(2, 0), Ok(()));
+    assert_eq!(Keyring::open(&dir, &good()).expect("opens").secrets().kek.keys().collect::<Vec<_>>(), [&1]);
 }

@@ -23,7 +23,12 @@ mod quick;
 const SMALL: Shape = Shape { segment: 16 << 10, ..SHAPE };
 
 fn keys() -> LedgerKeys {
-    LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) }
+    LedgerKeys { kek: [(1, DataKey::new([2; 32])), (2, DataKey::new([3; 32]))].into(), ..keys_before() }
+}
+
+/// Those of the time before the key-encryption key was turned.
+fn keys_before() -> LedgerKeys {
+    LedgerKeys { node: DataKey::new([1; 32]), kek: [(1, DataKey::new([2; 32]))].into() }
 }
 
 fn request(n: u8) -> RequestId {
@@ -302,10 +307,15 @@ fn an_erased_request_stays_proven_and_takes_no_more() {
 fn wrong_keys_are_refused_and_change_nothing() {
     let (_home, folder) = home();
     fill(&open(&folder).0, 0, 3);
-    let with = |node, kek| LedgerKeys { node: DataKey::new([node; 32]), kek: DataKey::new([kek; 32]) };
-    for keys in [with(9, 2), with(1, 9), with(2, 1)] {
+    let with = |node, kek| LedgerKeys { node: DataKey::new([node; 32]), kek: [(2, DataKey::new([kek; 32]))].into() };
+    for keys in [with(9, 3), with(1, 9), with(3, 1)] {
         assert_eq!(code(Ledger::open_on(&Disk::default(), &folder, keys, None, SMALL)), "store.wrong-key");
     }
+    // A generation that is not there is another thing than a wrong key.
+    assert_eq!(
+        code(Ledger::open_on(&Disk::default(), &folder, keys_before(), None, SMALL)),
+        "store.key-encryption-key-gone"
+    );
     assert_eq!(open(&folder).1.size, 3);
 }
 
@@ -533,6 +543,11 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 fn child_that_is_killed() {
     let Ok(folder) = std::env::var("COMITY_TEST_CHILD") else { return };
     let folder = PathBuf::from(folder);
+    // Once opened with the newer keys it does not open with these alone.
+    if let Ok((ledger, _)) = Ledger::open_on(&Disk::default(), &folder.join("ledger"), keys_before(), Some(0), SMALL) {
+        let first = append(&ledger, vec![record(Some(request(0)), ledger.size())]).expect("appended");
+        fs::write(folder.join("acknowledged"), first.size.to_string()).expect("written");
+    }
     let (ledger, _) = open(&folder.join("ledger"));
     let from = ledger.size();
     for n in from..from + 60 {

@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
@@ -19,7 +22,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     disk::Disk,
-    store::{Desk, DeskChange, Ledger, LedgerKeys, Pending, StoreFault, StoredRecord, desk, ledger, segments::Shape},
+    store::{
+        Desk, DeskChange, Ledger, LedgerKeys, Pending, StoreFault, StoredRecord, desk, ledger, look_at_slots,
+        segments::Shape,
+    },
     witness::sample::{Witness, origin},
 };
 
@@ -43,6 +49,8 @@ pub(super) enum Deed {
     /// As a witness, of so many records of another ledger.
     Cosign(u64),
     Destroy(RequestId),
+    /// Key-encryption keys up to this generation are destroyed.
+    Retire(u32),
 }
 
 /// What came of it.
@@ -72,6 +80,8 @@ pub(super) struct Party {
     pub(super) disk: Disk,
     root: PathBuf,
     story: Mutex<Story>,
+    /// The newest generation of the key-encryption key. Keys lie elsewhere and are made before they are used.
+    newest: AtomicU32,
 }
 
 /// What a process has open.
@@ -84,15 +94,26 @@ struct Open<'p> {
 
 impl Party {
     pub(super) fn new(root: &Path) -> Self {
-        Self { disk: Disk::default(), root: root.to_owned(), story: Mutex::default() }
+        Self { disk: Disk::default(), root: root.to_owned(), story: Mutex::default(), newest: AtomicU32::new(1) }
     }
 
     fn story(&self) -> MutexGuard<'_, Story> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The keys that are left when so much had been told.
+    fn keys(&self, told: usize) -> LedgerKeys {
+        let gone = self
+            .story()
+            .firm(told, |deed| if let Deed::Retire(number) = deed { Some(u64::from(*number)) } else { None });
+        let left = u32::try_from(gone).expect("few") + 1..=self.newest.load(Ordering::SeqCst);
+        let kek = left.map(|number| (number, DataKey::new([u8::try_from(number + 1).expect("few"); 32])));
+        LedgerKeys { node: DataKey::new([1; 32]), kek: kek.collect() }
+    }
+
     /// Everything a store does in its days: first files, appends, key slots, drafts, cosigning, checkpoints, the next
-    /// segment, keys destroyed; after a clean stop a desk written anew, and after an unclean one a tail that was torn.
+    /// segment, keys destroyed; after a clean stop a desk written anew and slots under the next key-encryption key, of
+    /// which the one before goes, and after an unclean stop a tail that was torn.
     pub(super) fn daily(&self) -> Result<(), Ended> {
         let open = self.open()?;
         open.append(&[Some(1), None], 40)?;
@@ -111,7 +132,9 @@ impl Party {
         }
         open.put(&[("draft", None), ("left", Some("2")), ("right", Some("2"))])?;
         drop(open);
+        self.newest.fetch_add(1, Ordering::SeqCst);
         let open = self.open()?;
+        assert!(self.retire(), "an open promises");
         open.append(&[Some(4), Some(2)], 9_000)?;
         open.append(&[None], 25_000)?;
         open.save()?;
@@ -158,9 +181,11 @@ impl Party {
     }
 
     /// What a process does that starts after another ended: it is asked again for what may not have been answered, and
-    /// goes on.
+    /// goes on, under the next key-encryption key.
     pub(super) fn go_on(&self) -> Result<(), Ended> {
+        self.newest.fetch_add(1, Ordering::SeqCst);
         let open = self.open()?;
+        assert!(self.retire(), "an open promises");
         let again = self
             .story()
             .deeds
@@ -178,10 +203,27 @@ impl Party {
     }
 
     fn open(&self) -> Result<Open<'_>, Ended> {
-        let ledger = open_ledger(&self.disk, &self.root).map_err(|_| Ended)?;
+        let keys = self.keys(usize::MAX);
+        let ledger = open_ledger(&self.disk, &self.root, keys).map_err(|_| Ended)?;
         let desk = open_desk(&self.disk, &self.root).map_err(|_| Ended)?;
         let witness = Witness::open(&desk);
         Ok(Open { party: self, ledger, desk, witness })
+    }
+
+    /// The key-encryption keys before the newest are destroyed if nothing needs them, as the slots say without any key: to
+    /// whoever asks beside a process that runs, or after one that ended. False if they say nothing of the kind.
+    pub(super) fn retire(&self) -> bool {
+        let newest = self.newest.load(Ordering::SeqCst);
+        let seen = look_at_slots(&self.root.join("ledger")).expect("legible");
+        let free = seen.promised == newest && seen.live.keys().all(|number| *number == newest);
+        if free {
+            let mut story = self.story();
+            self.disk.faults.mark();
+            story.told += 1;
+            let told = Outcome::Told(story.told - 1, 0);
+            story.deeds.push((Deed::Retire(newest - 1), told));
+        }
+        free
     }
 
     /// Half a batch behind the last one, as a kill within its write leaves it.
@@ -266,8 +308,7 @@ impl Open<'_> {
     }
 }
 
-fn open_ledger(disk: &Disk, root: &Path) -> Result<Ledger, StoreFault> {
-    let keys = LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) };
+fn open_ledger(disk: &Disk, root: &Path, keys: LedgerKeys) -> Result<Ledger, StoreFault> {
     let (ledger, opened) = Ledger::open_on(disk, &root.join("ledger"), keys, None, LEDGER)?;
     assert_eq!(opened.read_only, None, "the ledger takes appends");
     Ok(ledger)
@@ -314,9 +355,10 @@ fn note(size: u64, root: Digest) -> Vec<u8> {
 /// kept gone; the desk as it was told; the witness nowhere behind an answer; destroyed keys destroyed.
 impl Party {
     pub(super) fn verify(&self, root: &Path, disk: &Disk, told: Option<usize>) {
+        let keys = self.keys(told.unwrap_or(usize::MAX));
         let story = self.story();
         let told = told.unwrap_or(story.told);
-        let ledger = open_ledger(disk, root).expect("the ledger opens");
+        let ledger = open_ledger(disk, root, keys).expect("the ledger opens");
         verify_records(&story, told, &ledger);
         let saved = ledger.checkpoint().map_or(0, |note| checkpoint::parse_unverified(&note).expect("a note").size);
         assert!(saved <= ledger.size(), "a checkpoint of {saved} ahead of {} records", ledger.size());
@@ -337,10 +379,11 @@ impl Party {
     /// What a start makes of files of which one was changed. Whatever it is, nothing wrong is shown: says the code of the
     /// refusal, or that nothing is missing.
     pub(super) fn look_at(&self, root: &Path, what: &str) -> &'static str {
-        let story = self.story();
+        let keys = || self.keys(usize::MAX);
+        let (keys, story) = ([keys(), keys()], self.story());
         let disk = Disk::default();
         disk.faults.watch(root, None);
-        let said = look_at_ledger(&story, &disk, root, what);
+        let said = look_at_ledger(&story, &disk, root, keys, what);
         let desk = match Desk::open_on(&disk, &root.join("desk"), DataKey::new([3; 32]), DESK, COMPACT_BYTES_MIN) {
             Err(fault) => return fault.code(),
             Ok((desk, opened)) => {
@@ -353,9 +396,9 @@ impl Party {
     }
 }
 
-fn look_at_ledger(story: &Story, disk: &Disk, root: &Path, what: &str) -> &'static str {
-    let keys = || LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) };
-    let (ledger, opened) = match Ledger::open_on(disk, &root.join("ledger"), keys(), None, LEDGER) {
+fn look_at_ledger(story: &Story, disk: &Disk, root: &Path, keys: [LedgerKeys; 2], what: &str) -> &'static str {
+    let [keys, keys_again] = keys;
+    let (ledger, opened) = match Ledger::open_on(disk, &root.join("ledger"), keys, None, LEDGER) {
         Err(fault) => return fault.code(),
         Ok(open) => open,
     };
@@ -376,7 +419,7 @@ fn look_at_ledger(story: &Story, disk: &Disk, root: &Path, what: &str) -> &'stat
     let refused = ledger.append(vec![record(None, 1, 1)]).err().expect("nothing is appended");
     assert_eq!(refused.code(), "store.read-only", "{what}");
     drop(ledger);
-    let (_, again) = Ledger::open_on(disk, &root.join("ledger"), keys(), None, LEDGER).expect("it opens as before");
+    let (_, again) = Ledger::open_on(disk, &root.join("ledger"), keys_again, None, LEDGER).expect("it opens as before");
     assert_eq!(again.read_only, Some(damage), "{what}, at the next start");
     damage.code()
 }
@@ -410,7 +453,7 @@ fn verify_records(story: &Story, told: usize, ledger: &Ledger) {
         match deed {
             Deed::Destroy(request) => drop(destroyed.insert(*request, Story::is_firm(*outcome, told))),
             Deed::Append(number, requests) => drop(appends.insert(*number, (requests, *outcome))),
-            Deed::Save(_) | Deed::Put(_) | Deed::Cosign(_) => {}
+            Deed::Save(_) | Deed::Put(_) | Deed::Cosign(_) | Deed::Retire(_) => {}
         }
     }
     let mut seen = BTreeSet::new();

@@ -127,7 +127,7 @@ impl Followed {
     fn open(folder: &Path) -> Result<Self, Loose> {
         fs::create_dir_all(folder)?;
         // Keys of no node: what they protect is worth nothing.
-        let keys = LedgerKeys { node: DataKey::new([1; 32]), kek: DataKey::new([2; 32]) };
+        let keys = LedgerKeys { node: DataKey::new([1; 32]), kek: [(1, DataKey::new([2; 32]))].into() };
         let (ledger, _) = Ledger::open(&folder.join("ledger"), keys, None)?;
         let index = Index::new(SledPairs::open(&folder.join("index"))?.0);
         let rules = Rules::parse(SHIPPED).map_err(|mistakes| format!("{mistakes:?}"))?;
