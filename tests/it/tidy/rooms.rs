@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 22] = [
+const NODE_ROOMS: [(&str, &[&str]); 23] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -75,10 +75,12 @@ const NODE_ROOMS: [(&str, &[&str]); 22] = [
     ("disk", &[]),
     // Opens the index within the one guard that telemetry's panic hook spares.
     ("store", &["disk", "telemetry"]),
+    // Who was shown what and did what here: a second ledger. No room that speaks to peers names it.
+    ("audit", &["store"]),
     ("net", &[]),
     // What may be asked of a running node: it lends the store's own reading types, and the public halves of
     // the keys held.
-    ("handle", &["conduct", "keys", "store"]),
+    ("handle", &["audit", "conduct", "keys", "store"]),
     // Measures the store next to a plain file.
     ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
@@ -97,14 +99,14 @@ const NODE_ROOMS: [(&str, &[&str]); 22] = [
     // Looks at everything an operator asks about and tries the way to each peer.
     ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
+    ("api", &["audit", "conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
     // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds.
     ("ceremony", &["config", "keys", "net"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"]),
+    ("runtime", &["audit", "conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"]),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
-    ("cli", &["api", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry", "tlog"]),
+    ("cli", &["api", "audit", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry", "tlog"]),
 ];
 
 /// Files of the node that belong to no room: they name what there is.
