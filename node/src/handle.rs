@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds};
 pub(crate) use kept::{hold_key, hold_value};
 
+use crate::audit::Audit;
 use crate::conduct::Conduct;
 use crate::keys::Held;
 use crate::store::{Damage, Desk, Ledger, SledPairs, StoreFault, StoredRecord};
@@ -180,6 +181,8 @@ pub struct View {
     pub keys: Vec<Held>,
     /// The truth.
     pub ledger: Arc<Ledger>,
+    /// Who was shown what and did what at this node.
+    pub audit: Audit,
     /// What can be asked quickly about it.
     pub index: Index<SledPairs>,
     /// Drafts and what else must last but proves nothing.

@@ -38,7 +38,8 @@ pub struct Warning {
 /// All of them now, the network's first.
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
-    let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
+    let mut found: Vec<Warning> =
+        charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).chain(unrecorded(view)).collect();
     found.extend(kept_long_enough(view, now));
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
@@ -51,6 +52,12 @@ pub fn all(view: &View, now: Time) -> Vec<Warning> {
 fn rebuilt(view: &View) -> Option<Warning> {
     let why = view.index.pairs().rebuilt()?;
     Some(Warning { code: "store.index-rebuilt", party: None, detail: format!("built anew from the ledger: {why}") })
+}
+
+/// Whether it cannot be recorded any more who is shown what.
+fn unrecorded(view: &View) -> Option<Warning> {
+    let detail = "nothing of a case is shown, and no act done; the node only receives".to_owned();
+    view.audit.fault().map(|fault| Warning { code: fault.code(), party: None, detail })
 }
 
 /// What there is of the charter in force.
