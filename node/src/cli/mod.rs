@@ -5,6 +5,7 @@
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
+mod audit;
 mod bench;
 mod charter;
 mod client;
@@ -120,6 +121,9 @@ enum Command {
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Who was shown what and did what at this node.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Keys: the pairs of officers, and the generations of this node's own.
     #[command(subcommand)]
     Key(key::Command),
@@ -211,6 +215,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
+        Command::Audit(command) => wait_for(audit::audit(command, context)),
     }
 }
 
