@@ -53,6 +53,7 @@ pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
             Some(code) => wrong("ledger", code, "nothing can be recorded"),
             None => fine("ledger", format!("{} records, {} under a signed checkpoint", status.size, status.signed)),
         },
+        audit(view),
         match disk_room(&view.data) {
             Some((free, _)) if free < DISK_LOW => wrong("disk", "store.disk-low", format!("{free} bytes free")),
             Some((free, _)) => fine("disk", format!("{free} bytes free")),
@@ -66,6 +67,15 @@ pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
             false => fine("listening", view.listening.join(" ")),
         },
     ]
+}
+
+/// Without an audit tree nothing of a case is shown, and no act done.
+fn audit(view: &View) -> Finding {
+    let tree = view.audit.ledger();
+    match view.audit.fault() {
+        Some(fault) => wrong("audit", fault.code(), "nothing of a case is shown, and no act done"),
+        None => fine("audit", format!("{} records, {} under a signed checkpoint", tree.size(), tree.signed())),
+    }
 }
 
 /// Our own events stop while the clock is behind the last record.

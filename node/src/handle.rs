@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backup};
 pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
 
+use crate::audit::Audit;
 use crate::conduct::Conduct;
 use crate::keys::{Held, KeyEncryption};
 use crate::store::{Damage, Desk, Ledger, SledPairs, StoreFault, StoredRecord};
@@ -182,6 +183,8 @@ pub struct View {
     pub key_encryption: Option<KeyEncryption>,
     /// The truth.
     pub ledger: Arc<Ledger>,
+    /// Who was shown what and did what at this node.
+    pub audit: Audit,
     /// What can be asked quickly about it.
     pub index: Index<SledPairs>,
     /// Drafts and what else must last but proves nothing.

@@ -1,6 +1,7 @@
 //! Everything Comity touches: disk, network, terminal, time. What it decides lives in `comity-core`.
 
 pub mod api;
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod ceremony;

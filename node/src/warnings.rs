@@ -41,7 +41,8 @@ pub struct Warning {
 /// All of them now, the network's first.
 #[must_use]
 pub fn all(view: &View, now: Time) -> Vec<Warning> {
-    let mut found: Vec<Warning> = charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).collect();
+    let mut found: Vec<Warning> =
+        charter(view, now).into_iter().chain(forked(view)).chain(rebuilt(view)).chain(unrecorded(view)).collect();
     found.extend(key_encryption(view, now));
     found.extend(kept_long_enough(view, now));
     found.extend(backup(view, now));
@@ -66,6 +67,12 @@ fn key_encryption(view: &View, now: Time) -> Option<Warning> {
     let detail =
         format!("generation {} of the key-encryption key {age}; see: comity key roll key-encryption", key.number);
     Some(Warning { code: "keys.key-encryption-due", party: Some(view.us.party.clone()), detail })
+}
+
+/// Whether it cannot be recorded any more who is shown what.
+fn unrecorded(view: &View) -> Option<Warning> {
+    let detail = "nothing of a case is shown, and no act done; the node only receives".to_owned();
+    view.audit.fault().map(|fault| Warning { code: fault.code(), party: None, detail })
 }
 
 /// What there is of the charter in force.

@@ -837,6 +837,9 @@ pub enum RecordKind {
     WitnessNote = 10,
     ForkProof = 11,
     Succession = 12,
+    /// The two kinds of an audit tree, which stand in no ledger that others see. 15 is kept for approvals.
+    Access = 13,
+    Act = 14,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -858,6 +861,8 @@ impl RecordKind {
             Self::WitnessNote => "RECORD_KIND_WITNESS_NOTE",
             Self::ForkProof => "RECORD_KIND_FORK_PROOF",
             Self::Succession => "RECORD_KIND_SUCCESSION",
+            Self::Access => "RECORD_KIND_ACCESS",
+            Self::Act => "RECORD_KIND_ACT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -876,6 +881,8 @@ impl RecordKind {
             "RECORD_KIND_WITNESS_NOTE" => Some(Self::WitnessNote),
             "RECORD_KIND_FORK_PROOF" => Some(Self::ForkProof),
             "RECORD_KIND_SUCCESSION" => Some(Self::Succession),
+            "RECORD_KIND_ACCESS" => Some(Self::Access),
+            "RECORD_KIND_ACT" => Some(Self::Act),
             _ => None,
         }
     }
@@ -1396,6 +1403,50 @@ pub struct Erasure {
     /// erasure: the record id of its intent; empty in the intent itself
     #[prost(bytes = "vec", tag = "7")]
     pub intent: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the case part of an audit record holds as header: who asked for what at this node, and nothing of what it said.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditEntry {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    /// of the audit tree
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub time_ms: u64,
+    /// user id of the process at the other end of the socket
+    #[prost(uint32, tag = "5")]
+    pub user: u32,
+    /// names the call in its answer and in the node's log
+    #[prost(string, tag = "6")]
+    pub call: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub method: ::prost::alloc::string::String,
+    /// the template of the route
+    #[prost(string, tag = "8")]
+    pub route: ::prost::alloc::string::String,
+    /// what stood in the path, in its order
+    #[prost(message, repeated, tag = "9")]
+    pub ids: ::prost::alloc::vec::Vec<PathId>,
+    /// the request it concerns; empty outside requests, and where that is not known
+    #[prost(bytes = "vec", tag = "10")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    /// access: under which the answer leaves; act: 0, it is recorded before it is done
+    #[prost(uint32, tag = "11")]
+    pub status: u32,
+    /// access: why nothing was given out; empty if something was
+    #[prost(string, tag = "12")]
+    pub code: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathId {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// empty if what stood there is no id
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
 }
 /// One value of the index under a request that is erased or being erased.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

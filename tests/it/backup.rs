@@ -15,6 +15,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::handover::{Case, RECORD};
+use crate::officials::Officials;
 use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
 
 /// Where everything of the backups of one node lies.
@@ -171,6 +172,7 @@ fn a_backup_of_a_working_node_is_whole() {
 #[test]
 fn what_was_erased_after_a_backup_does_not_come_back() {
     let mut case = Case::new();
+    let mut officials = Officials::of(&case.federation);
     let shelf = Shelf::of(&mut case.federation);
     let id = case.id.clone();
     let folder = case.federation.folder.path().join("evidence");
@@ -213,8 +215,39 @@ fn what_was_erased_after_a_backup_does_not_come_back() {
     assert!(!gone.to_string().contains("hospital"), "nothing of it can be read: {gone}");
     assert_eq!(node.get(&format!("/v1/drafts/{id}")).expect("answered").0, 404);
     assert_eq!(node.look(&format!("/v1/requests/{other}"))["request_id"], other.as_str());
-    let verified = node.insist("/v1/ledger/verify", &json!({}));
+    let verified = node.post("/v1/ledger/verify", &json!({})).expect("answered").1;
     assert!(verified["erased"].as_u64().is_some_and(|erased| erased > 3), "{verified}");
+    assert_eq!(verified["ok"], true, "{verified}");
+    goes_on_under_another_name(&mut case.federation, &mut officials);
+    let node = case.arvia();
+    wait_until("the erasure is on record again", || {
+        node.get(&format!("/v1/requests/{id}/erasure")).is_some_and(|(_, erased)| erased["state"] == "erased")
+    });
+    assert_eq!(node.get(&format!("/v1/requests/{id}")).expect("answered").0, 410);
+    assert!(!node.data.join("restored").exists());
+    ask(node);
+    assert_eq!(create(node)["number"], 1, "a chain of its own");
+    // What the peer holds of it is not taken back: the request is erased here, whoever brings it.
+    wait_until("nothing is owed", || node.look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
+    assert_eq!(node.get(&format!("/v1/requests/{id}")).expect("answered").0, 410);
+}
+
+/// The root keys name the ledger that follows what Arvia's node has now.
+fn goes_on_under_another_name(federation: &mut Federation, officials: &mut Officials) {
+    let found = federation.nodes[0].post("/v1/ledger/verify", &json!({})).expect("answered").1;
+    let root = comity_core::ids::unhex(found["root"].as_str().expect("text"), "root").expect("digits");
+    let size = found["records"].as_u64().expect("a number");
+    let named = officials.profile("XA", |profile| {
+        let origin = profile.ledgers[0].origin.replace("/ledger/1", "/ledger/2");
+        profile.ledgers.push(comity_core::proto::Ledger { origin, size, root });
+    });
+    let node = &mut federation.nodes[0];
+    assert_eq!(node.stop(), 0);
+    fs::write(node.data.join("charter/profiles/XA.dsse"), named).expect("written");
+    node.start(&[]);
+    assert!(node.answers_or_ended(), "{}", node.log());
+    assert_eq!(node.look("/v1/status")["read_only"], Value::Null);
+    federation.linked();
 }
 
 /// A list from before an erasure that the backup itself knows of is refused.

@@ -16,7 +16,7 @@ use crate::rig::{Federation, Voice, pause, tell, wait_until};
 use crate::story::{Case, Tally, kill_in_the_middle, one_story};
 
 /// Steps that every request meets on both sides, or that an office's drafts meet.
-const DAILY: [&str; 8] = [
+const DAILY: [&str; 10] = [
     "store.slot-written",
     "store.slot-synced",
     "store.batch-written",
@@ -25,6 +25,8 @@ const DAILY: [&str; 8] = [
     "store.checkpoint-synced",
     "store.desk-written",
     "store.desk-synced",
+    "audit.batch-written",
+    "audit.batch-synced",
 ];
 /// Steps that only the first start of a node meets.
 const FIRST: [&str; 4] = ["store.segment-filled", "store.segment-created", "store.slots-created", "store.slots-turned"];

@@ -67,7 +67,8 @@ fn code(answer: Option<(u16, Value)>) -> (u16, String) {
 }
 
 fn verifies(node: &Node) -> Value {
-    let found = node.post("/v1/ledger/verify", &json!({})).expect("answered").1;
+    // Without a body: one that is not read may cost the answer when the connection closes.
+    let found = node.voice().ask("POST", "/v1/ledger/verify", None).expect("answered").1;
     assert_eq!(found["ok"], true, "{found}");
     found
 }

@@ -1,6 +1,7 @@
 //! The one integration binary: everything that looks at the house as a whole or runs whole nodes.
 //! One binary, because each further one would link the network stack again.
 
+mod audit;
 mod backup;
 mod bench;
 mod ceremony;

@@ -172,7 +172,8 @@ text_id!(
     "it must be lower-case letters, digits and hyphens"
 );
 text_id!(
-    /// A ledger's name in its checkpoints: `<party>.<network>/ledger/<n>`, lower case.
+    /// A ledger's name in its checkpoints: `<party>.<network>/ledger/<n>`, lower case. That of an audit tree,
+    /// `<party>.<network>/audit`, is read in checkpoints only: by [`Origin::of_tree`].
     Origin, "ledger origin", 160,
     |t: &str| t.split_once("/ledger/").is_some_and(|(host, n)| {
         is_dotted(host) && !n.is_empty() && !n.starts_with('0') && n.bytes().all(|b| b.is_ascii_digit())
@@ -196,6 +197,9 @@ impl WitnessName {
     }
 }
 
+/// Bytes of an origin, as of a witness's name.
+const ORIGIN_MAX: usize = 160;
+
 impl Origin {
     /// The `number`-th ledger of a Party in a network; numbers start at 1.
     #[must_use]
@@ -204,7 +208,25 @@ impl Origin {
         Self(format!("{party}.{network}/ledger/{number}"))
     }
 
-    /// Which of its Party's ledgers it is, from 1. None has more than [`u32`] holds.
+    /// The audit tree of a Party in a network.
+    #[must_use]
+    pub fn audit(party: &PartyCode, network: &NetworkName) -> Self {
+        let party = party.as_str().to_ascii_lowercase();
+        Self(format!("{party}.{network}/audit"))
+    }
+
+    /// Reads the name of a ledger or of an audit tree.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn of_tree(text: &str) -> Result<Self, Malformed> {
+        match text.strip_suffix("/audit") {
+            Some(host) if is_dotted(host) && text.len() <= ORIGIN_MAX => Ok(Self(text.to_owned())),
+            Some(_) | None => Self::parse(text),
+        }
+    }
+
+    /// Which of its Party's ledgers it is, from 1. None has more than [`u32`] holds, which is also what an audit tree says.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.0.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
@@ -295,6 +317,7 @@ mod tests {
         check::<Origin>("xa.demo.test/ledger/1", true);
         check::<Origin>("xa.demo.test/ledger/01", false);
         check::<Origin>("xa.demo.test", false);
+        check::<Origin>("xa.demo.test/audit", false);
         check::<RequestId>("000102030405060708090a0b0c0d0e0f", true);
         check::<RequestId>("000102030405060708090A0B0C0D0E0F", false);
         check::<RequestId>("0001", false);
@@ -307,5 +330,11 @@ mod tests {
         let party = PartyCode::parse("XA").expect("code");
         let network = NetworkName::parse("demo.test").expect("name");
         check::<Origin>(Origin::of(&party, &network, 2).as_str(), true);
+        let tree = |text: &str, good: bool| assert_eq!(Origin::of_tree(text).is_ok(), good, "{text}");
+        tree(Origin::audit(&party, &network).as_str(), true);
+        tree("xa.demo.test/ledger/1", true);
+        tree("/audit", false);
+        tree("xa.demo.test/audit/1", false);
+        tree(&format!("{}/audit", "x".repeat(160)), false);
     }
 }

@@ -398,7 +398,8 @@ impl<P: Pairs> Index<P> {
             }
             RecordKind::ErasureIntent => self.apply_intent(&record, &mut batch)?,
             RecordKind::Erasure => self.apply_erasure(&record, &mut batch)?,
-            RecordKind::Unspecified | RecordKind::WitnessNote => {}
+            // The last two stand in the audit tree, which the index does not follow.
+            RecordKind::Unspecified | RecordKind::WitnessNote | RecordKind::Access | RecordKind::Act => {}
         }
         self.pairs.apply(&batch)
     }

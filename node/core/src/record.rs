@@ -13,7 +13,7 @@ use crate::{
     manifest::{CUSTODY_TYPE, Statement},
     profile::{Document, Kind, Profile, Trust},
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
-    wire::{DOCUMENT_MAX, WireFault, strict},
+    wire::{DOCUMENT_MAX, PROOF_MAX, WireFault, strict},
 };
 
 /// A record ready to be appended.
@@ -325,6 +325,74 @@ pub fn erasure(
     let mut record = assemble(moment, Parts { record_id, request: None, thread: None, context, node, case });
     record.node.request_id = request.as_bytes().to_vec();
     record
+}
+
+/// Payload type under which an audit record gets its id.
+const AUDIT_TYPE: &str = "application/vnd.comity.audit.v1";
+
+/// What somebody asked of this node, in the words of its own table of routes and by ids: no text, no contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The user id of the process that asked.
+    pub user: u32,
+    /// What names the call in its answer and in the log.
+    pub call: String,
+    /// For example `GET`.
+    pub method: String,
+    /// The template of the route, for example `/v1/requests/{request_id}`.
+    pub route: String,
+    /// What stood in the path, by name; nothing where it was no id.
+    pub ids: Vec<(String, String)>,
+    /// The request it concerns, as far as that is known.
+    pub request: Option<RequestId>,
+    /// What is answered; none of an act, which is recorded before it is done.
+    pub outcome: Option<Outcome>,
+}
+
+/// How an access ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The HTTP status.
+    pub status: u16,
+    /// Why nothing is given out; empty if something is.
+    pub code: String,
+}
+
+/// An access to contents, or an act, of somebody at this node: a record of the audit tree (SPEC `[A-1]`). It stands
+/// under the node's own key and outlasts the request it concerns.
+#[must_use]
+pub fn audit(moment: &Moment<'_>, (us, origin): (&PartyCode, &Origin), asked: Asked) -> Record {
+    let kind = if asked.outcome.is_some() { RecordKind::Access } else { RecordKind::Act };
+    let (status, code) = asked.outcome.map(|outcome| (outcome.status, outcome.code)).unwrap_or_default();
+    let request_id = asked.request.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let header = proto::AuditEntry {
+        network: moment.trust.charter().network.to_string(),
+        party: us.to_string(),
+        origin: origin.to_string(),
+        time_ms: moment.recorded.0,
+        user: asked.user,
+        call: asked.call,
+        method: asked.method,
+        route: asked.route,
+        ids: asked.ids.into_iter().map(|(name, id)| proto::PathId { name, id }).collect(),
+        request_id: request_id.clone(),
+        status: status.into(),
+        code,
+    }
+    .encode_to_vec();
+    let record_id = sha256(&[&pae(AUDIT_TYPE, &header)]);
+    let context = moment.context(kind, us, signatures_digest(&[]), Vec::new());
+    let case = CasePart { payload_type: AUDIT_TYPE.into(), header, ..CasePart::default() };
+    let node = NodePart::default();
+    let mut record = assemble(moment, Parts { record_id, request: None, thread: None, context, node, case });
+    record.node.request_id = request_id;
+    record
+}
+
+/// What an audit record says; none if it does not read, or is another kind of record.
+#[must_use]
+pub fn audit_entry(case: &CasePart) -> Option<proto::AuditEntry> {
+    strict(&case.header, PROOF_MAX).ok().filter(|_| case.payload_type == AUDIT_TYPE)
 }
 
 /// A document of charter or Parties that holds (`RosterChange`), that names the ledger it stands in as the successor of the

@@ -16,6 +16,7 @@ const LIST: u8 = 1;
 const FEED: u8 = 2;
 const EVENTS: u8 = 3;
 const ERASURES: u8 = 4;
+const AUDIT: u8 = 5;
 /// Bytes of the digest of an origin: enough to tell a ledger from its successor.
 const EPOCH_BYTES: usize = 8;
 
@@ -47,6 +48,17 @@ pub(super) fn after_events(count: u64) -> String {
 /// Reads [`after_events`].
 pub(super) fn read_events(cursor: &str) -> Result<u64, ApiFault> {
     let bytes = opened(cursor, EVENTS)?;
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| ApiFault::BadCursor)
+}
+
+/// Older than this record the audit list goes on.
+pub(super) fn before_audited(index: u64) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&[AUDIT], &index.to_be_bytes()[..]].concat())
+}
+
+/// Reads [`before_audited`].
+pub(super) fn read_audited(cursor: &str) -> Result<u64, ApiFault> {
+    let bytes = opened(cursor, AUDIT)?;
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| ApiFault::BadCursor)
 }
 
@@ -111,6 +123,8 @@ mod tests {
         assert_eq!(read_request(&after_request(&request)).expect("reads"), request);
         assert!(read_thread(&after_request(&request)).is_err());
         assert_eq!(read_events(&after_events(900)).expect("reads"), 900);
+        assert_eq!(read_audited(&before_audited(900)).expect("reads"), 900);
+        assert!(read_audited(&after_events(900)).is_err());
         let (place, arvia) =
             (FeedPlace { record: 41, until: Time(7), alarms: u64::MAX }, origin("xa.demo.test/ledger/1"));
         assert_eq!(FeedPlace::from_cursor(&place.to_cursor(&arvia), &arvia).expect("reads"), place);

@@ -153,6 +153,12 @@ pub enum ApiFault {
     /// A verification is running.
     #[error("api.verifying: nothing was started; a verification of the ledger runs already; wait for it")]
     Verifying,
+    /// The system does not say who asks.
+    #[error(
+        "api.unknown-user: nothing was shown or done; the system does not say which user asks, so it cannot be recorded; \
+         connect to the socket again"
+    )]
+    UnknownUser,
     /// Too many requests at once.
     #[error("api.busy: nothing was done; too many requests are under way; try again in a moment")]
     Busy,
@@ -209,6 +215,7 @@ impl ApiFault {
             Self::NoSuchProof => "api.no-such-proof",
             Self::NoSuchFork => "api.no-such-fork",
             Self::Verifying => "api.verifying",
+            Self::UnknownUser => "api.unknown-user",
             Self::Busy => "api.busy",
             Self::TooManyWaiting => "api.too-many-waiting",
             Self::Timeout => "api.timeout",

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    Api,
+    Api, audited,
     fault::ApiFault,
     problem::{Problem, render},
 };
@@ -32,6 +32,8 @@ const ANSWER_S_MAX: u64 = 30;
 pub(super) const WAIT_S_MAX: u64 = 55;
 /// A walk over the whole ledger takes as long as it takes; its own lock keeps it to one.
 const WHOLE_LEDGER: &str = "/v1/ledger/verify";
+/// So does one over the whole audit tree.
+const WHOLE_AUDIT: &str = "/v1/audit/verify";
 /// All of the folder goes to another disk, or is read from there; the room itself keeps it to one.
 const BACKUP: &str = "/v1/backups";
 const BACKUP_VERIFY: &str = "/v1/backups/verify";
@@ -46,12 +48,13 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let started = Instant::now();
     let id = api.request_id();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or(audited::NO_ROUTE, MatchedPath::as_str).to_owned();
     let response = match (api.requests.try_acquire(), patience(&route)) {
         (Err(_), _) => ApiFault::Busy.into_response(),
-        (Ok(_place), None) => next.run(request).await,
+        (Ok(_place), None) => audited::answer(&api, &route, &id, request, next).await,
         (Ok(_place), Some(most)) => {
-            timeout(most, next.run(request)).await.unwrap_or_else(|_| ApiFault::Timeout.into_response())
+            let answer = audited::answer(&api, &route, &id, request, next);
+            timeout(most, answer).await.unwrap_or_else(|_| ApiFault::Timeout.into_response())
         }
     };
     note(&method, &route, &response, started, &id);
@@ -61,7 +64,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 /// How long an answer may take; what was begun then goes on, and is answered again by its command id.
 fn patience(route: &str) -> Option<Duration> {
     match route {
-        WHOLE_LEDGER | UPLOAD | SEAL | BACKUP | BACKUP_VERIFY => None,
+        WHOLE_LEDGER | WHOLE_AUDIT | UPLOAD | SEAL | BACKUP | BACKUP_VERIFY => None,
         FEED => Some(Duration::from_secs(WAIT_S_MAX + ANSWER_S_MAX)),
         _ => Some(Duration::from_secs(ANSWER_S_MAX)),
     }

@@ -7,9 +7,10 @@
 //!
 //! Start with [`serve`]. `routes/` has a file for each resource; `views` the shapes they answer with;
 //! `fields` the contents of forms; `problem` every answer that is no success; `guard` the outer edge
-//! (places, time limits, log); `openapi` the contract, generated from the routes.
+//! (places, time limits, log); `audited` what is recorded before it is shown or done; `openapi` the contract, generated from the routes.
 
 mod act;
+mod audited;
 mod cursor;
 mod extract;
 mod fault;
@@ -68,6 +69,7 @@ pub async fn serve(
     let app = router(handle, evidence, backups, stop.clone());
     tracing::info!(target: "api", "listening");
     Ok(tokio::spawn(async move {
+        let app = app.into_make_service_with_connect_info::<socket::Caller>();
         let graceful = axum::serve(listening.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
         let overdue = async {
             stop.cancelled().await;

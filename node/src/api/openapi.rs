@@ -30,6 +30,7 @@ use super::problem::{PROBLEM_JSON, ProblemView};
         (name = "feed", description = "What happens, in order, at least once."),
         (name = "law", description = "Procedures and their forms."),
         (name = "ledger", description = "The signed record and its proofs."),
+        (name = "audit", description = "Who was shown what and did what at this node."),
     )
 )]
 pub(super) struct Contract;

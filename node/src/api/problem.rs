@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fault::ApiFault;
-use crate::{evidence::EvidenceFault, store::StoreFault};
+use crate::{audit::AuditFault, evidence::EvidenceFault, store::StoreFault};
 
 /// The media type of problems.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -70,6 +70,12 @@ impl Problem {
     /// A form that is not in order.
     pub(super) fn form(id: &str, errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::new("form.incomplete", &format!("nothing was done; the form {id} is not complete")) }
+    }
+}
+
+impl From<AuditFault> for Problem {
+    fn from(fault: AuditFault) -> Self {
+        Self::new(fault.code(), &fault.to_string())
     }
 }
 
@@ -188,6 +194,10 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("store.too-large", StatusCode::PAYLOAD_TOO_LARGE, None),
     ("store.erased", StatusCode::GONE, None),
     ("store.no-such-record", StatusCode::NOT_FOUND, None),
+    ("audit.disk-full", StatusCode::INSUFFICIENT_STORAGE, Some(60)),
+    ("audit.busy", StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+    ("audit.damaged", StatusCode::SERVICE_UNAVAILABLE, None),
+    ("audit.not-written", StatusCode::SERVICE_UNAVAILABLE, None),
     ("evidence.unknown-request", StatusCode::NOT_FOUND, None),
     ("evidence.unknown-lot", StatusCode::NOT_FOUND, None),
     ("evidence.unknown-manifest", StatusCode::NOT_FOUND, None),
@@ -209,6 +219,7 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("api.unknown-request", StatusCode::NOT_FOUND, None),
     ("api.not-erased", StatusCode::NOT_FOUND, None),
     ("api.unknown-draft", StatusCode::NOT_FOUND, None),
+    ("api.unknown-user", StatusCode::FORBIDDEN, None),
     ("api.unknown-form", StatusCode::NOT_FOUND, None),
     ("api.no-such-file", StatusCode::NOT_FOUND, None),
     ("api.no-such-fork", StatusCode::NOT_FOUND, None),
@@ -269,6 +280,8 @@ mod tests {
         check("engine.stopped", 503, Some(5));
         check("store.disk-full", 507, Some(60));
         check("store.read-only", 503, None);
+        check("audit.disk-full", 507, Some(60));
+        check("audit.damaged", 503, None);
         check("store.bad-frame", 500, None);
         check("store.erased", 410, None);
         check("index.damaged", 503, Some(5));

@@ -7,12 +7,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::fault::ApiFault;
 
 /// Only the user the node runs under.
 const MODE: u32 = 0o600;
+
+/// The process at the other end of a connection, as the system vouches for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// Its user id when it connected; none if the system does not say.
+    pub(super) user: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { user: stream.io().peer_cred().ok().map(|cred| cred.uid()) }
+    }
+}
 
 /// A socket that listens, and the name it has in the file system.
 pub(super) struct Listening {

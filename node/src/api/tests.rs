@@ -1,6 +1,7 @@
 //! The contract, held against real nodes: what a client sees of a request that crosses, and of every
 //! kind of mistake.
 
+mod audit;
 mod operations;
 mod town;
 
@@ -62,6 +63,11 @@ fn every_route_is_in_the_contract_with_its_problem() {
     let contract = serde_json::to_value(&contract).expect("JSON");
     let paths: Vec<&String> = contract["paths"].as_object().expect("paths").keys().collect();
     let expected = [
+        "/v1/audit",
+        "/v1/audit/checkpoint",
+        "/v1/audit/tlog/{path}",
+        "/v1/audit/verify",
+        "/v1/audit/{index}/tlog-proof",
         "/v1/backups",
         "/v1/backups/verify",
         "/v1/deliveries/{event_id}",

@@ -1,7 +1,7 @@
 //! Taking a backup of a running node.
 //!
 //! The order makes it whole: the desk first, so that nothing on it speaks of a record that is not there; then the ledger
-//! (`store/copy.rs` says in which order); then the vault, whose keys are wrapped under those of the ledger. What is erased
+//! (`store/copy.rs` says in which order); the audit tree; then the vault, whose keys are wrapped under those of the ledger. What is erased
 //! meanwhile is in the list of erasures before its keys are gone. The list of files is written last: with it the backup exists.
 
 use std::{
@@ -20,6 +20,7 @@ use super::{
     erased, time,
 };
 use crate::{
+    audit,
     evidence::EvidenceFault,
     handle::{BACKUP_PREFIX, keep_last_backup},
     store::{Content, Part},
@@ -35,6 +36,8 @@ pub(super) const SETTINGS: &str = "comity.toml";
 pub(super) const VAULT: &str = "vault";
 /// Where the ledger lies.
 pub(super) const LEDGER: &str = "ledger";
+/// Where the audit tree lies.
+pub(super) const AUDIT: &str = audit::FOLDER;
 /// Where documents lie that came as files.
 pub(super) const DOCUMENTS: &str = "charter";
 
@@ -77,6 +80,7 @@ impl Room {
         let mut parts = vec![self.desk()];
         let ledger = view.ledger.copy()?;
         parts.extend(ledger.parts.into_iter().map(|part| below(LEDGER, part)));
+        parts.extend(view.audit.ledger().copy()?.parts.into_iter().map(|part| below(AUDIT, part)));
         parts.extend(self.evidence.copy()?.into_iter().map(|part| below(VAULT, part)));
         parts.extend(documents(&view.data)?);
         parts.push(Part::of_bytes(ERASURES.to_owned(), configured.erasures.text(&listed).into_bytes()));

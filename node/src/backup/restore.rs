@@ -23,10 +23,11 @@ use super::{
     BackupFault, Erased, ErasureList, NodeKey, Restored,
     chain::Chain,
     check::{each_piece, open, whole},
-    create::{DESK, DOCUMENTS, ERASURES, LEDGER, SETTINGS, VAULT},
+    create::{AUDIT, DESK, DOCUMENTS, ERASURES, LEDGER, SETTINGS, VAULT},
     restored::UNFINISHED_FOLDER,
 };
 use crate::{
+    audit,
     disk::Disk,
     evidence::vault::{Vault, erase_items},
     handle::{DRAFT_PREFIX, hold_key},
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// What must not be there before, beside what is put there.
-const PLACES: [&str; 5] = [LEDGER, DESK, VAULT, DOCUMENTS, "index"];
+const PLACES: [&str; 6] = [LEDGER, AUDIT, DESK, VAULT, DOCUMENTS, "index"];
 /// Rows put on the desk in one change.
 const ROWS: usize = 64;
 const DESK_MAX: usize = 1 << 30;
@@ -237,6 +238,11 @@ fn look_at(staging: &Path, (size, root): (u64, Digest), keys: &Keyring, runtime:
         return Err(differs("its ledger is not the one that was copied"));
     }
     let verified = ledger.verify(&mut |_| ())?;
+    let (audit, opened) = audit::open_ledger(staging, &secrets.ledger)?;
+    if let Some(damage) = opened.read_only {
+        return Err(differs(&damage.to_string()));
+    }
+    audit.verify(&mut |_| ())?;
     let ledger = Arc::new(ledger);
     let held = Arc::clone(&ledger);
     let content = Arc::new(move |request: &RequestId| held.content_key(*request).ok().flatten());

@@ -21,9 +21,9 @@ use super::{
     show::{list, local, number, or_dash, pairs, short, text},
 };
 use crate::{
-    ceremony,
-    keys::{Keyring, Passphrase, Purpose},
-    store::{Folder, Ledger, LedgerKeys},
+    audit, ceremony,
+    keys::{Keyring, NodeSecrets, Passphrase, Purpose},
+    store::{Folder, Ledger, LedgerKeys, Opened, StoreFault},
     time,
     tlog::{self, Checked, DOCUMENTS, POLICY},
 };
@@ -67,6 +67,39 @@ pub(crate) enum Command {
     },
 }
 
+/// The two trees of a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// What was exchanged with peers.
+    Ledger,
+    /// Who was shown what and did what here.
+    Audit,
+}
+
+impl Tree {
+    const fn route(self) -> &'static str {
+        match self {
+            Self::Ledger => "/v1/ledger",
+            Self::Audit => "/v1/audit",
+        }
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Audit => audit::FOLDER,
+        }
+    }
+
+    fn open(self, data: &Path, secrets: &NodeSecrets) -> Result<(Ledger, Opened), StoreFault> {
+        let keys = || LedgerKeys { node: secrets.ledger.clone(), kek: secrets.kek.clone() };
+        match self {
+            Self::Ledger => Ledger::open(&data.join(self.folder()), keys(), None),
+            Self::Audit => audit::open_ledger(data, &secrets.ledger),
+        }
+    }
+}
+
 /// The command.
 pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
     match command {
@@ -83,7 +116,7 @@ pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
         }
         Command::Export { folder } => {
             let bar = bar("exporting", context);
-            let (size, without_policy) = export(&context.client()?, &folder, &bar).await?;
+            let (size, without_policy) = export(&context.client()?, Tree::Ledger, &folder, &bar).await?;
             if without_policy {
                 context
                     .out
@@ -93,13 +126,14 @@ pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
             context.out.either(&written, |_| format!("{size} records in {}", folder.display()));
         }
         Command::Verify { folder, fingerprint, passphrase_file } => {
-            return verify(folder, &fingerprint, passphrase_file.as_deref(), context).await;
+            return verify(Tree::Ledger, folder, &fingerprint, passphrase_file.as_deref(), context).await;
         }
     }
     Ok(Verdict::Fine)
 }
 
-async fn verify(
+pub(crate) async fn verify(
+    tree: Tree,
     folder: Option<PathBuf>,
     fingerprint: &[String],
     passphrase_file: Option<&Path>,
@@ -109,11 +143,11 @@ async fn verify(
         let fingerprint = ceremony::read_fingerprint(&fingerprint.join(" "))?;
         return match folder {
             Some(folder) => verify_export(&folder, fingerprint, context),
-            None => verify_live(fingerprint, context).await,
+            None => verify_live(tree, fingerprint, context).await,
         };
     }
-    let verified = match context.client()?.post_empty("/v1/ledger/verify").await {
-        Err(CliFault::NoNode { .. }) => verify_folder(passphrase_file, context)?,
+    let verified = match context.client()?.post_empty(&format!("{}/verify", tree.route())).await {
+        Err(CliFault::NoNode { .. }) => verify_folder(tree, passphrase_file, context)?,
         answered => answered?,
     };
     context.out.either(&verified, verdict);
@@ -122,9 +156,14 @@ async fn verify(
 
 /// Fetches the files of a node's ledger under its newest checkpoint, one after the other, into a new folder. Says how many
 /// records that are, and whether there is no policy yet.
-pub(crate) async fn export(client: &Client, folder: &Path, bar: &ProgressBar) -> Result<(u64, bool), CliFault> {
+pub(crate) async fn export(
+    client: &Client,
+    tree: Tree,
+    folder: &Path,
+    bar: &ProgressBar,
+) -> Result<(u64, bool), CliFault> {
     let unfinished = tlog::Folder::begin(folder)?;
-    let fetch = async |name: &str| client.bytes(&format!("/v1/ledger/tlog/{name}")).await;
+    let fetch = async |name: &str| client.bytes(&format!("{}/tlog/{name}", tree.route())).await;
     let note = fetch("checkpoint").await?;
     let size = checkpoint::parse_unverified(&note).map_err(|fault| CliFault::BadAnswer(fault.to_string()))?.size;
     bar.set_length(size);
@@ -151,7 +190,7 @@ pub(crate) async fn export(client: &Client, folder: &Path, bar: &ProgressBar) ->
 }
 
 /// A bar on standard error, if somebody looks at it.
-fn bar(what: &'static str, context: &Context) -> ProgressBar {
+pub(crate) fn bar(what: &'static str, context: &Context) -> ProgressBar {
     let target = if context.out.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} entries, {eta} left");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -168,13 +207,13 @@ impl Drop for Passing {
 }
 
 /// Checks a running node from outside: as what it exports.
-async fn verify_live(fingerprint: Digest, context: &Context) -> Done {
+async fn verify_live(tree: Tree, fingerprint: Digest, context: &Context) -> Done {
     let client = context.client()?;
     let mut mark = [0; 8];
     getrandom::fill(&mut mark).expect("the system gives entropy once it has booted");
     let folder = std::env::temp_dir().join(format!("comity-ledger-{}", hex(&mark)));
     let passing = Passing(folder);
-    export(&client, &passing.0, &bar("reading", context)).await?;
+    export(&client, tree, &passing.0, &bar("reading", context)).await?;
     verify_export(&passing.0, fingerprint, context)
 }
 
@@ -245,15 +284,13 @@ pub(crate) fn is_whole(verified: &Value) -> bool {
 }
 
 /// Verifies the ledger of a node that is not running, in the words of the API.
-fn verify_folder(passphrase_file: Option<&Path>, context: &Context) -> Result<Value, CliFault> {
+fn verify_folder(tree: Tree, passphrase_file: Option<&Path>, context: &Context) -> Result<Value, CliFault> {
     let settings = context.settings(&[])?;
-    context.out.say(&format!("No node answers; reading {} itself.", settings.data.join("ledger").display()));
+    context.out.say(&format!("No node answers; reading {} itself.", settings.data.join(tree.folder()).display()));
     let _folder = Folder::claim(&settings.data)?;
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Open)?;
     let keys = Keyring::open(&settings.data.join("keys"), &passphrase)?;
-    let secrets = keys.secrets();
-    let ledger_keys = LedgerKeys { node: secrets.ledger.clone(), kek: secrets.kek.clone() };
-    let (ledger, opened) = Ledger::open(&settings.data.join("ledger"), ledger_keys, None)?;
+    let (ledger, opened) = tree.open(&settings.data, keys.secrets())?;
     let fault = |code: &str, detail: String| json!({ "schema": "comity/verification/v1", "ok": false, "code": code, "detail": detail });
     if let Some(damage) = opened.read_only {
         return Ok(fault(damage.code(), damage.to_string()));

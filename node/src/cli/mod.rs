@@ -5,6 +5,7 @@
 //! standard output, talk to standard error, `--json` prints one object with a `schema`.
 //! Start at [`main`]; `request` is what officers use, `demo` shows everything once.
 
+mod audit;
 mod backup;
 mod bench;
 mod charter;
@@ -121,6 +122,9 @@ enum Command {
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Who was shown what and did what at this node.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Backups: take one, prove it, put it back.
     #[command(subcommand)]
     Backup(backup::Command),
@@ -216,6 +220,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
         Command::Backup(command) => backup::backup(command, context),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
+        Command::Audit(command) => wait_for(audit::audit(command, context)),
     }
 }
 

@@ -242,6 +242,12 @@ impl Evidence {
         self.0.discard_lot(lot)
     }
 
+    /// The request that a manifest or item held here belongs to.
+    #[must_use]
+    pub fn request_of(&self, item: &ItemId) -> Option<RequestId> {
+        self.0.vault.row(item).map(|row| row.request)
+    }
+
     /// The manifests of a request held here, ours and the other side's.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod alarms;
 mod arrivals;
+mod audit;
 mod conduct;
 mod erasure;
 mod restored;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    audit::Audit,
     backup::{BackupFault, Backups, ErasureList, NodeKey, Restored},
     conduct::Conduct,
     config::{Address, Settings},
@@ -224,7 +226,8 @@ pub struct Node {
     conduct: JoinHandle<()>,
     roster: JoinHandle<()>,
     witness: JoinHandle<()>,
-    looking: LookOver,
+    audit: JoinHandle<()>,
+    looking: [LookOver; 2],
     _folder: Folder,
 }
 
@@ -260,13 +263,14 @@ impl Node {
     /// # Errors
     /// When it had failed before.
     pub async fn stop(mut self) -> Result<(), RunFault> {
-        self.looking.end();
+        self.looking.iter().for_each(LookOver::end);
         self.evidence.stop().await;
         self.stop.cancel();
         let ended = self.ended().await;
         (&mut self.conduct).await.map_err(|_| RunFault::Worker)?;
         (&mut self.roster).await.map_err(|_| RunFault::Worker)?;
         (&mut self.witness).await.map_err(|_| RunFault::Worker)?;
+        (&mut self.audit).await.map_err(|_| RunFault::Worker)?;
         ended
     }
 }
@@ -280,7 +284,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let now = time::now();
     let rules = Arc::new(rules()?);
     let keys = Arc::new(keys);
-    let (ledger, desk, index, book) = open_shelves(settings, &keys, &rules, now).await?;
+    let (ledger, desk, audit, index, book) = open_shelves(settings, &keys, &rules, now).await?;
     let trust = Arc::new(book.trust());
     // A suspended Party's node starts: it must be able to take in what lets it go on.
     let profile = trust.declared(&settings.party).ok_or(TrustFault::NoOwnProfile(settings.party.clone()))?;
@@ -308,6 +312,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         keys: keys.held().cloned().collect(),
         key_encryption: keys.key_encryption().last().copied(),
         ledger: Arc::new(ledger),
+        audit,
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
         witnessing: RwLock::default(),
@@ -326,6 +331,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let vault = open_vault(&settings.data, &view)?;
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
     let looking = view.ledger.look_over(|damage| warn!(target: "store", code = damage.code(), "{damage}"))?;
+    let looking = [looking, audit::look_over(&view.audit)?];
     let turn = turn::Turn {
         engine,
         index,
@@ -364,11 +370,12 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let newest = newest.ok_or(StartFault::KeysNotInProfile("key-encryption"))?;
     let backups = Backups::new(settings.backup.clone(), handle.clone(), evidence.clone(), newest, stop.clone());
     let task = tokio::spawn(turn.run(stop.clone()));
+    let audit = tokio::spawn(audit::keep(Arc::clone(&view), Arc::clone(&keys), stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));
     let (beat, watch) = (settings.witness_beat, (handle.clone(), Arc::clone(&keys), opener.clone()));
     let witness = tokio::spawn(witnesses.run(watch.0, watch.1, watch.2, beat, stop.clone()));
     let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
-    Ok(Node { handle, evidence, backups, stop, task, conduct, roster, witness, looking, _folder: folder })
+    Ok(Node { handle, evidence, backups, stop, task, conduct, roster, witness, audit, looking, _folder: folder })
 }
 
 /// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.
@@ -377,19 +384,21 @@ async fn open_shelves(
     keys: &Arc<Keyring>,
     rules: &Arc<Rules>,
     now: Time,
-) -> Result<(Ledger, Desk, Index<SledPairs>, Book), StartFault> {
-    let (data, charter, party) = (settings.data.clone(), settings.charter, settings.party.clone());
+) -> Result<(Ledger, Desk, Audit, Index<SledPairs>, Book), StartFault> {
+    let settings = settings.clone();
     let (keys, rules) = (Arc::clone(keys), Arc::clone(rules));
     let opening = tokio::task::spawn_blocking(move || {
-        let restored = Restored::read(&data)?;
-        let (ledger, desk) = open_store(&data, &keys)?;
-        let mut index = open_index(&data, &ledger, &rules)?;
-        let (us, restored) = (&party, restored.as_ref());
+        let (data, us) = (&settings.data, &settings.party);
+        let restored = Restored::read(data)?;
+        let (ledger, desk) = open_store(data, &keys)?;
+        let audit = audit::open(&settings, &keys)?;
+        let mut index = open_index(data, &ledger, &rules)?;
+        let restored = restored.as_ref();
         let mut shelves =
-            Shelves { data: &data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules, us, restored };
-        let book = trust::open(&mut shelves, charter, now)?;
+            Shelves { data, ledger: &ledger, index: &mut index, desk: &desk, rules: &rules, us, restored };
+        let book = trust::open(&mut shelves, settings.charter, now)?;
         restored::settle(&mut shelves, &book, now)?;
-        Ok((ledger, desk, index, book))
+        Ok((ledger, desk, audit, index, book))
     });
     opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

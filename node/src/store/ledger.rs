@@ -42,6 +42,10 @@ const SEGMENT: u64 = 16 << 20;
 pub(super) const SHAPE: Shape =
     Shape { name: "ledger", segment: SEGMENT, points: ["store.batch-written", "store.batch-synced"] };
 
+/// The audit tree: a record takes under a KiB, so one segment holds some 5,000 of them, a busy day.
+const AUDIT_SHAPE: Shape =
+    Shape { name: "audit", segment: 4 << 20, points: ["audit.batch-written", "audit.batch-synced"] };
+
 /// The keys a ledger is opened with.
 pub struct LedgerKeys {
     /// For node parts, which last for ever, and for records outside requests.
@@ -100,6 +104,9 @@ pub struct Ledger {
     broken: OnceLock<(Damage, u64)>,
     /// The newest signed checkpoint.
     notes: Mutex<Notes>,
+    /// Whose faults tests call up while it is open.
+    #[cfg(test)]
+    disk: Disk,
 }
 
 impl Ledger {
@@ -110,6 +117,16 @@ impl Ledger {
     /// When files cannot be read or made, or the keys are not those of this ledger.
     pub fn open(folder: &Path, keys: LedgerKeys, known: Option<u64>) -> Result<(Self, Opened), StoreFault> {
         Self::open_on(&Disk::default(), folder, keys, known, SHAPE)
+    }
+
+    /// Opens the audit tree in `folder`, or makes it: a ledger of the node's own records, all under this one key.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_audit(folder: &Path, key: &DataKey) -> Result<(Self, Opened), StoreFault> {
+        // None of its records names a request's keys: its slots stay empty.
+        let keys = LedgerKeys { node: key.clone(), kek: [(1, key.clone())].into() };
+        Self::open_on(&Disk::default(), folder, keys, None, AUDIT_SHAPE)
     }
 
     pub(super) fn open_on(
@@ -150,7 +167,19 @@ impl Ledger {
             _ => None,
         };
         let broken = read_only.map_or_else(OnceLock::new, |damage| (damage, opened.proven).into());
-        Ok((Self { shelf, edge, tiles, slots, opener, writer, broken, notes: Mutex::new(notes) }, opened))
+        let ledger = Self {
+            shelf,
+            edge,
+            tiles,
+            slots,
+            opener,
+            writer,
+            broken,
+            notes: Mutex::new(notes),
+            #[cfg(test)]
+            disk: disk.clone(),
+        };
+        Ok((ledger, opened))
     }
 
     /// Hands records to the writer: all of them will stand together, or none. The answer comes
@@ -165,6 +194,12 @@ impl Ledger {
             (None, Some(writer)) => writer.submit(records),
             (None, None) => Err(StoreFault::Stopped),
         }
+    }
+
+    /// The faults of its disk.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> &crate::disk::faults::Faults {
+        &self.disk.faults
     }
 
     /// From now on nothing is appended: what is here turned out not to be what it should be. What was submitted before is
@@ -302,9 +337,8 @@ impl Ledger {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).size()
     }
 
-    /// The checkpoint last saved.
-    #[cfg(test)]
-    pub(super) fn checkpoint(&self) -> Option<Vec<u8>> {
+    /// The checkpoint last saved, read anew.
+    pub fn checkpoint(&self) -> Option<Vec<u8>> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).note()
     }
 

@@ -117,7 +117,6 @@ impl Notes {
     }
 
     /// The newest note, read anew.
-    #[cfg(test)]
     pub(super) fn note(&self) -> Option<Vec<u8>> {
         let (place, _) = self.newest?;
         note_in(fs::read(&self.path).ok()?.get(place * PLACE..)?).map(<[u8]>::to_vec)

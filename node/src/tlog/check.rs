@@ -58,13 +58,15 @@ pub fn check(
     let (trust, left_out) = documents(folder, fingerprint, now)?;
     let note = folder.resource(Resource::Checkpoint)?;
     let origin = checkpoint::parse_unverified(&note).map_err(TlogFault::Checkpoint)?.origin;
-    let policy = trust.policy(&origin, now).ok_or_else(|| TlogFault::UnknownLedger(origin.clone()))?;
+    let of_ledger = || Some((trust.party_of(&origin)?, trust.policy(&origin, now)?));
+    let found = of_ledger().or_else(|| trust.audit_policy(&origin, now));
+    let (party, policy) = found.ok_or_else(|| TlogFault::UnknownLedger(origin.clone()))?;
+    let party = party.clone();
     let witnessed = policy.judge(&note).map_err(TlogFault::Checkpoint)?;
     let size = witnessed.checkpoint().size;
     if grown(folder, size, progress)?.root() != witnessed.checkpoint().root {
         return Err(TlogFault::WrongRoot);
     }
-    let party = trust.party_of(&origin).ok_or(TlogFault::UnknownLedger(origin))?.clone();
     let policy_fits = folder.policy().map(|found| policy.to_text().is_some_and(|text| text.as_bytes() == found));
     let (charter, charter_expires) = (trust.charter().version, trust.charter().expires);
     Ok(Checked { party, charter, charter_expires, witnessed, policy, policy_fits, left_out })

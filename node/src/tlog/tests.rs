@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use comity_core::{
     crypto::sha256,
-    ids::{Digest, Time},
-    ledger::{Fork, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
+    ids::{Digest, Origin, Time},
+    ledger::{Checkpoint, Fork, LeafEntry, Resource, Salt, TILE_WIDTH, Tree, bundle_bytes, leaf_entry, leaf_hash},
     proto,
 };
 use prost::Message as _;
@@ -82,6 +82,26 @@ fn an_export_holds_from_a_fingerprint_alone() {
         assert_eq!(found.witnessed.since(), Some(LATER));
         assert_eq!((found.policy_fits, found.left_out), (None, vec![]));
     }
+}
+
+/// an audit tree holds from the same fingerprint, by its Party's keys alone; under another Party's name it does not.
+#[test]
+fn an_audit_tree_holds_from_a_fingerprint_alone() {
+    let signed = |of: &str, by: &str| {
+        let (home, folder) = exported(600);
+        let tree = tree(&(0..600).map(entry).collect::<Vec<_>>());
+        let origin = Origin::of_tree(of).expect("origin");
+        let audit = Checkpoint { origin, ..checkpoint("XA", &tree, 600) };
+        fs::write(home.path().join("xa/checkpoint"), cosigned(&audit, by, &[], LATER)).expect("written");
+        (home, folder)
+    };
+    let (_home, folder) = signed("xa.demo.test/audit", "XA");
+    let found = checked(&folder).expect("holds");
+    assert_eq!((found.party, found.policy.witnesses.len(), found.witnessed.is_met()), (party("XA"), 0, true));
+    let (_home, folder) = signed("xb.demo.test/audit", "XA");
+    assert_eq!(code(&folder), "checkpoint.no-ed25519");
+    let (_home, folder) = signed("xx.demo.test/audit", "XA");
+    assert_eq!(code(&folder), TlogFault::UnknownLedger(Origin::of_tree("xx.demo.test/audit").expect("origin")).code());
 }
 
 fn change(path: &Path, how: impl Fn(&mut Vec<u8>)) -> Vec<u8> {

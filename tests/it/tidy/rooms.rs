@@ -62,7 +62,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 23] = [
+const NODE_ROOMS: [(&str, &[&str]); 24] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -75,17 +75,19 @@ const NODE_ROOMS: [(&str, &[&str]); 23] = [
     ("disk", &[]),
     // Opens the index within the one guard that telemetry's panic hook spares.
     ("store", &["disk", "telemetry"]),
+    // Who was shown what and did what here: a second ledger. No room that speaks to peers names it.
+    ("audit", &["store"]),
     ("net", &[]),
     // What may be asked of a running node: it lends the store's own reading types, and the public halves of
     // the keys held.
-    ("handle", &["conduct", "keys", "store"]),
+    ("handle", &["audit", "conduct", "keys", "store"]),
     // Measures the store next to a plain file.
     ("bench", &["store"]),
     // Looks at threads and has statements signed through the handle, opens what is sealed to us with the
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
     // Copies what the node keeps and puts it back: everything that writes or reads files of a node.
-    ("backup", &["config", "disk", "evidence", "handle", "keys", "store"]),
+    ("backup", &["audit", "config", "disk", "evidence", "handle", "keys", "store"]),
     // A ledger as others read it: handed bytes, or reading a folder. It knows no node.
     ("tlog", &[]),
     // Reads what is known of Parties against the clock, and what a person should know before it hurts.
@@ -99,14 +101,33 @@ const NODE_ROOMS: [(&str, &[&str]); 23] = [
     // Looks at everything an operator asks about and tries the way to each peer.
     ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
-    ("api", &["backup", "conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
+    ("api", &["audit", "backup", "conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
     // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds.
     ("ceremony", &["config", "keys", "net"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
-    ("runtime", &["backup", "conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"]),
+    (
+        "runtime",
+        &["audit", "backup", "conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"],
+    ),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
-    ("cli", &["api", "backup", "bench", "ceremony", "config", "keys", "net", "runtime", "store", "telemetry", "tlog"]),
+    (
+        "cli",
+        &[
+            "api",
+            "audit",
+            "backup",
+            "bench",
+            "ceremony",
+            "config",
+            "keys",
+            "net",
+            "runtime",
+            "store",
+            "telemetry",
+            "tlog",
+        ],
+    ),
 ];
 
 /// Files of the node that belong to no room: they name what there is.

@@ -212,7 +212,9 @@ fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) 
         | RecordKind::RosterChange
         | RecordKind::WitnessNote
         | RecordKind::ForkProof
-        | RecordKind::Succession => return None, // no event and no refusal: nothing to say
+        | RecordKind::Succession
+        | RecordKind::Access
+        | RecordKind::Act => return None, // no event and no refusal: nothing to say
     };
     Some(Output::Answer(ticket, event, reply))
 }

@@ -160,7 +160,7 @@ fn parse_text(text: &str) -> Result<Checkpoint, LedgerFault> {
     let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
         return Err(LedgerFault::NoteMalformed("not three lines of text"));
     };
-    let origin = Origin::parse(origin).map_err(|_| LedgerFault::NoteMalformed("origin line"))?;
+    let origin = Origin::of_tree(origin).map_err(|_| LedgerFault::NoteMalformed("origin line"))?;
     let size = size
         .parse::<u64>()
         .ok()

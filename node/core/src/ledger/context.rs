@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn every_part_is_required() {
         check(|c| c.kind = 0, LedgerFault::ContextField("kind"));
-        check(|c| c.kind = 13, LedgerFault::ContextField("kind"));
+        check(|c| c.kind = 15, LedgerFault::ContextField("kind"));
         check(|c| c.kind = -1, LedgerFault::ContextField("kind"));
         check(|c| c.charter.clear(), LedgerFault::ContextField("charter"));
         check(|c| c.profile.truncate(31), LedgerFault::ContextField("profile"));

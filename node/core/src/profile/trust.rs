@@ -125,6 +125,16 @@ impl Trust {
         Some(Policy { origin: origin.clone(), own: keys(profile, KeyRole::Checkpoint), witnesses, quorum })
     }
 
+    /// Whose audit tree this is, and what a checkpoint of it must carry: the Party's signatures. Nobody witnesses it, and
+    /// no profile names it, so that nothing under this name counts between Parties.
+    #[must_use]
+    pub fn audit_policy(&self, origin: &Origin, at: Time) -> Option<(&PartyCode, Policy)> {
+        let is_its = |(party, _): &(&PartyCode, _)| Origin::audit(party, &self.charter.network) == *origin;
+        let (party, profile) = self.profiles.iter().find(is_its)?;
+        let own = profile.keys(KeyRole::Checkpoint, at).cloned().collect();
+        Some((party, Policy { origin: origin.clone(), own, witnesses: BTreeMap::new(), quorum: 0 }))
+    }
+
     /// How the Party is reached, as it says itself.
     #[must_use]
     pub fn directory(&self, party: &PartyCode) -> Option<&Directory> {

@@ -162,7 +162,7 @@ fn contexts(m: &Material) -> Vec<Case> {
         bad("a context with an unknown field", &["L-7"], read(raw(loose)), "context.malformed", "wire.not-canonical"),
         field("no bytes", read(raw([]))),
         field("no kind", changed(&|c| c.kind = 0)),
-        field("an unknown kind", changed(&|c| c.kind = 13)),
+        field("an unknown kind", changed(&|c| c.kind = 15)),
         field("no charter", changed(&|c| c.charter.clear())),
         field("a profile of 31 bytes", changed(&|c| c.profile.truncate(31))),
         field("signatures of 33 bytes", changed(&|c| c.signatures.push(0))),

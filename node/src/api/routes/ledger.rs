@@ -20,6 +20,7 @@ use crate::{
         views::ledger::{self, LedgerView, ProofView, RecordView, VerificationView},
     },
     handle::View,
+    store::Ledger,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -80,20 +81,21 @@ async fn verify(State(api): State<Api>) -> Result<Json<VerificationView>, Proble
     let place = Arc::clone(&api.verifying).try_acquire_owned().map_err(|_| ApiFault::Verifying)?;
     let look = move |view: &View| {
         let _place = place;
-        Ok(walk(view))
+        Ok(walk(&view.ledger))
     };
     api.look(look).await.map(Json)
 }
 
-fn walk(view: &View) -> VerificationView {
-    let found = view.ledger.verify(&mut |_| {});
+/// Reads a whole ledger again.
+pub(super) fn walk(ledger: &Ledger) -> VerificationView {
+    let found = ledger.verify(&mut |_| {});
     let wrong = found.as_ref().err().map(|fault| (fault.code(), fault.to_string()));
     let (code, detail) = wrong.unzip();
     let whole = found.ok();
     VerificationView {
         schema: "comity/verification/v1",
         ok: whole.is_some(),
-        records: whole.as_ref().map_or_else(|| view.ledger.size(), |found| found.records),
+        records: whole.as_ref().map_or_else(|| ledger.size(), |found| found.records),
         commits: whole.as_ref().map_or(0, |found| found.commits),
         erased: whole.as_ref().map_or(0, |found| found.erased),
         code,

@@ -3,6 +3,7 @@
 
 #![allow(unused_qualifications, reason = "the description of a route names its parameters' types by path")]
 
+mod audit;
 mod backup;
 mod contract;
 mod deliveries;
@@ -34,5 +35,6 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(events::routes())
         .merge(law::routes())
         .merge(ledger::routes())
+        .merge(audit::routes())
         .merge(contract::routes())
 }

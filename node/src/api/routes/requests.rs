@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Extension, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -22,6 +22,7 @@ use crate::{
     api::{
         Api,
         act::{ActView, NewRequest, NewStep, open, perform},
+        audited::Unrecorded,
         cursor,
         extract::{Asked, IdempotencyKey, JsonBody, PAGE_MAX, Params, page, parse},
         problem::Problem,
@@ -204,10 +205,12 @@ async fn show(
     responses((status = 201, description = "It is on disk.", body = ActView)))]
 async fn create(
     State(api): State<Api>,
+    Extension(unrecorded): Extension<Unrecorded>,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(new): JsonBody<NewRequest>,
 ) -> Result<Response, Problem> {
     let act = new.act(key, &api.handle.view().rules)?;
+    unrecorded.record(&api, act.request).await?;
     Ok(created(open(&api, &new, act).await?))
 }
 

@@ -49,7 +49,7 @@ async fn a_fit_node_says_so_and_gives_its_figures() {
     let ready = arvia.get("/v1/ready").await;
     assert_eq!((ready.status, &ready.body["ok"]), (200, &json!(true)), "{}", ready.body);
     let steps: Vec<String> = codes(&ready.body).into_iter().map(|(step, _)| step).collect();
-    assert_eq!(steps, ["ledger", "disk", "clock", "charter", "keys", "listening"]);
+    assert_eq!(steps, ["ledger", "audit", "disk", "clock", "charter", "keys", "listening"]);
     until(arvia, "a link", |peer| peer["up"] == true).await;
     let figures = arvia.get("/v1/metrics").await;
     assert!(figures.header("content-type").starts_with("application/openmetrics-text"));

@@ -248,8 +248,8 @@ fn located(view: &View, signed: u64, index: LedgerIndex) -> Result<(StoredRecord
     Ok((stored, view.ledger.prove(index, signed)?))
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const BYTES: &str = "application/octet-stream";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const BYTES: &str = "application/octet-stream";
 
 /// A file of the ledger as others read it, and its type.
 pub(in crate::api) fn file(view: &View, status: &Status, path: &str) -> Result<(&'static str, Vec<u8>), Problem> {
@@ -276,7 +276,7 @@ pub(in crate::api) fn file(view: &View, status: &Status, path: &str) -> Result<(
 }
 
 /// The kind of a record as lists and the feed name it.
-const fn kind(kind: RecordKind) -> &'static str {
+pub(super) const fn kind(kind: RecordKind) -> &'static str {
     match kind {
         RecordKind::Unspecified => "unknown",
         RecordKind::EventSent => "event-sent",
@@ -291,5 +291,7 @@ const fn kind(kind: RecordKind) -> &'static str {
         RecordKind::WitnessNote => "witness-note",
         RecordKind::ForkProof => "fork-proof",
         RecordKind::Succession => "succession",
+        RecordKind::Access => "access",
+        RecordKind::Act => "act",
     }
 }

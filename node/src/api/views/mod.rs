@@ -3,6 +3,7 @@
 //! They are for reading only and never come back as input. Every object a client may keep on its own
 //! says its `schema`. Ids are whole, times are texts.
 
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod erasure;
 pub(super) mod evidence;

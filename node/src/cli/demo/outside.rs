@@ -19,7 +19,7 @@ pub(super) async fn export(node: &Node, index: u64, network: &Path, folder: &Pat
         fs::remove_dir_all(folder).map_err(found::disk("remove", folder))?;
     }
     found::folder(folder)?;
-    ledger::export(&node.client, &folder.join("ledger"), &ProgressBar::hidden()).await?;
+    ledger::export(&node.client, ledger::Tree::Ledger, &folder.join("ledger"), &ProgressBar::hidden()).await?;
     let record = node.client.get(&format!("/v1/ledger/{index}")).await?;
     let proof = node.client.bytes(&format!("/v1/ledger/{index}/tlog-proof")).await?;
     found::write(&folder.join(format!("{}.tlog-proof", text(&record, "/record_id"))), &proof)?;
