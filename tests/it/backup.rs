@@ -19,14 +19,14 @@ use crate::officials::Officials;
 use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
 
 /// Where everything of the backups of one node lies.
-struct Shelf {
+pub(crate) struct Shelf {
     home: PathBuf,
     passphrase: PathBuf,
 }
 
 impl Shelf {
     /// Makes two recovery keys and has the node write its backups here, from its next start on.
-    fn of(federation: &mut Federation) -> Self {
+    pub(crate) fn of(federation: &mut Federation) -> Self {
         let home = federation.folder.path().join("shelf");
         let shelf = Self { passphrase: federation.folder.path().join("passphrase"), home };
         fs::create_dir(&shelf.home).expect("made");
@@ -56,16 +56,26 @@ impl Shelf {
         shelf
     }
 
+    /// That of a network whose folder this is.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { home: folder.join("shelf"), passphrase: folder.join("passphrase") }
+    }
+
+    /// `comity backup create`.
+    pub(crate) fn create(&self, node: &Node) -> Value {
+        create(node)
+    }
+
     fn backups(&self) -> PathBuf {
         self.home.join("backups")
     }
 
-    fn erasures(&self) -> PathBuf {
+    pub(crate) fn erasures(&self) -> PathBuf {
         self.home.join("erasures")
     }
 
     /// `comity backup …` by whoever has a recovery key and the node's key folder.
-    fn offline(&self, words: &[&str], keys: &Path) -> (i32, String, String) {
+    pub(crate) fn offline(&self, words: &[&str], keys: &Path) -> (i32, String, String) {
         let (folder, recovery) = (self.backups(), self.home.join("two"));
         let passphrase = text(&self.passphrase);
         let opening = ["--recovery", text(&recovery), "--keys", text(keys), "--passphrase-file", passphrase];
@@ -74,7 +84,7 @@ impl Shelf {
         run(&[&verb[..], &words[1..], &opening[..], &rest[..]].concat())
     }
 
-    fn restore(&self, to: &Path, keys: &Path, erasures: &Path) -> (i32, String, String) {
+    pub(crate) fn restore(&self, to: &Path, keys: &Path, erasures: &Path) -> (i32, String, String) {
         self.offline(&["restore", "--to", text(to), "--erasures", text(erasures)], keys)
     }
 }
@@ -218,7 +228,7 @@ fn what_was_erased_after_a_backup_does_not_come_back() {
     let verified = node.post("/v1/ledger/verify", &json!({})).expect("answered").1;
     assert!(verified["erased"].as_u64().is_some_and(|erased| erased > 3), "{verified}");
     assert_eq!(verified["ok"], true, "{verified}");
-    goes_on_under_another_name(&mut case.federation, &mut officials);
+    goes_on_under_another_name(&mut case.federation, &mut officials, &put);
     let node = case.arvia();
     wait_until("the erasure is on record again", || {
         node.get(&format!("/v1/requests/{id}/erasure")).is_some_and(|(_, erased)| erased["state"] == "erased")
@@ -233,10 +243,11 @@ fn what_was_erased_after_a_backup_does_not_come_back() {
 }
 
 /// The root keys name the ledger that follows what Arvia's node has now.
-fn goes_on_under_another_name(federation: &mut Federation, officials: &mut Officials) {
-    let found = federation.nodes[0].post("/v1/ledger/verify", &json!({})).expect("answered").1;
-    let root = comity_core::ids::unhex(found["root"].as_str().expect("text"), "root").expect("digits");
-    let size = found["records"].as_u64().expect("a number");
+fn goes_on_under_another_name(federation: &mut Federation, officials: &mut Officials, said: &str) {
+    let (size, root) =
+        said.split_once("--succeed ").and_then(|(_, named)| named.split_once(':')).expect("size and root");
+    let root = comity_core::ids::unhex(&root[..64], "root").expect("digits");
+    let size = size.parse().expect("a number");
     let named = officials.profile("XA", |profile| {
         let origin = profile.ledgers[0].origin.replace("/ledger/1", "/ledger/2");
         profile.ledgers.push(comity_core::proto::Ledger { origin, size, root });

@@ -17,7 +17,7 @@ use crate::skip;
 /// Requests asked for before a fault that never comes is given up.
 const REQUESTS_MAX: usize = 60;
 
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }

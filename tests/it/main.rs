@@ -12,6 +12,7 @@ mod disk;
 mod erasure;
 mod evidence;
 mod faults;
+mod frozen;
 mod index;
 mod mistakes;
 mod namespaces;

@@ -41,7 +41,12 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new() -> Self {
-        let federation = Federation::of(2);
+        Self::among(2)
+    }
+
+    /// The same, with so many nodes running.
+    pub(crate) fn among(nodes: usize) -> Self {
+        let federation = Federation::of(nodes);
         let case = Self { federation, id: fresh_id() };
         let fields = assistance();
         let body = json!({

@@ -3,7 +3,8 @@
 //!
 //! `shapes` is what a file holds, `material` makes the bytes that need signatures (ML-DSA signing is
 //! hedged, so they are made once and kept), `cases` write the files from them, `judge` calls the
-//! functions under test. To write all files anew: `COMITY_BLESS=1 cargo test -p comity-core vectors`.
+//! functions under test. To write all files anew: `COMITY_BLESS=1 cargo test -p comity-core vectors`; those below `v1/` are of
+//! version 1 and are never written again.
 
 // `judge` sorts inputs by kind once; the functions it sorts them to say that nothing else may come.
 #![allow(clippy::wildcard_enum_match_arm)]
@@ -113,6 +114,25 @@ fn every_case_is_judged_as_its_file_says() {
         );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Known bytes of version 1, as they were when it was closed: read under their own material, made by nothing any more.
+#[test]
+fn every_case_of_version_1_is_still_judged_as_it_was() {
+    let m = Material::read(&read::<MaterialFile>("v1/material.json"));
+    let mut cases = 0;
+    for entry in fs::read_dir(folder().join("v1")).expect("is there") {
+        let name = entry.expect("an entry").file_name().into_string().expect("text");
+        if name == "material.json" {
+            continue;
+        }
+        let kept: File = read(&format!("v1/{name}"));
+        for case in &kept.cases {
+            assert_eq!(said(judge(&m, &case.input)), case.expect, "{name}: {}", case.name);
+            cases += 1;
+        }
+    }
+    assert!(cases > 400, "{cases}");
 }
 
 #[test]
