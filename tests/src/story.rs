@@ -121,7 +121,8 @@ impl Tally {
         Self {
             lost: known.iter().filter(|event| !held.iter().all(|held| held.contains(*event))).count(),
             twice: ledgers.iter().flat_map(BTreeMap::values).filter(|count| **count != 1).count(),
-            leaked: outsiders.iter().map(|node| records(node).len()).sum(),
+            // What every Party records is who the Parties are.
+            leaked: outsiders.iter().flat_map(records).filter(|((kind, _), _)| kind != "roster-change").count(),
         }
     }
 }
