@@ -131,6 +131,11 @@ impl Engine {
     /// Erasing twice is erasing once: whoever asks again is told the same, under whichever ground.
     fn join<P>(&mut self, step: &mut Step<'_, P>, ticket: Ticket, request: &RequestId, row: ErasureRow) {
         match self.erasures.get_mut(request) {
+            // Its intent is on disk, and this engine is about to be told so.
+            None if row.erased_ms == 0 => {
+                let refused = not_done(Spared::UnderWay.code(), &Spared::UnderWay.to_string());
+                step.out.push(Output::Erased(ticket, Err(refused)));
+            }
             None => step.out.push(Output::Erased(ticket, Ok(row))),
             Some(begun) if begun.waiting.len() >= WAITING_MAX => {
                 let busy = not_done("engine.busy", "this erasure is under way and many wait for it; ask again later");

@@ -37,6 +37,7 @@ impl Sim {
         for node in &self.nodes {
             let times: Vec<u64> = node.ledger().iter().map(|record| record.node.recorded_ms).collect();
             assert!(times.is_sorted(), "{}: the time of record never falls", node.party);
+            check_erased(node);
         }
     }
 
@@ -198,6 +199,17 @@ impl Sim {
         let id = |row: &EventRow| EventId::from_slice(&row.event_id).expect("id").to_string();
         let events: BTreeSet<String> = rows.iter().filter(|row| !row.void).map(id).collect();
         Some(format!("{:?} {:?} {:?}", standing.name(), standing.set_aside, events))
+    }
+}
+
+/// From the intent on nothing is recorded of a request; from the erasure on its keys are gone.
+fn check_erased(node: &SimNode) {
+    for (request, row) in node.index.erasures(None, usize::MAX).expect("the index answers") {
+        let after = usize::try_from(row.intent_index + 1).expect("small");
+        let late = node.ledger().iter().skip(after).find(|record| record.request == Some(request));
+        assert!(late.is_none(), "{}: {request} is erased, and something was recorded of it", node.party);
+        let is_done = row.erased_ms != 0;
+        assert!(!is_done || node.has_destroyed(&request), "{}: the keys of {request} are gone", node.party);
     }
 }
 

@@ -254,6 +254,24 @@ fn what_lapses_has_ended_when_it_lapsed() {
     is_gone(&sim, 0, &request);
 }
 
+/// Whoever asks between the sync of the intent and the engine's hearing of it is not told that it is done.
+#[test]
+fn an_erasure_that_has_only_begun_is_not_said_to_be_done() {
+    let mut sim = quiet();
+    let request = ended(&mut sim);
+    sim.nodes[0].erase(request, EARLY);
+    let entropy = sim.chance.bytes();
+    sim.nodes[0].turn(sim.now, entropy);
+    sim.nodes[0].erase(request, EARLY);
+    sim.nodes[0].write(1);
+    sim.nodes[0].sync();
+    work(&mut sim, 0);
+    let mut said = std::mem::take(&mut sim.nodes[0].erased);
+    assert_eq!(said.remove(0).expect_err("it has begun, no more").code, "erase.under-way");
+    assert!(said.remove(0).is_ok(), "who asked first is told once it is done");
+    is_gone(&sim, 0, &request);
+}
+
 /// Where an erasure may be interrupted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cut {

@@ -130,6 +130,8 @@ struct Sim {
     links: BTreeMap<(usize, usize), bool>,
     weather: Weather,
     faults: bool,
+    /// True in the season in which requests that have ended are let go of, instead of new acts.
+    letting_go: bool,
     plan: Plan,
     hostile: Option<Hostile>,
     requests: Vec<Request>,
@@ -156,6 +158,7 @@ impl Sim {
             links: BTreeMap::new(),
             weather: Weather::fair(plan.nodes),
             faults: true,
+            letting_go: false,
             plan,
             hostile: plan.hostile.then(|| Hostile::new(plan.nodes - 1)),
             requests: Vec::new(),
@@ -213,7 +216,13 @@ impl Sim {
             27..=33 => self.nodes[node].sync(),
             34..=43 => self.arrive(),
             44..=47 => self.pass_time(),
-            48..=57 if self.chance.one_in(self.plan.calm) => self.give_command(),
+            48..=57 if self.chance.one_in(self.plan.calm) => {
+                if self.letting_go {
+                    self.let_go()
+                } else {
+                    self.give_command()
+                }
+            }
             58 if self.chance.one_in(2 * self.plan.calm) => self.crash(node),
             59 if self.chance.one_in(self.plan.calm) => self.let_go(),
             60..=61 if self.chance.one_in(self.plan.calm) => self.break_something(node),
@@ -312,6 +321,7 @@ impl Sim {
         let torn = self.chance.place(4);
         let lose_index = self.chance.one_in(2);
         self.count.one(What::Crashes);
+        self.count.add(What::ErasuresCut, self.nodes[node].index.erasures_begun().expect("answers").len());
         self.count.add(What::IndexesLost, usize::from(lose_index));
         self.nodes[node].crash(torn, lose_index);
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
@@ -328,11 +338,21 @@ impl Sim {
         }
     }
 
-    /// A member wants a request erased, held or released; whether that may be, its node says. Few requests end by
-    /// themselves while it runs, so now and then one is withdrawn.
+    /// Half of what still goes on is withdrawn: few requests end by themselves.
+    fn end_some(&mut self) {
+        for Request { id, opener, .. } in self.requests.clone() {
+            if self.chance.one_in(2) && self.rows(&self.nodes[opener], &id).is_some() {
+                let act = self.act(opener, id, "withdraw");
+                self.give(Given { node: opener, act });
+            }
+        }
+    }
+
+    /// A member wants a request erased, held or released; whether that may be, its node says. While acts go on few have
+    /// ended, so now and then one is withdrawn.
     fn let_go(&mut self) {
         let Some(Request { id, opener, other }) = self.chance.pick(&self.requests).copied() else { return };
-        if self.chance.one_in(6) {
+        if !self.letting_go && self.chance.one_in(6) {
             let act = self.act(opener, id, "withdraw");
             return self.give(Given { node: opener, act });
         }
@@ -460,6 +480,19 @@ impl Sim {
         }
     }
 
+    fn season(&mut self, steps: usize) {
+        self.faults = true;
+        for step in 0..steps {
+            self.step();
+            if step % CHECK_EVERY == 0 {
+                self.check_always();
+            }
+        }
+        self.heal();
+        self.check_always();
+        self.check_healed();
+    }
+
     fn heal(&mut self) {
         self.faults = false;
         self.clear_up();
@@ -494,18 +527,15 @@ fn marked_body(form: &Form, now: Time) -> Body {
     if form.check(&body).is_empty() { body } else { sample::full_at(form, now) }
 }
 
+/// A season of acts, and one in which what has ended by then is let go of, each under faults until it heals.
 fn run(seed: u64, plan: Plan) -> Count {
     let mut sim = Sim::new(seed, plan);
     sim.set_clocks();
-    for step in 0..plan.steps {
-        sim.step();
-        if step % CHECK_EVERY == 0 {
-            sim.check_always();
-        }
-    }
+    sim.season(plan.steps);
+    sim.end_some();
     sim.heal();
-    sim.check_always();
-    sim.check_healed();
+    sim.letting_go = true;
+    sim.season(plan.steps / 2);
     sim.count_records();
     sim.count.one(What::Runs);
     sim.count

@@ -190,7 +190,12 @@ impl SimNode {
 
     /// True if the keys of a record's request are gone.
     pub(super) fn is_destroyed(&self, record: &Record) -> bool {
-        record.request.is_some_and(|request| self.disk.destroyed.contains(&request))
+        record.request.is_some_and(|request| self.has_destroyed(&request))
+    }
+
+    /// True if the keys of a request are gone.
+    pub(super) fn has_destroyed(&self, request: &RequestId) -> bool {
+        self.disk.destroyed.contains(request)
     }
 
     fn case_of<'r>(&self, record: &'r Record) -> Option<&'r CasePart> {
