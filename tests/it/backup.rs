@@ -238,7 +238,9 @@ fn what_was_erased_after_a_backup_does_not_come_back() {
     ask(node);
     assert_eq!(create(node)["number"], 1, "a chain of its own");
     // What the peer holds of it is not taken back: the request is erased here, whoever brings it.
-    wait_until("nothing is owed", || node.look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
+    for node in [node, case.belmar()] {
+        wait_until("nothing is owed", || node.look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
+    }
     assert_eq!(node.get(&format!("/v1/requests/{id}")).expect("answered").0, 410);
 }
 
