@@ -5,7 +5,11 @@
 //! lacks its keys but for what was erased meanwhile. Tiles and outlines are left out: they are copies themselves.
 //! Start with [`Ledger::copy`].
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use comity_core::ids::{Digest, RequestId};
 
@@ -40,6 +44,20 @@ impl Part {
         let space = bytes.len() as u64;
         Self { name, content: Content::Bytes(bytes), space, is_final: false }
     }
+}
+
+/// A file of slots as it is, up to the last that was ever used, below `folder`. Whoever calls keeps others from writing it
+/// meanwhile.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn slots_part(folder: &str, path: &Path, slot: usize) -> io::Result<Part> {
+    let mut bytes = fs::read(path)?;
+    let space = bytes.len() as u64;
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| (last + 1).next_multiple_of(slot));
+    bytes.truncate(used);
+    let name = format!("{folder}/{}", path.file_name().unwrap_or_default().display());
+    Ok(Part { name, content: Content::Bytes(bytes), space, is_final: false })
 }
 
 /// What a copy takes of a ledger.

@@ -33,7 +33,7 @@ mod tiles;
 mod walk;
 mod writer;
 
-pub use copy::{Content, LedgerCopy, Part, erase_slots};
+pub use copy::{Content, LedgerCopy, Part, erase_slots, slots_part};
 pub use desk::{Desk, DeskChange, DeskOpened};
 pub use fault::{Damage, DamageKind, StoreFault};
 pub use folder::{Folder, RESERVE_BYTES, disk_room};

@@ -20,7 +20,7 @@ use comity_core::{crypto::DataKey, ids::RequestId};
 use self::slot::{SLOT, Slot};
 use super::{
     Damage, StoreFault,
-    copy::{Content, Part},
+    copy::{Part, slots_part},
 };
 use crate::disk::{Disk, DiskFile, crash::crash_point};
 
@@ -336,12 +336,7 @@ impl Slots {
         let read = |file: usize| {
             let _written_by_nobody = self.state();
             let path = self.path(file);
-            let mut bytes = fs::read(&path).map_err(StoreFault::unreadable(&path))?;
-            let space = bytes.len() as u64;
-            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| (last + 1).next_multiple_of(SLOT));
-            bytes.truncate(used);
-            let name = format!("slots/{}", path.file_name().unwrap_or_default().display());
-            Ok(Part { name, content: Content::Bytes(bytes), space, is_final: false })
+            slots_part("slots", &path, SLOT).map_err(StoreFault::unreadable(&path))
         };
         let files = self.state().files.len();
         (0..files).map(read).collect()

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     disk::{Disk, DiskFile, crash::crash_point},
-    store::{Content, Part},
+    store::{Part, slots_part},
 };
 
 /// Half a sector: a slot never lies across two, so a power cut leaves it old or new.
@@ -337,12 +337,7 @@ impl Catalogue {
         let read = |file: usize| {
             let _written_by_nobody = self.state();
             let path = self.path(file);
-            let mut bytes = fs::read(&path).map_err(VaultFault::preparing(&path))?;
-            let space = bytes.len() as u64;
-            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| (last + 1).next_multiple_of(SLOT));
-            bytes.truncate(used);
-            let name = format!("keys/{}", path.file_name().unwrap_or_default().display());
-            Ok(Part { name, content: Content::Bytes(bytes), space, is_final: false })
+            slots_part("keys", &path, SLOT).map_err(VaultFault::preparing(&path))
         };
         let files = self.state().files.len();
         (0..files).map(read).collect()
