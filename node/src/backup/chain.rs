@@ -158,14 +158,7 @@ impl Chain {
 
     /// The numbers of the backups in this chain, ascending.
     pub(super) fn numbers(&self) -> Result<Vec<u64>, BackupFault> {
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(BackupFault::disk(&self.folder))? {
-            let path = entry.map_err(BackupFault::disk(&self.folder))?.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-            numbers.extend(number.filter(|_| path.extension().is_some_and(|ending| ending == ENDING)));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+        numbers_in(&self.folder)
     }
 
     /// Writes the list of a backup: with its name it exists.
@@ -228,6 +221,18 @@ pub(super) fn chains(root: &Path) -> Result<Vec<(PathBuf, BackupChain)>, BackupF
     }
     found.sort_by_key(|(_, head)| std::cmp::Reverse(head.made_ms));
     Ok(found)
+}
+
+/// The numbers of the backups in the chain that this folder is, ascending. It takes no key to count them.
+pub(super) fn numbers_in(folder: &Path) -> Result<Vec<u64>, BackupFault> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(BackupFault::disk(folder))? {
+        let path = entry.map_err(BackupFault::disk(folder))?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        numbers.extend(number.filter(|_| path.extension().is_some_and(|ending| ending == ENDING)));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 fn read_head(folder: &Path) -> Result<BackupChain, BackupFault> {

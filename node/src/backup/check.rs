@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     BackupFault,
-    chain::{Chain, NodeKey, chains},
+    chain::{Chain, NodeKey, chains, numbers_in},
 };
 use crate::keys::RecoveryKey;
 
@@ -32,7 +32,7 @@ pub struct Checked {
     pub bytes: u64,
 }
 
-/// Opens the newest chain in a folder, or the chain that the folder is, and gives the list of one of its backups: of the
+/// Opens the newest chain in a folder that has a backup, or the chain that the folder is, and gives the list of one of its backups: of the
 /// newest unless a number is named.
 pub(super) fn open(
     folder: &Path,
@@ -41,9 +41,17 @@ pub(super) fn open(
     node: &dyn Fn(u32) -> Option<NodeKey>,
 ) -> Result<(Chain, Backup), BackupFault> {
     let none = || BackupFault::None(folder.to_owned());
-    let (path, _) = chains(folder)?.into_iter().next().ok_or_else(none)?;
+    // A chain may have been begun and its first backup never have come to its end.
+    let mut found = None;
+    for (path, _) in chains(folder)? {
+        let numbers = numbers_in(&path)?;
+        if !numbers.is_empty() {
+            found = Some((path, numbers));
+            break;
+        }
+    }
+    let (path, numbers) = found.ok_or_else(none)?;
     let chain = Chain::recover(&path, recovery, node)?;
-    let numbers = chain.numbers()?;
     let wanted = numbers.iter().rev().find(|found| number.is_none_or(|number| number == **found));
     let list = chain.list(*wanted.ok_or_else(none)?)?;
     Ok((chain, list))

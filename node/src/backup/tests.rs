@@ -82,6 +82,27 @@ fn pieces_are_written_once_and_come_back() {
     }
 }
 
+/// A chain that was begun and has no backup yet does not hide the one before it.
+#[test]
+fn the_newest_backup_is_found_behind_a_chain_without_one() {
+    let home = tempfile::tempdir().expect("folder");
+    let [one, two] = ["one", "two"].map(|name| recovery(&home, name));
+    let root = home.path().join("root");
+    fs::create_dir(&root).expect("made");
+    let recipients = [&one, &two].map(|key| (key.public().id(), key.public().clone())).into();
+    for made_ms in [5, 6] {
+        let head = BackupChain { chain: vec![made_ms; 16], made_ms: made_ms.into(), ..BackupChain::default() };
+        let secret = Secret(DataKey::new([made_ms; 32]));
+        let chain = Chain::make(&Disk::default(), &root, head, &recipients, (&secret, &node(1, 1))).expect("made");
+        if made_ms == 5 {
+            chain.put_list(&list(1)).expect("written");
+        }
+    }
+    let held = |_: u32| Some(node(1, 1));
+    assert_eq!(verify(&root, None, &one, &held).expect("found").number, 1);
+    assert_eq!(verify(&root, Some(2), &one, &held).expect_err("none").code(), "backup.none");
+}
+
 /// Whatever is changed, cut off or exchanged in a folder of backups is found and named.
 #[test]
 fn every_change_is_found() {

@@ -20,7 +20,7 @@ use crate::{
 /// Forbids every record while the own profile names no successor that begins with what was put back.
 pub(super) fn hold_back(shelves: &Shelves<'_>, book: &Book) {
     if let Some(restored) = shelves.restored.filter(|restored| !goes_on(shelves, book, restored)) {
-        let damage = Damage { kind: DamageKind::Restored, record: restored.size, segment: 0, offset: 0 };
+        let damage = damage(restored);
         warn!(target: "runtime", code = damage.code(), "{damage}");
         shelves.ledger.forbid(damage);
     }
@@ -45,11 +45,17 @@ pub(super) fn settle(shelves: &mut Shelves<'_>, book: &Book, now: Time) -> Resul
     for some in intents.chunks(INTENTS_AT_ONCE) {
         trust::append(shelves, some.to_vec())?;
     }
-    if shelves.ledger.read_only().is_some() || !all_erased(shelves, restored)? {
-        return Ok(()); // on a full disk: at a later start
+    if !all_erased(shelves, restored)? {
+        // On a full disk, for example. Until they are on record a peer could bring them back: it is done at a later start.
+        shelves.ledger.forbid(damage(restored));
+        return Ok(());
     }
     info!(target: "runtime", erased, "what was put back goes on under another name");
     Ok(Restored::done(shelves.data)?)
+}
+
+fn damage(restored: &Restored) -> Damage {
+    Damage { kind: DamageKind::Restored, record: restored.size, segment: 0, offset: 0 }
 }
 
 fn all_erased(shelves: &Shelves<'_>, restored: &Restored) -> Result<bool, StartFault> {
