@@ -148,10 +148,10 @@ fn all_mistakes_are_told_at_once_with_source_and_key() {
     let text = fault.to_string().replace(&file.display().to_string(), "FILE");
     let expected = "\
 config.mistakes: the node does not start: settings to correct: 7.
-  config.unknown-key: FILE: colour: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket
+  config.unknown-key: FILE: colour: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket, backup.folder, backup.recipients, backup.erasures
   config.bad-value: FILE: party: it must be two capital letters, the Party's ISO 3166-1 code; found \"xa\"
   config.bad-value: COMITY_LOG__FORMAT: log.format: it must be text or json; found \"yaml\"
-  config.unknown-key: COMITY_SPEED: speed: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket
+  config.unknown-key: COMITY_SPEED: speed: there is no such setting. Known are party, network, charter, data, listen, peers.<PARTY CODE>.addresses, tls.require_hybrid, witness.beat, log.format, log.level, api.socket, backup.folder, backup.recipients, backup.erasures
   config.bad-value: --listen: listen: it must be a list of addresses like /ip4/0.0.0.0/tcp/4810 or /ip6/::/tcp/4810; port 0 lets the system choose; found \"localhost\"
   config.missing-key: FILE: network: it is not set and has no default. It must be the network's name: lower-case labels joined by dots, as in the charter
   config.missing-key: FILE: charter: it is not set and has no default. It must be the charter's fingerprint: 64 lower-case hexadecimal digits, as printed at the founding";
@@ -196,6 +196,9 @@ fn the_commented_file_says_the_defaults() {
     assert_eq!(all.data, Path::new("/var/lib/comity"));
     assert_eq!(all.api_socket, Path::new("/run/comity/api.sock"));
     assert_eq!(all.peers.len(), 1);
+    assert_eq!(all.backup.recipients.len(), 2);
+    assert!(all.backup.folder.is_some() && all.backup.erasures.is_some());
+    all.backup = BackupSettings::default();
     (all.data, all.api_socket) = (by_default.data.clone(), by_default.api_socket.clone());
     all.peers.clear();
     assert_eq!(all, by_default);

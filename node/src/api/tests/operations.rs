@@ -181,7 +181,8 @@ async fn a_fork_that_a_peer_shows_is_seen_and_handed_on() {
     let ask = WitnessAsk { what: Some(What::Fork(fork.to_wire())) };
     let asked = async {
         loop {
-            // The link is up for Arvia first; and the two dial each other, so that one connection may give way.
+            // The link is up for Arvia first; and the two dial each other, so that one connection may give way. Where both
+            // do, the next comes within half a minute.
             if let Ok(mut stream) = opener.witness(&xa).await
                 && send(&mut stream, &ask).await.is_ok()
                 && let Ok(Some(answer)) = receive::<WitnessAnswer>(&mut stream, 1 << 20).await
@@ -191,7 +192,7 @@ async fn a_fork_that_a_peer_shows_is_seen_and_handed_on() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("an answer");
+    let answer = tokio::time::timeout(Duration::from_secs(60), asked).await.expect("an answer");
     assert_eq!(answer.outcome, Some(Outcome::Fork(true)));
     let seen = until(&arvia, "the fork", |peer| peer["ledger"]["forked"] == true).await;
     assert_eq!(seen["up"], true, "exchange goes on until people decide");
