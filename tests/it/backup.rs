@@ -242,6 +242,48 @@ fn what_was_erased_after_a_backup_does_not_come_back() {
         wait_until("nothing is owed", || node.look("/v1/outbox")["peers"].as_array().is_some_and(Vec::is_empty));
     }
     assert_eq!(node.get(&format!("/v1/requests/{id}")).expect("answered").0, 410);
+    the_same_backup_once_more(&mut case.federation, &shelf);
+}
+
+/// what the root keys said of a ledger that was put back says nothing of the next one put back from the same backup.
+fn the_same_backup_once_more(federation: &mut Federation, shelf: &Shelf) {
+    let node = &mut federation.nodes[0];
+    let profile = fs::read(node.data.join("charter/profiles/XA.dsse")).expect("reads");
+    node.kill();
+    fs::remove_dir_all(node.data.with_extension("broken")).expect("removed");
+    let keys = lose(node);
+    let first = fs::read_dir(shelf.backups()).expect("reads").map(|chain| chain.expect("an entry").path());
+    let holds_two = |chain: &PathBuf| !chain.join("000002.backup").exists();
+    let first = first
+        .filter(holds_two)
+        .min_by_key(|chain| fs::metadata(chain.join("chain")).expect("is there").modified().expect("dated"));
+    let (folder, recovery) = (first.expect("the first chain"), shelf.home.join("two"));
+    let (passphrase, erasures, to) = (text(&shelf.passphrase), shelf.erasures(), federation.nodes[0].data.clone());
+    let (code, _, said) = run(&[
+        "backup",
+        "restore",
+        text(&folder),
+        "--to",
+        text(&to),
+        "--erasures",
+        text(&erasures),
+        "--recovery",
+        text(&recovery),
+        "--keys",
+        text(&keys),
+        "--passphrase-file",
+        passphrase,
+        "--recovery-passphrase-file",
+        passphrase,
+    ]);
+    assert_eq!(code, 0, "{said}");
+    copy_folder(&keys, &to.join("keys"));
+    fs::write(to.join("charter/profiles/XA.dsse"), profile).expect("written");
+    let node = &mut federation.nodes[0];
+    node.start(&[]);
+    assert!(node.answers_or_ended(), "{}", node.log());
+    assert_eq!(node.look("/v1/status")["read_only"], "store.restored");
+    assert!(node.data.join("restored").exists());
 }
 
 /// The root keys name the ledger that follows what Arvia's node has now.
@@ -286,6 +328,7 @@ fn an_old_list_a_changed_piece_and_an_interrupted_restore_are_refused() {
     // Interrupted: as a crash leaves it, with one folder moved to its place already.
     fs::create_dir_all(scratch.join("restore.new/vault")).expect("made");
     fs::create_dir_all(scratch.join("ledger/segments")).expect("made");
+    fs::write(scratch.join("restored"), "as written before the first move").expect("written");
     std::process::Command::new("chmod").args(["-R", "go=", text(&scratch)]).status().expect("closed");
     let (code, _, said) = shelf.restore(&scratch, &keys, &shelf.erasures());
     assert_eq!(code, 0, "{said}");

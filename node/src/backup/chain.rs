@@ -205,8 +205,8 @@ impl Chain {
     }
 }
 
-/// The chains in a folder, the newest first.
-pub(super) fn chains(root: &Path) -> Result<Vec<(PathBuf, BackupChain)>, BackupFault> {
+/// The chains in a folder, the newest first. One whose head does not read is passed over where others serve as well.
+pub(super) fn chains(root: &Path, passes_over: bool) -> Result<Vec<(PathBuf, BackupChain)>, BackupFault> {
     if root.join(HEAD).exists() {
         return Ok(vec![(root.to_owned(), read_head(root)?)]);
     }
@@ -215,8 +215,12 @@ pub(super) fn chains(root: &Path) -> Result<Vec<(PathBuf, BackupChain)>, BackupF
         let folder = entry.map_err(BackupFault::disk(root))?.path();
         let unfinished = folder.extension().is_some_and(|ending| ending == crate::disk::UNFINISHED);
         if !unfinished && folder.join(HEAD).exists() {
-            let head = read_head(&folder)?;
-            found.push((folder, head));
+            match read_head(&folder) {
+                Err(fault) if passes_over => {
+                    tracing::warn!(target: "backup", code = fault.code(), "a chain of backups is passed over");
+                }
+                head => found.push((folder, head?)),
+            }
         }
     }
     found.sort_by_key(|(_, head)| std::cmp::Reverse(head.made_ms));

@@ -43,7 +43,7 @@ pub(super) fn open(
     let none = || BackupFault::None(folder.to_owned());
     // A chain may have been begun and its first backup never have come to its end.
     let mut found = None;
-    for (path, _) in chains(folder)? {
+    for (path, _) in chains(folder, false)? {
         let numbers = numbers_in(&path)?;
         if !numbers.is_empty() {
             found = Some((path, numbers));

@@ -11,17 +11,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use comity_core::proto::{Backup, BackupDesk, BackupDeskRow, BackupFile};
+use comity_core::{
+    object::object_size,
+    proto::{Backup, BackupDesk, BackupDeskRow, BackupFile},
+};
 use prost::Message as _;
 
 use super::{
     BackupFault, Digest, Pending, Room, Time,
     chain::{Chain, PIECE},
-    erased, time,
+    complete, time,
 };
 use crate::{
     audit,
-    evidence::EvidenceFault,
     handle::{BACKUP_PREFIX, keep_last_backup},
     store::{Content, Part},
 };
@@ -70,8 +72,7 @@ impl Room {
         // An unmounted disk shows as a missing folder; it is never made here, or the backup would lie on the disk below.
         fs::read_dir(&configured.root).map_err(BackupFault::disk(&configured.root))?;
         let view = self.handle.view();
-        let index = |fault| BackupFault::Evidence(EvidenceFault::Index(fault));
-        let listed = configured.erasures.complete(&erased(view).map_err(index)?)?;
+        let listed = complete(&configured.erasures, view)?;
         let chain = self.chain(&configured, full)?;
         let last = chain.numbers()?.pop();
         // One that does not open any more is no reason to make none: its pieces are then read again.
@@ -199,8 +200,15 @@ impl Copying<'_> {
 
     /// Whether the backup before has this file with all its pieces, which then need not be read again.
     fn is_there(&self, name: &str, bytes: u64) -> bool {
-        let there = |piece: &Vec<u8>| piece[..].try_into().is_ok_and(|name| self.chain.path(name).exists());
-        self.before.get(name).is_some_and(|before| before.bytes == bytes && before.pieces.iter().all(there))
+        let there = |(at, piece): (u64, &Vec<u8>)| {
+            let plain = (bytes - at * PIECE as u64).min(PIECE as u64);
+            let found = piece[..].try_into().ok().and_then(|name| fs::metadata(self.chain.path(name)).ok());
+            found.is_some_and(|found| Some(found.len()) == object_size(plain))
+        };
+        let all_there = |before: &&BackupFile| {
+            before.pieces.len() as u64 == bytes.div_ceil(PIECE as u64) && (0..).zip(&before.pieces).all(there)
+        };
+        self.before.get(name).is_some_and(|before| before.bytes == bytes && all_there(before))
     }
 
     /// Whether the vault does not name this file any more.

@@ -9,6 +9,7 @@ use std::{
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use comity_core::ids::{NetworkName, PartyCode, RequestId, Time};
@@ -34,13 +35,14 @@ pub struct Erased {
     pub begun: Time,
 }
 
-/// The list at its place, for one Party of one network.
+/// The list at its place, for one Party of one network. Clones share it: one of them writes at a time.
 #[derive(Clone)]
 pub struct ErasureList {
     disk: Disk,
     path: PathBuf,
     party: PartyCode,
     network: NetworkName,
+    one: Arc<Mutex<()>>,
 }
 
 impl ErasureList {
@@ -51,7 +53,13 @@ impl ErasureList {
     }
 
     pub(super) fn on(disk: &Disk, path: &Path, party: &PartyCode, network: &NetworkName) -> Self {
-        Self { disk: disk.clone(), path: path.to_owned(), party: party.clone(), network: network.clone() }
+        Self {
+            disk: disk.clone(),
+            path: path.to_owned(),
+            party: party.clone(),
+            network: network.clone(),
+            one: Arc::default(),
+        }
     }
 
     /// Where it is.
@@ -88,13 +96,25 @@ impl ErasureList {
         lines.enumerate().map(line).collect()
     }
 
-    /// Adds those that are not in it yet, the earliest first; makes it if there is none. On disk when this returns.
+    /// Adds those that are not in it yet, the earliest first; makes it if there is none and none is known to have been there,
+    /// as where its disk is not mounted. On disk when this returns.
     ///
     /// # Errors
     /// When it cannot be read or written; it is then as it was.
-    pub fn complete(&self, all: &[Erased]) -> Result<Vec<Erased>, BackupFault> {
+    pub fn complete(
+        &self,
+        is_known: bool,
+        all: impl FnOnce() -> Result<Vec<Erased>, BackupFault>,
+    ) -> Result<Vec<Erased>, BackupFault> {
+        // What is erased is asked under the lock, so that nobody writes a list of before over one of after.
+        let _one_at_a_time = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = all()?;
         let found = self.read()?;
         let is_new = found.is_none();
+        if is_new && is_known {
+            let why = "it was there before, and is gone: mount its disk, or bring it back".to_owned();
+            return Err(BackupFault::NoErasureList { path: self.path.clone(), why });
+        }
         let mut list = found.unwrap_or_default();
         let known: BTreeMap<RequestId, ()> = list.iter().map(|one| (one.request, ())).collect();
         let mut fresh: Vec<Erased> = all.iter().filter(|one| !known.contains_key(&one.request)).cloned().collect();

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use comity_core::index::IndexFault;
+
 use crate::{evidence::EvidenceFault, keys::KeyFault, store::StoreFault};
 
 /// Why a backup was not made, does not hold, or was not put back.
@@ -48,8 +50,15 @@ pub enum BackupFault {
     /// No chain, or no backup in it.
     #[error("backup.none: nothing was done; there is no backup in {}; check the folder", .0.display())]
     None(PathBuf),
+    /// The chain that goes on is not where it was.
+    #[error(
+        "backup.chain-missing: nothing was copied; the chain that was written to last is not in {}; mount that disk, \
+         or begin a new chain with --full", .0.display()
+    )]
+    ChainMissing(PathBuf),
     /// A file of the backup is not what was written.
-    #[error("backup.damaged: {path} is {why}; take another copy of the backup, or an older backup", path = .path.display())]
+    #[error("backup.damaged: {path} is {why}; take another copy of the backup, or an older one; \
+         a node begins a new chain with: comity backup create --full", path = .path.display())]
     Damaged {
         /// Which.
         path: PathBuf,
@@ -98,6 +107,9 @@ pub enum BackupFault {
         "backup.not-whole: the folder was not put in place; {0}; take another copy of the backup, or an older backup"
     )]
     NotWhole(String),
+    /// What was erased cannot be asked.
+    #[error(transparent)]
+    Index(#[from] IndexFault),
     /// What is copied.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -121,6 +133,7 @@ impl BackupFault {
             Self::Stopped => "backup.stopped",
             Self::Disk { .. } => "backup.disk",
             Self::None(_) => "backup.none",
+            Self::ChainMissing(_) => "backup.chain-missing",
             Self::Damaged { .. } => "backup.damaged",
             Self::NotARecipient => "backup.not-a-recipient",
             Self::Dead(_) => "backup.dead",
@@ -129,6 +142,7 @@ impl BackupFault {
             Self::OldErasureList(_) => "backup.old-erasure-list",
             Self::FolderInUse(_) => "backup.folder-in-use",
             Self::NotWhole(_) => "backup.not-whole",
+            Self::Index(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
             Self::Evidence(fault) => fault.code(),
             Self::Keys(fault) => fault.code(),

@@ -52,6 +52,8 @@ use chain::{Chain, Secret};
 
 /// The chain that goes on: its id, then its secret.
 const CHAIN_KEY: &[u8] = b"backup/chain";
+/// That there is a list of erasures in its second place.
+const LIST_KEY: &[u8] = b"backup/list";
 /// Erasures read from the index at once.
 const PAGE: usize = 500;
 
@@ -61,6 +63,8 @@ pub struct Backups(Arc<Room>);
 
 struct Room {
     plan: BackupSettings,
+    /// The list of erasures that the settings name, shared with whoever erases.
+    list: Option<ErasureList>,
     handle: Handle,
     evidence: Evidence,
     node: NodeKey,
@@ -81,14 +85,14 @@ impl Backups {
     /// Of this node, as the settings say.
     #[must_use]
     pub fn new(
-        plan: BackupSettings,
+        (plan, list): (BackupSettings, Option<ErasureList>),
         handle: Handle,
         evidence: Evidence,
         node: NodeKey,
         stop: CancellationToken,
     ) -> Self {
         let one = Mutex::new(());
-        Self(Arc::new(Room { plan, handle, evidence, node, disk: Disk::default(), one, stop }))
+        Self(Arc::new(Room { plan, list, handle, evidence, node, disk: Disk::default(), one, stop }))
     }
 
     /// Makes a backup: of what is new since the last one, or of everything.
@@ -110,7 +114,7 @@ impl Backups {
         let root = self.0.plan.folder.as_deref().ok_or(BackupFault::NotConfigured("backup.folder"))?;
         let none = || BackupFault::None(root.to_owned());
         let (id, secret) = self.0.kept_chain().ok_or_else(none)?;
-        let found = chain::chains(root)?.into_iter().find(|(_, head)| head.chain == id);
+        let found = chain::chains(root, true)?.into_iter().find(|(_, head)| head.chain == id);
         let (folder, _) = found.ok_or_else(none)?;
         let chain = Chain::open(&self.0.disk, &folder, &secret, &self.0.node)?;
         let number = chain.numbers()?.pop().ok_or_else(none)?;
@@ -118,11 +122,24 @@ impl Backups {
     }
 }
 
+/// Brings the list of erasures up to date with the index, on disk, and gives it.
+///
+/// # Errors
+/// When it cannot be read or written, or was there before and is gone.
+pub fn complete(list: &ErasureList, view: &View) -> Result<Vec<Erased>, BackupFault> {
+    let is_known = view.desk.get(LIST_KEY).is_some();
+    let listed = list.complete(is_known, || Ok(erased(view)?))?;
+    if !is_known {
+        view.desk.put(LIST_KEY, &[1]).and_then(Pending::wait)?;
+    }
+    Ok(listed)
+}
+
 /// All requests that are erased or being erased, as the list has them.
 ///
 /// # Errors
 /// When the index does not answer.
-pub fn erased(view: &View) -> Result<Vec<Erased>, comity_core::index::IndexFault> {
+fn erased(view: &View) -> Result<Vec<Erased>, comity_core::index::IndexFault> {
     let (mut all, mut after) = (Vec::new(), None::<RequestId>);
     loop {
         let page = view.index.erasures(after.as_ref(), PAGE)?;
@@ -150,9 +167,7 @@ impl Room {
 
     fn configured(&self) -> Result<Configured, BackupFault> {
         let root = self.plan.folder.clone().ok_or(BackupFault::NotConfigured("backup.folder"))?;
-        let list = self.plan.erasures.as_deref().ok_or(BackupFault::NotConfigured("backup.erasures"))?;
-        let view = self.handle.view();
-        let erasures = ErasureList::at(list, &view.us.party, &view.trust().charter().network);
+        let erasures = self.list.clone().ok_or(BackupFault::NotConfigured("backup.erasures"))?;
         let recipients = recipient::read_all(&self.plan.recipients)?;
         Ok(Configured { root, recipients, erasures })
     }
@@ -173,8 +188,13 @@ impl Room {
                     && head.key_encryption == self.node.generation
                     && named.eq(configured.recipients.keys().map(|key| &key.as_bytes()[..]))
             };
-            if let Some((folder, _)) = chain::chains(&configured.root)?.into_iter().find(|(_, head)| goes_on(head)) {
-                return Chain::open(&self.disk, &folder, &secret, &self.node);
+            let chains = chain::chains(&configured.root, true)?;
+            if let Some((folder, _)) = chains.iter().find(|(_, head)| goes_on(head)) {
+                return Chain::open(&self.disk, folder, &secret, &self.node);
+            }
+            // Written to last time and not there: the disk is not mounted, and this would be the one below it.
+            if chains.iter().all(|(_, head)| head.chain != id) {
+                return Err(BackupFault::ChainMissing(configured.root.clone()));
             }
         }
         let (id, secret): ([u8; 16], _) = (random(), Secret(DataKey::new(random())));

@@ -12,8 +12,9 @@ use std::{
 };
 
 use comity_core::{
+    carry,
     ids::{Digest, NetworkName, PartyCode, RequestId, Time},
-    proto::{Backup, BackupDesk, BackupFile},
+    proto::{Backup, BackupDesk, BackupDeskRow, BackupFile},
     wire::strict,
 };
 use tokio::runtime::Handle as Runtime;
@@ -28,18 +29,19 @@ use super::{
 };
 use crate::{
     audit,
+    conduct::PROOF_PREFIX,
     disk::Disk,
     evidence::vault::{Vault, erase_items},
     handle::{DRAFT_PREFIX, hold_key},
     keys::{Keyring, RecoveryKey},
-    store::{Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
+    store::{BATCH_BYTES_MAX, Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
+    time,
 };
 
 /// What must not be there before, beside what is put there.
 const PLACES: [&str; 6] = [LEDGER, AUDIT, DESK, VAULT, DOCUMENTS, "index"];
-/// Rows put on the desk in one change.
-const ROWS: usize = 64;
-const DESK_MAX: usize = 1 << 30;
+/// Bytes put on the desk in one change: half of what it takes, for what it adds to each row.
+const DESK_CHANGE_MAX: usize = BATCH_BYTES_MAX / 2;
 
 /// What to put back, and where.
 pub struct Restore<'r> {
@@ -98,7 +100,8 @@ pub fn restore(wanted: &Restore<'_>, runtime: Runtime) -> Result<PutBack, Backup
     let root = Digest::from_slice(&list.root).map_err(|_| BackupFault::NotWhole("its root is none".to_owned()))?;
     let erased_records = look_at(&staging, (list.size, root), wanted.keys, runtime)?;
     let erasures = erased.len();
-    let note = Restored { made: Time(list.made_ms), size: list.size, root, erased };
+    sync_folders(&disk, &staging)?;
+    let note = Restored { made: Time(list.made_ms), put_back: time::now(), size: list.size, root, erased };
     put_in_place(&disk, &staging, folder.path(), &note)?;
     Ok(PutBack {
         made: Time(list.made_ms),
@@ -140,14 +143,19 @@ fn erasures(wanted: &Restore<'_>, chain: &Chain, list: &Backup) -> Result<Vec<Er
 /// Makes the folder in which everything is written first, and removes what an interrupted restore left.
 fn make_room(disk: &Disk, data: &Path) -> Result<PathBuf, BackupFault> {
     let staging = data.join(UNFINISHED_FOLDER);
+    let note = data.join(super::RESTORED_FILE);
     let places = PLACES.map(|place| data.join(place));
     if staging.exists() {
-        for place in places.iter().filter(|place| place.exists()) {
-            disk.remove_folder(place).map_err(BackupFault::disk(place))?;
+        // The note comes before the first move: without it nothing here is of that restore.
+        if note.exists() {
+            for place in places.iter().filter(|place| place.exists()) {
+                disk.remove_folder(place).map_err(BackupFault::disk(place))?;
+            }
+            disk.remove_file(&note).map_err(BackupFault::disk(&note))?;
         }
         disk.remove_folder(&staging).map_err(BackupFault::disk(&staging))?;
-    } else if let Some(taken) = places.into_iter().chain([data.join(super::RESTORED_FILE)]).find(|place| place.exists())
-    {
+    }
+    if let Some(taken) = places.into_iter().chain([note]).find(|place| place.exists()) {
         return Err(BackupFault::FolderInUse(taken));
     }
     disk.folder(&staging).map_err(BackupFault::disk(&staging))?;
@@ -208,19 +216,42 @@ impl Writing<'_> {
     /// Lays out the desk anew, without drafts and holds of what was erased.
     fn desk(&self, rows: &[u8]) -> Result<(), BackupFault> {
         let rows: BackupDesk =
-            strict(rows, DESK_MAX).map_err(|_| BackupFault::damaged(&self.chain.folder, "without its desk"))?;
+            strict(rows, usize::MAX).map_err(|_| BackupFault::damaged(&self.chain.folder, "without its desk"))?;
         let gone: BTreeSet<Vec<u8>> = self
             .gone
             .iter()
             .flat_map(|request| [[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)])
             .collect();
-        let kept = rows.rows.into_iter().filter(|row| !gone.contains(&row.key));
+        let kept = rows.rows.into_iter().filter(|row| !gone.contains(&row.key) && !self.shows(row));
         let changes: Vec<DeskChange> = kept.map(|row| DeskChange::Put(row.key, Zeroizing::new(row.value))).collect();
         let (desk, _) = Desk::open(&self.staging.join(DESK), self.keys.secrets().desk.clone())?;
-        for some in changes.chunks(ROWS) {
-            desk.apply(some.to_vec()).and_then(Pending::wait)?;
+        let mut some = Vec::new();
+        let mut bytes = 0;
+        for change in changes {
+            let more = desk_bytes(&change);
+            if bytes + more > DESK_CHANGE_MAX && !some.is_empty() {
+                desk.apply(std::mem::take(&mut some)).and_then(Pending::wait)?;
+                bytes = 0;
+            }
+            bytes += more;
+            some.push(change);
         }
+        desk.apply(some).and_then(Pending::wait)?;
         Ok(())
+    }
+
+    /// Whether a row is the proof of a wrong in which a delivery of an erased request lies.
+    fn shows(&self, row: &BackupDeskRow) -> bool {
+        let frame = row.value.get(8..).unwrap_or_default();
+        row.key.starts_with(PROOF_PREFIX)
+            && carry::request_named_by(frame).is_some_and(|request| self.gone.contains(&request))
+    }
+}
+
+fn desk_bytes(change: &DeskChange) -> usize {
+    match change {
+        DeskChange::Put(key, value) => key.len() + value.len(),
+        DeskChange::Delete(key) => key.len(),
     }
 }
 
@@ -249,6 +280,17 @@ fn look_at(staging: &Path, (size, root): (u64, Digest), keys: &Keyring, runtime:
     let opened = Vault::open(&staging.join(VAULT), content, runtime);
     opened.map_err(|fault| BackupFault::Evidence(fault.into()))?;
     Ok(verified.erased)
+}
+
+/// Makes the names of all files last, before any of their folders is moved.
+fn sync_folders(disk: &Disk, folder: &Path) -> Result<(), BackupFault> {
+    for entry in fs::read_dir(folder).map_err(BackupFault::disk(folder))? {
+        let path = entry.map_err(BackupFault::disk(folder))?.path();
+        if path.is_dir() {
+            sync_folders(disk, &path)?;
+        }
+    }
+    disk.sync_folder(folder).map_err(BackupFault::disk(folder))
 }
 
 /// Moves everything to its place; the folder counts as put back once the one it was written in is gone.

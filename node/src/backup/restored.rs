@@ -19,13 +19,15 @@ use crate::{
 pub const RESTORED_FILE: &str = "restored";
 /// What is being put back, until all of it is there.
 pub(super) const UNFINISHED_FOLDER: &str = "restore.new";
-const SCHEMA: &str = "comity/restored/v1";
+const SCHEMA: &str = "comity/restored-folder/v1";
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     /// When the copy was made.
     pub made: Time,
+    /// When it was put back: a profile from before was signed for something else.
+    pub put_back: Time,
     /// Its records.
     pub size: u64,
     /// The root over them.
@@ -39,6 +41,7 @@ pub struct Restored {
 struct File {
     schema: String,
     made: String,
+    put_back: String,
     size: u64,
     root: String,
     #[serde(default)]
@@ -80,6 +83,7 @@ impl Restored {
         };
         Some(Self {
             made: parse_rfc3339(&file.made).ok()?,
+            put_back: parse_rfc3339(&file.put_back).ok()?,
             size: file.size,
             root: file.root.parse().ok()?,
             erased: file.erased.into_iter().map(line).collect::<Option<_>>()?,
@@ -95,6 +99,7 @@ impl Restored {
         let file = File {
             schema: SCHEMA.to_owned(),
             made: rfc3339(self.made),
+            put_back: rfc3339(self.put_back),
             size: self.size,
             root: self.root.to_string(),
             erased: self.erased.iter().map(line).collect(),

@@ -200,15 +200,28 @@ fn the_list_of_erasures_is_whole_or_refused() {
     let disk = Disk::default();
     let list = ErasureList::on(&disk, &path, &party, &network);
     assert_eq!(list.read().expect("none yet"), None);
-    assert_eq!(list.complete(&[]).expect("made"), []);
-    assert_eq!(list.complete(&[erased_at(2), erased_at(1)]).expect("added"), [erased_at(1), erased_at(2)]);
+    assert_eq!(list.complete(false, || Ok(vec![])).expect("made"), []);
+    assert_eq!(
+        list.complete(false, || Ok(vec![erased_at(2), erased_at(1)])).expect("added"),
+        [erased_at(1), erased_at(2)]
+    );
     disk.faults.fail_syncs(true);
-    assert_eq!(list.complete(&[erased_at(3)]).expect_err("no sync").code(), "backup.disk");
+    assert_eq!(list.complete(false, || Ok(vec![erased_at(3)])).expect_err("no sync").code(), "backup.disk");
     disk.faults.fail_syncs(false);
     assert_eq!(list.read().expect("as before"), Some(vec![erased_at(1), erased_at(2)]));
-    assert_eq!(list.complete(&[erased_at(1), erased_at(3)]).expect("added").len(), 3);
+    assert_eq!(list.complete(false, || Ok(vec![erased_at(1), erased_at(3)])).expect("added").len(), 3);
+    let gone = ErasureList::on(&disk, &home.path().join("not-mounted"), &party, &network);
+    assert_eq!(gone.complete(true, || Ok(vec![])).expect_err("was there").code(), "backup.no-erasure-list");
+    let threads = list.clone();
+    std::thread::scope(|scope| {
+        for n in 10..14 {
+            let list = threads.clone();
+            scope.spawn(move || list.complete(true, || Ok(vec![erased_at(n)])).expect("added"));
+        }
+    });
+    assert_eq!(list.read().expect("whole").map(|list| list.len()), Some(7), "none was written over");
     let other = ErasureList::on(&disk, &path, &PartyCode::parse("XB").expect("a code"), &network);
-    assert_eq!(other.complete(&[]).expect_err("of another").code(), "backup.no-erasure-list");
+    assert_eq!(other.complete(false, || Ok(vec![])).expect_err("of another").code(), "backup.no-erasure-list");
     let whole = fs::read_to_string(&path).expect("reads");
     for bad in [&whole[..whole.len() - 1], &whole[1..], "", &whole.replace(" court", "  court"), &format!("{whole}x\n")]
     {
@@ -221,8 +234,13 @@ fn the_list_of_erasures_is_whole_or_refused() {
 fn the_note_of_a_restored_folder_reads_back() {
     let home = tempfile::tempdir().expect("folder");
     assert_eq!(Restored::read(home.path()).expect("none"), None);
-    let note =
-        Restored { made: Time(1_760_000_000_000), size: 7, root: Digest::new([4; 32]), erased: vec![erased_at(1)] };
+    let note = Restored {
+        made: Time(1_760_000_000_000),
+        put_back: Time(1_760_000_001_000),
+        size: 7,
+        root: Digest::new([4; 32]),
+        erased: vec![erased_at(1)],
+    };
     note.write(&Disk::default(), home.path()).expect("written");
     assert_eq!(Restored::read(home.path()).expect("reads"), Some(note));
     fs::create_dir(home.path().join("restore.new")).expect("made");

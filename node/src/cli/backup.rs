@@ -95,7 +95,7 @@ impl Opening {
 pub(crate) fn backup(command: Command, context: &Context) -> Done {
     match command {
         Command::Create { full } => {
-            let client = context.client()?;
+            let client = context.client()?.patient();
             return wait_for(async {
                 let made = client.post("/v1/backups", &json!({ "full": full })).await?;
                 context.out.either(&made, shown);
@@ -109,7 +109,7 @@ pub(crate) fn backup(command: Command, context: &Context) -> Done {
             context.out.either(&checked, whole);
         }
         Command::Verify { .. } => {
-            let client = context.client()?;
+            let client = context.client()?.patient();
             return wait_for(async {
                 context.out.either(&client.post_empty("/v1/backups/verify").await?, whole);
                 Ok(Verdict::Fine)

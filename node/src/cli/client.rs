@@ -28,6 +28,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A full verification of a large ledger is the slowest question there is.
 const ANSWER_WAIT: Duration = Duration::from_secs(600);
 
+/// A day: all of a large vault to a slow disk.
+const PATIENCE: Duration = Duration::from_secs(86_400);
+
 /// Connections kept for the next question: as many as a node serves at once.
 const IDLE_MAX: usize = 64;
 
@@ -35,13 +38,19 @@ const IDLE_MAX: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Client {
     socket: PathBuf,
+    wait: Duration,
     idle: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Client {
     /// A node by its socket. Nothing is opened yet.
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket, idle: Arc::default() }
+        Self { socket, wait: ANSWER_WAIT, idle: Arc::default() }
+    }
+
+    /// The same node, asked for something that takes as long as its disks take.
+    pub(crate) fn patient(self) -> Self {
+        Self { wait: PATIENCE, ..self }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, CliFault> {
@@ -94,7 +103,7 @@ impl Client {
     }
 
     async fn answered(&self, question: Question) -> Result<(StatusCode, Vec<u8>), CliFault> {
-        let answered = tokio::time::timeout(ANSWER_WAIT, self.exchange(question)).await;
+        let answered = tokio::time::timeout(self.wait, self.exchange(question)).await;
         answered.map_err(|_| CliFault::NoAnswer("no answer in ten minutes".to_owned()))?
     }
 

@@ -69,7 +69,7 @@ fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence, list: Opti
     }
     // Before the keys are gone: a backup of before still has them, and lets go of them by this list.
     if let Some(list) = list {
-        list.complete(&backup::erased(view)?)?;
+        backup::complete(list, view)?;
     }
     view.ledger.destroy_keys(*request)?;
     evidence.erase(request)?;

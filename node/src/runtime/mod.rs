@@ -332,17 +332,15 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let evidence = Evidence::start(handle.clone(), vault, Arc::clone(&keys), net.opener());
     let looking = view.ledger.look_over(|damage| warn!(target: "store", code = damage.code(), "{damage}"))?;
     let looking = [looking, audit::look_over(&view.audit)?];
+    let list = settings.backup.erasures.as_deref();
+    let second_place = list.map(|path| ErasureList::at(path, &settings.party, &settings.network));
     let turn = turn::Turn {
         engine,
         index,
         view: view.clone(),
         keys: Arc::clone(&keys),
         evidence: evidence.clone(),
-        second_place: settings
-            .backup
-            .erasures
-            .as_deref()
-            .map(|path| ErasureList::at(path, &settings.party, &settings.network)),
+        second_place: second_place.clone(),
         net,
         status: status_in,
         commands,
@@ -368,7 +366,8 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let stop = CancellationToken::new();
     let newest = keys.secrets().kek.last_key_value().map(|(generation, kek)| NodeKey::of(*generation, kek));
     let newest = newest.ok_or(StartFault::KeysNotInProfile("key-encryption"))?;
-    let backups = Backups::new(settings.backup.clone(), handle.clone(), evidence.clone(), newest, stop.clone());
+    let backups =
+        Backups::new((settings.backup.clone(), second_place), handle.clone(), evidence.clone(), newest, stop.clone());
     let task = tokio::spawn(turn.run(stop.clone()));
     let audit = tokio::spawn(audit::keep(Arc::clone(&view), Arc::clone(&keys), stop.clone()));
     let conduct = tokio::spawn(conduct::keep(view, stop.clone()));

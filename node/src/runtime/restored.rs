@@ -32,6 +32,11 @@ pub(super) fn settle(shelves: &mut Shelves<'_>, book: &Book, now: Time) -> Resul
     let Some(restored) = shelves.restored.filter(|restored| goes_on(shelves, book, restored)) else { return Ok(()) };
     let trust = book.trust();
     let Some(profile) = trust.declared(shelves.us) else { return Ok(()) };
+    if shelves.index.ledgers(shelves.us)? < profile.ledger_number() {
+        // That it goes on is not on record: the disk is full, for example.
+        shelves.ledger.forbid(damage(restored));
+        return Ok(());
+    }
     let (us, origin) = (shelves.us.clone(), profile.ledger().origin.clone());
     let recorded = shelves.index.applied()?.1.max(now);
     let mut intents = Vec::new();
@@ -67,11 +72,17 @@ fn all_erased(shelves: &Shelves<'_>, restored: &Restored) -> Result<bool, StartF
     Ok(true)
 }
 
+/// Whether the root keys have said, since it was put back, that a ledger begins with what is here. What they said before
+/// was of something else: the same backup may have been put back once already, and its successor written to.
 fn goes_on(shelves: &Shelves<'_>, book: &Book, restored: &Restored) -> bool {
     let trust = book.trust();
-    let beginning = trust.declared(shelves.us).and_then(|profile| profile.ledger().beginning());
+    let Some(profile) = trust.declared(shelves.us) else { return false };
+    let beginning = profile.ledger().beginning();
     beginning.is_some_and(|beginning| (beginning.size, beginning.root) == (restored.size, restored.root))
+        && profile.issued.plus_ms(DATED_TO_MS) > restored.put_back
 }
 
+/// Drafts are dated to the second.
+const DATED_TO_MS: u64 = 1_000;
 /// Records appended together.
 const INTENTS_AT_ONCE: usize = 128;

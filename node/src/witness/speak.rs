@@ -285,6 +285,10 @@ impl Speaker {
     /// As a witness: judged, on disk, cosigned, in this order.
     fn add(&self, party: &PartyCode, add: &AddCheckpoint) -> Outcome {
         let view = self.view();
+        // What is held of others is of when the backup was made: what was cosigned since is not known here.
+        if let Some(code) = view.read_only().filter(|code| *code == "store.restored") {
+            return refused(code);
+        }
         let checkpoint = match self.known(|known| self.hold.add(known, party, add)) {
             Ok(checkpoint) => checkpoint,
             Err(Denied::Conflict(size)) => return Outcome::Conflict(size),

@@ -87,7 +87,7 @@ const NODE_ROOMS: [(&str, &[&str]); 24] = [
     // keys, and holds streams of the network; room on the disk and the desk are the store's.
     ("evidence", &["disk", "handle", "keys", "net", "store"]),
     // Copies what the node keeps and puts it back: everything that writes or reads files of a node.
-    ("backup", &["audit", "config", "disk", "evidence", "handle", "keys", "store"]),
+    ("backup", &["audit", "conduct", "config", "disk", "evidence", "handle", "keys", "store"]),
     // A ledger as others read it: handed bytes, or reading a folder. It knows no node.
     ("tlog", &[]),
     // Reads what is known of Parties against the clock, and what a person should know before it hurts.

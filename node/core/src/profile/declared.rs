@@ -64,6 +64,8 @@ pub struct Profile {
     pub version: u64,
     /// The id of the version before; none in version 1.
     pub previous: Option<Digest>,
+    /// When it was issued, by the clock of who drafted it.
+    pub issued: Time,
     id: Digest,
     authorities: BTreeMap<AuthorityId, proto::Authority>,
     languages: Vec<proto::LanguageRule>,
@@ -144,6 +146,7 @@ impl Profile {
             languages: wire.languages,
             declarations: wire.declarations,
             version: wire.version,
+            issued: Time(wire.issued_ms),
             previous: Digest::from_slice(&wire.previous).ok(),
             network: charter.network.clone(),
             authorities,
