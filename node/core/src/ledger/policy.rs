@@ -1,8 +1,8 @@
 //! Whose signatures a checkpoint needs: the ledger's own, and those of a quorum of witnesses (C2SP tlog-policy).
 //!
 //! Decides whether a note fulfils a policy, and how the policy is written for others. Both algorithms are asked of the
-//! ledger and of every witness that counts: a policy file says so with groups. Never decides who witnesses whom or whose
-//! keys those are. Start with [`Policy::judge`]. Serves SPEC `[L-11]`.
+//! ledger and of every witness that counts: a policy file says so with groups. No key is counted for two witnesses. Never
+//! decides who witnesses whom or whose keys those are. Start with [`Policy::judge`]. Serves SPEC `[L-11]`.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,37 @@ pub struct WitnessKeys {
     pub keys: Vec<PublicKey>,
 }
 
+impl WitnessKeys {
+    fn names(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter().filter(|key| key.role == KeyRole::Witness)
+    }
+
+    fn has(&self, algorithm: Algorithm) -> bool {
+        self.names().any(|key| key.algorithm == algorithm)
+    }
+
+    /// True if both name one key: then whoever holds it can sign for both.
+    fn shares_with(&self, other: &Self) -> bool {
+        self.names().any(|key| other.names().any(|theirs| theirs == key))
+    }
+}
+
+/// A witness, by its Party.
+type Named<'p> = (&'p PartyCode, &'p WitnessKeys);
+
+/// A largest set of these in which no two share a key; of several such sets the one with the earliest of them. Each branch
+/// splits only at a witness that shares one, and witnesses are few ([`crate::profile::WITNESSES_MAX`]).
+fn apart<'p>(witnesses: &[Named<'p>]) -> Vec<Named<'p>> {
+    let Some((first, rest)) = witnesses.split_first() else { return Vec::new() };
+    let strangers: Vec<Named<'p>> = rest.iter().filter(|other| !first.1.shares_with(other.1)).copied().collect();
+    let with = [vec![*first], apart(&strangers)].concat();
+    if strangers.len() == rest.len() {
+        return with;
+    }
+    let without = apart(rest);
+    if without.len() > with.len() { without } else { with }
+}
+
 /// What a checkpoint of one ledger must carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -31,7 +62,7 @@ pub struct Policy {
     pub own: Vec<PublicKey>,
     /// The witnesses the charter assigns to it. One whose keys are not known yet cannot count.
     pub witnesses: BTreeMap<PartyCode, WitnessKeys>,
-    /// How many of these must have cosigned; 0 where none is assigned.
+    /// How many of these, no two of whom share a key, must have cosigned; 0 where none is assigned.
     pub quorum: usize,
 }
 
@@ -40,9 +71,11 @@ pub struct Policy {
 pub struct Witnessed {
     /// The checkpoint under the ledger's own signatures.
     pub verified: VerifiedCheckpoint,
-    /// Which witnesses cosigned with both algorithms, and when by their own clocks.
+    /// Which witnesses cosigned with both algorithms, and when by their own clocks. Of those that share a key only some
+    /// count.
     pub by: BTreeMap<PartyCode, Time>,
-    quorum: usize,
+    met: bool,
+    since: Option<Time>,
 }
 
 impl Witnessed {
@@ -55,16 +88,14 @@ impl Witnessed {
     /// True if the policy's quorum is reached.
     #[must_use]
     pub fn is_met(&self) -> bool {
-        self.by.len() >= self.quorum
+        self.met
     }
 
     /// When the quorum was reached: the first moment at which so many had cosigned. None before, and where no quorum is
     /// asked for.
     #[must_use]
     pub fn since(&self) -> Option<Time> {
-        let mut times: Vec<Time> = self.by.values().copied().collect();
-        times.sort_unstable();
-        times.get(self.quorum.checked_sub(1)?).copied()
+        self.since
     }
 }
 
@@ -79,7 +110,19 @@ impl Policy {
         for (party, witness) in &self.witnesses {
             by.extend(verified.cosigned(&witness.name, &witness.keys)?.map(|at| (party.clone(), at)));
         }
-        Ok(Witnessed { verified, by, quorum: self.quorum })
+        let since = self.since(&by);
+        Ok(Witnessed { verified, by, met: self.quorum == 0 || since.is_some(), since })
+    }
+
+    /// The first moment at which as many as must had cosigned, no two of whom share a key.
+    fn since(&self, by: &BTreeMap<PartyCode, Time>) -> Option<Time> {
+        let mut times: Vec<Time> = by.values().copied().collect();
+        times.sort_unstable();
+        let is_reached = |at: &Time| {
+            let then = self.witnesses.iter().filter(|(party, _)| by.get(*party).is_some_and(|when| when <= at));
+            apart(&then.collect::<Vec<_>>()).len() >= self.quorum
+        };
+        times.into_iter().find(is_reached).filter(|_| self.quorum > 0)
     }
 
     /// The policy as a file; none while keys are missing without which nothing could fulfil it. A log is accepted by any
@@ -96,15 +139,22 @@ impl Policy {
         }
         let own = halves(&mut lines, ("ledger", origin), (KeyRole::Checkpoint, Algorithm::MlDsa44), &self.own)?;
         let mut members = Vec::new();
-        for (party, witness) in &self.witnesses {
-            let name = party.as_str().to_ascii_lowercase();
-            let mut half = |algorithm| {
-                halves(&mut lines, (&name, witness.name.as_str()), (KeyRole::Witness, algorithm), &witness.keys)
-            };
-            if let (Some(classical), Some(quantum)) = (half(Algorithm::Ed25519), half(Algorithm::MlDsa44)) {
+        for alike in self.countable() {
+            let mut names = Vec::new();
+            for (party, witness) in alike {
+                let name = party.as_str().to_ascii_lowercase();
+                let mut half = |algorithm| {
+                    halves(&mut lines, (&name, witness.name.as_str()), (KeyRole::Witness, algorithm), &witness.keys)
+                };
+                let (classical, quantum) = (half(Algorithm::Ed25519)?, half(Algorithm::MlDsa44)?);
                 lines.push(format!("group {name} all {classical} {quantum}"));
-                members.push(name);
+                names.push(name);
             }
+            let group = names.join("-or-");
+            if names.len() > 1 {
+                lines.push(format!("group {group} any {}", names.join(" ")));
+            }
+            members.push(group);
         }
         if members.len() < self.quorum {
             return None;
@@ -117,6 +167,18 @@ impl Policy {
             lines.push("quorum both".to_owned());
         }
         Some(lines.join("\n") + "\n")
+    }
+
+    /// Sets of witnesses of whom one each may count, so that no two that count share a key. Groups cannot say that as
+    /// exactly as [`Self::judge`]: in one set are those that share keys with the same others, so that any of them will do,
+    /// and left out are those that share with several that are apart.
+    fn countable(&self) -> Vec<Vec<Named<'_>>> {
+        let is_known = |(_, keys): &Named<'_>| keys.has(Algorithm::Ed25519) && keys.has(Algorithm::MlDsa44);
+        let known: Vec<Named<'_>> = self.witnesses.iter().filter(is_known).collect();
+        // Everybody shares with itself, so who is alike shares with one another.
+        let sharing = |one: &Named<'_>| known.iter().map(|other| one.1.shares_with(other.1)).collect::<Vec<_>>();
+        let alike = |one: &Named<'_>| known.iter().filter(|other| sharing(other) == sharing(one)).copied().collect();
+        apart(&known).iter().map(alike).collect()
     }
 }
 
@@ -281,6 +343,63 @@ mod tests {
         let own = Policy { quorum: 0, witnesses: BTreeMap::new(), ..policy() };
         let alone = [expected[0], expected[1], "quorum ledger-ml-dsa-44-1"];
         assert_eq!(shape(&own), Some(alone.map(ToOwned::to_owned).to_vec()));
+    }
+
+    /// [L-11]: who names another's key does not double it, and takes nothing from who does not.
+    #[test]
+    fn a_key_that_several_name_counts_once() {
+        let named = |rows: &[(&str, &[u8])], quorum| {
+            let keys = |(code, keys): &(&str, &[u8])| {
+                let keys = keys.iter().flat_map(|n| owned(&witness(*n))).collect();
+                (party(code), WitnessKeys { name: name(code), keys })
+            };
+            Policy { witnesses: rows.iter().map(keys).collect(), quorum, ..policy() }
+        };
+        let lines = |signed: &[(&str, u8, u64)]| {
+            note(&signed.iter().map(|(code, n, at)| cosigned(code, *n, *at * 1000)).collect::<Vec<_>>())
+        };
+        let since = |policy: &Policy, signed: &[(&str, u8, u64)]| {
+            let found = policy.judge(lines(signed).as_bytes()).expect("holds");
+            assert_eq!(found.by.len(), signed.len(), "whoever cosigned is told");
+            assert_eq!(found.is_met(), found.since().is_some());
+            found.since().map(|at| at.0 / 1000)
+        };
+        // One holder signs under two names.
+        let shared = named(&[("XB", &[20]), ("XC", &[20]), ("XD", &[40])], 2);
+        assert_eq!(since(&shared, &[("XB", 20, 1), ("XC", 20, 2)]), None);
+        assert_eq!(since(&shared, &[("XB", 20, 1), ("XC", 20, 2), ("XD", 40, 3)]), Some(3));
+        assert_eq!(since(&shared, &[("XC", 20, 2), ("XD", 40, 1)]), Some(2));
+        // XB names the keys of both others beside its own: it stands back, they count.
+        let greedy = named(&[("XB", &[20, 30, 40]), ("XC", &[30]), ("XD", &[40])], 2);
+        assert_eq!(since(&greedy, &[("XB", 20, 1), ("XC", 30, 2)]), None);
+        assert_eq!(since(&greedy, &[("XB", 20, 1), ("XC", 30, 2), ("XD", 40, 3)]), Some(3));
+        // One half in common is enough: the other may be broken one day.
+        let mut half = named(&[("XB", &[20, 50]), ("XC", &[30])], 2);
+        half.witnesses.get_mut(&party("XB")).expect("named").keys.truncate(3);
+        half.witnesses.get_mut(&party("XC")).expect("named").keys.push(owned(&witness(50))[0].clone());
+        assert_eq!(since(&half, &[("XB", 20, 1), ("XC", 30, 2)]), None);
+    }
+
+    /// What the file accepts, [`Policy::judge`] does; where nobody names another's key they are the same.
+    #[test]
+    fn the_file_demands_keys_apart() {
+        let mut shared = policy();
+        let of = |policy: &mut Policy, code: &str, n: u8| {
+            policy.witnesses.get_mut(&party(code)).expect("assigned").keys.extend(owned(&witness(n)));
+        };
+        let groups = |policy: &Policy| {
+            let lines = shape(policy)?.into_iter();
+            Some(lines.filter(|line| line.contains("-or-") || line.contains("group witnesses")).collect::<Vec<_>>())
+        };
+        of(&mut shared, "XC", 20);
+        assert_eq!(
+            groups(&shared),
+            Some(vec!["group xb-or-xc any xb xc".into(), "group witnesses 2 xb-or-xc xd".into()])
+        );
+        of(&mut shared, "XC", 40);
+        assert_eq!(groups(&shared), Some(vec!["group witnesses 2 xb xd".to_owned()]));
+        of(&mut shared, "XB", 40);
+        assert_eq!(groups(&shared), None, "no two are apart");
     }
 
     #[test]

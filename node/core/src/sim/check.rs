@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 
-use super::{Sim, SimNode, count::What, node::Frame};
+use super::{Sim, SimNode, count::What, letting_go::is_through, node::Frame};
 use crate::{
     case::Case,
     ids::{EventId, RequestId},
@@ -37,7 +37,8 @@ impl Sim {
         for node in &self.nodes {
             let times: Vec<u64> = node.ledger().iter().map(|record| record.node.recorded_ms).collect();
             assert!(times.is_sorted(), "{}: the time of record never falls", node.party);
-            check_erased(node);
+            node.check_erased();
+            node.check_unharmed();
         }
     }
 
@@ -103,6 +104,8 @@ impl Sim {
             assert!(stories.len() <= 1, "all members tell one story of {}: {stories:#?}", request.id);
         }
         self.check_secrets();
+        // A hostile node is not waited for.
+        (0..self.nodes.len()).filter(|node| self.is_honest(*node)).for_each(|node| self.nodes[node].check_finished());
     }
 
     /// Acknowledged acts between honest nodes that the other side neither holds nor refused.
@@ -200,22 +203,6 @@ impl Sim {
         let events: BTreeSet<String> = rows.iter().filter(|row| !row.void).map(id).collect();
         Some(format!("{:?} {:?} {:?}", standing.name(), standing.set_aside, events))
     }
-}
-
-/// From the intent on nothing is recorded of a request; from the erasure on its keys are gone.
-fn check_erased(node: &SimNode) {
-    for (request, row) in node.index.erasures(None, usize::MAX).expect("the index answers") {
-        let after = usize::try_from(row.intent_index + 1).expect("small");
-        let late = node.ledger().iter().skip(after).find(|record| record.request == Some(request));
-        assert!(late.is_none(), "{}: {request} is erased, and something was recorded of it", node.party);
-        let is_done = row.erased_ms != 0;
-        assert!(!is_done || node.has_destroyed(&request), "{}: the keys of {request} are gone", node.party);
-    }
-}
-
-/// True if no erasure that was begun is left to be done.
-fn is_through(node: &SimNode) -> bool {
-    node.index.erasures_begun().expect("the index answers").is_empty()
 }
 
 /// Records, answers to one debt and effects of one command that stand in a ledger more than once.

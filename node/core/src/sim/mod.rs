@@ -15,8 +15,8 @@
 //! COMITY_SIM_SEEDS=2000 cargo test --release -p comity-core sim:: -- --nocapture
 //! ```
 //!
-//! `faults` breaks things, `erasures` lets go of requests, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
-//! `scenarios` and `lies` tell single stories.
+//! `faults` breaks things, `letting_go` erases and holds, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
+//! `scenarios`, `erasures`, `succession` and `lies` tell single stories.
 
 mod byzantine;
 mod check;
@@ -25,6 +25,7 @@ mod documents;
 mod erasures;
 mod faults;
 mod forge;
+mod letting_go;
 mod lies;
 mod long;
 mod node;
@@ -130,8 +131,10 @@ struct Sim {
     links: BTreeMap<(usize, usize), bool>,
     weather: Weather,
     faults: bool,
-    /// True in the season in which requests that have ended are let go of, instead of new acts.
+    /// True in the season in which requests that have ended are let go of, among fewer acts.
     letting_go: bool,
+    /// Some frames that once were sent.
+    heard: Vec<(usize, usize, Frame)>,
     plan: Plan,
     hostile: Option<Hostile>,
     requests: Vec<Request>,
@@ -159,6 +162,7 @@ impl Sim {
             weather: Weather::fair(plan.nodes),
             faults: true,
             letting_go: false,
+            heard: Vec::new(),
             plan,
             hostile: plan.hostile.then(|| Hostile::new(plan.nodes - 1)),
             requests: Vec::new(),
@@ -217,10 +221,11 @@ impl Sim {
             34..=43 => self.arrive(),
             44..=47 => self.pass_time(),
             48..=57 if self.chance.one_in(self.plan.calm) => {
-                if self.letting_go {
-                    self.let_go()
+                // Who does not know that the other side has erased a request acts in it still.
+                if self.letting_go && !self.chance.one_in(5) {
+                    self.let_go();
                 } else {
-                    self.give_command()
+                    self.give_command();
                 }
             }
             58 if self.chance.one_in(2 * self.plan.calm) => self.crash(node),
@@ -237,6 +242,7 @@ impl Sim {
         self.carry();
         self.collect_replies();
         self.collect_erasures();
+        self.collect_holds();
         self.collect_fates();
     }
 
@@ -258,6 +264,7 @@ impl Sim {
                 });
                 self.count.add(What::UnderFaults, usize::from(self.faults));
                 self.check_frame(from, to, &frame);
+                self.overhear(from, to, &frame);
                 for (frame, trick) in self.twist(from, to, frame) {
                     self.post(from, to, frame, trick);
                 }
@@ -324,6 +331,12 @@ impl Sim {
         self.count.add(What::ErasuresCut, self.nodes[node].index.erasures_begun().expect("answers").len());
         self.count.add(What::IndexesLost, usize::from(lose_index));
         self.nodes[node].crash(torn, lose_index);
+        let node_after = &self.nodes[node];
+        assert_eq!(
+            node_after.rebuilt().pairs(),
+            node_after.index.pairs(),
+            "a crash leaves the index and the ledger alike"
+        );
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
             if self.is_up(node, other) {
                 self.set_link(node.min(other), node.max(other), false);
@@ -334,46 +347,6 @@ impl Sim {
         for key in again {
             if let Some(given) = self.waiting.remove(&key) {
                 self.give(given);
-            }
-        }
-    }
-
-    /// Half of what still goes on is withdrawn: few requests end by themselves.
-    fn end_some(&mut self) {
-        for Request { id, opener, .. } in self.requests.clone() {
-            if self.chance.one_in(2) && self.rows(&self.nodes[opener], &id).is_some() {
-                let act = self.act(opener, id, "withdraw");
-                self.give(Given { node: opener, act });
-            }
-        }
-    }
-
-    /// A member wants a request erased, held or released; whether that may be, its node says. While acts go on few have
-    /// ended, so now and then one is withdrawn.
-    fn let_go(&mut self) {
-        let Some(Request { id, opener, other }) = self.chance.pick(&self.requests).copied() else { return };
-        if !self.letting_go && self.chance.one_in(6) {
-            let act = self.act(opener, id, "withdraw");
-            return self.give(Given { node: opener, act });
-        }
-        let keys_stay = self.chance.one_in(4);
-        let node = &mut self.nodes[if self.chance.one_in(2) { opener } else { other }];
-        node.keys_stay = keys_stay;
-        match self.chance.below(8) {
-            0 => node.hold(id, Some("proceedings")),
-            1..=2 => node.hold(id, None),
-            3 => node.erase(id, "retention-over"),
-            _ => node.erase(id, "court-order"),
-        }
-    }
-
-    fn collect_erasures(&mut self) {
-        for node in &mut self.nodes {
-            for result in std::mem::take(&mut node.erased) {
-                match result {
-                    Ok(row) => assert!(row.erased_ms >= row.intent_ms && row.erased_index > row.intent_index),
-                    Err(refused) => self.count.not_done(refused.code),
-                }
             }
         }
     }
@@ -507,10 +480,12 @@ impl Sim {
 
     fn count_records(&mut self) {
         for node in &self.nodes {
-            let refusals = node.ledger().iter().filter(|record| record.kind == RecordKind::RefusalGiven);
-            self.count.add(What::Refusals, refusals.count());
-            let erasures = node.ledger().iter().filter(|record| record.kind == RecordKind::Erasure);
-            self.count.add(What::Erasures, erasures.count());
+            let of = |kind: RecordKind| node.ledger().iter().filter(move |record| record.kind == kind);
+            let late = of(RecordKind::RefusalGiven).filter(|record| record.node.code == "event.request-erased");
+            self.count.add(What::Refusals, of(RecordKind::RefusalGiven).count());
+            self.count.add(What::Erasures, of(RecordKind::Erasure).count());
+            self.count.add(What::LateActs, late.count());
+            self.count.add(What::LateCopies, node.told_erased);
             self.count.add(What::Records, node.ledger().len());
         }
     }

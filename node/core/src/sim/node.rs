@@ -68,6 +68,8 @@ pub(super) struct SimNode {
     pub(super) replies: Vec<(Ticket, Result<Done, NotDone>)>,
     pub(super) erased: Vec<Result<ErasureRow, NotDone>>,
     pub(super) held: Vec<Result<Option<Hold>, NotDone>>,
+    /// How often a peer was told that what it sent was erased here.
+    pub(super) told_erased: usize,
     /// True if keys cannot be destroyed now.
     pub(super) keys_stay: bool,
     pub(super) notices: Vec<Notice>,
@@ -111,6 +113,7 @@ impl SimNode {
             replies: Vec::new(),
             erased: Vec::new(),
             held: Vec::new(),
+            told_erased: 0,
             keys_stay: false,
             notices: Vec::new(),
             wake: None,
@@ -196,6 +199,19 @@ impl SimNode {
     /// True if the keys of a request are gone.
     pub(super) fn has_destroyed(&self, request: &RequestId) -> bool {
         self.disk.destroyed.contains(request)
+    }
+
+    /// With its keys all that was under them is gone for good.
+    fn destroy(&mut self, request: RequestId) {
+        self.disk.destroyed.insert(request);
+        for record in self.disk.synced.iter_mut().filter(|record| record.request == Some(request)) {
+            (record.case, record.body, record.secret) = (CasePart::default(), Vec::new(), None);
+        }
+    }
+
+    /// True if nothing of a record that goes with its request can be read.
+    pub(super) fn is_closed(record: &Record) -> bool {
+        record.case == CasePart::default() && record.body.is_empty() && record.secret.is_none()
     }
 
     fn case_of<'r>(&self, record: &'r Record) -> Option<&'r CasePart> {
@@ -322,6 +338,7 @@ impl SimNode {
                     Reply::Erased => None,
                     Reply::Retry { code, after_ms } => Some(carry::retry(&event, code, after_ms)),
                 };
+                self.told_erased += usize::from(answer.is_none());
                 let answer = answer.unwrap_or_else(|| carry::erased(&event));
                 self.out.push((peer, Frame::Answer(answer)));
             }
@@ -330,7 +347,7 @@ impl SimNode {
                 self.take_in(Input::Destroyed(job, Err("store.busy")));
             }
             Output::Destroy { job, request } => {
-                self.disk.destroyed.insert(request);
+                self.destroy(request);
                 self.take_in(Input::Destroyed(job, Ok(())));
             }
             Output::Erased(_, result) => self.erased.push(result),
