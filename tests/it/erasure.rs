@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::handover::{Case, RECORD, assistance};
-use crate::rig::{Federation, Node, fresh_id, run, smallest_request, wait_until};
+use crate::rig::{Federation, Node, fresh_id, preservation, run, wait_until};
 
 /// Each stands in one kind of place and occurs nowhere else.
 const PLANTED: [&str; 6] = [
@@ -64,13 +64,6 @@ fn erase(node: &Node, id: &str) -> Value {
 fn code(answer: Option<(u16, Value)>) -> (u16, String) {
     let (status, body) = answer.expect("answered");
     (status, body["code"].as_str().unwrap_or_default().to_owned())
-}
-
-fn verifies(node: &Node) -> Value {
-    // Without a body: one that is not read may cost the answer when the connection closes.
-    let found = node.voice().ask("POST", "/v1/ledger/verify", None).expect("answered").1;
-    assert_eq!(found["ok"], true, "{found}");
-    found
 }
 
 /// A request for assistance that was carried out to its end, with a secret in every place that takes one.
@@ -133,7 +126,7 @@ fn nothing_of_an_erased_request_is_found_again() {
         assert_eq!(node.look(&format!("/v1/requests/{id}/erasure")), erased);
         assert_eq!(code(node.get(&format!("/v1/drafts/{id}"))), (404, "api.unknown-draft".into()));
         assert!(files_in(&node.data.join("vault/objects")) == 0, "no sealed object rests here");
-        let found = verifies(node);
+        let found = node.verifies();
         assert!(found["erased"].as_u64().is_some_and(|erased| erased > 5), "{found}");
         let pages = node.look("/v1/events?limit=500");
         assert!(pages["events"].as_array().expect("a list").iter().any(|item| item["kind"] == "erasure"));
@@ -153,7 +146,7 @@ fn nothing_of_an_erased_request_is_found_again() {
     case.federation.linked();
     for node in [case.arvia(), case.belmar()] {
         assert_eq!(code(node.get(&format!("/v1/requests/{id}"))), (410, "request.erased".into()));
-        verifies(node);
+        node.verifies();
     }
     assert_eq!(case.belmar().look(&format!("/v1/requests/{other}"))["events"], before);
 }
@@ -162,7 +155,7 @@ fn nothing_of_an_erased_request_is_found_again() {
 fn withdrawn(federation: &Federation) -> String {
     let id = fresh_id();
     let [arvia, belmar] = &federation.nodes[..] else { panic!("two nodes") };
-    let opening = json!({ "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() });
+    let opening = preservation(&id);
     arvia.insist("/v1/requests", &opening);
     let withdraw = json!({ "command_id": fresh_id(), "step": "withdraw", "authority": "central",
         "fields": { "release.reason": "not-needed" } });
@@ -201,7 +194,7 @@ fn an_erasure_cut_off_anywhere_is_finished_at_the_next_start() {
             all.filter(|item| item["kind"] == kind && item["request_id"] == id.as_str()).count()
         };
         assert_eq!((of("erasure-intent"), of("erasure")), (1, 1), "{point}");
-        verifies(node);
+        node.verifies();
         federation.linked();
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::rig::{Federation, Node, fresh_id, smallest_request, tell, wait_until};
+use crate::rig::{Federation, Node, fresh_id, preservation, tell, wait_until};
 use crate::skip;
 
 /// Requests asked for before a fault that never comes is given up.
@@ -23,10 +23,7 @@ pub(crate) fn is_there(program: &str) -> bool {
 }
 
 fn opening() -> Value {
-    json!({
-        "request_id": fresh_id(), "procedure": "PRES", "recipients": ["XB"], "authority": "central",
-        "fields": smallest_request(),
-    })
+    preservation(&fresh_id())
 }
 
 /// Everything acknowledged is there, where it was said to be, and the ledger holds.
@@ -36,8 +33,7 @@ fn all_there(node: &Node, acknowledged: &[Value]) {
         let id = done["request_id"].as_str().expect("an id");
         assert_eq!(node.look(&format!("/v1/requests/{id}"))["events"][0]["event_id"], done["event_id"]);
     }
-    let (_, verified) = node.voice().ask("POST", "/v1/ledger/verify", None).expect("answers");
-    assert_eq!(verified["ok"], true, "{verified}");
+    node.verifies();
 }
 
 /// The fault, of which call of the thread that writes this file.

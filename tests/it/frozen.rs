@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::backup::Shelf;
 use crate::faults::is_there;
 use crate::handover::Case;
-use crate::rig::{Federation, Node, fresh_id, now, run, smallest_request, wait_until};
+use crate::rig::{Federation, Node, fresh_id, now, preservation, run, wait_until};
 use crate::skip;
 
 /// The variable that lets the folders be made: by hand, for a version that has none.
@@ -95,8 +95,7 @@ fn make() -> (Federation, Value) {
     case.wait_for_stage(&delivery, "done");
     case.take_custody(&delivery);
     let gone = fresh_id();
-    let opening = |id: &str| json!({ "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() });
-    case.arvia().insist("/v1/requests", &opening(&gone));
+    case.arvia().insist("/v1/requests", &preservation(&gone));
     let withdraw = json!({ "command_id": fresh_id(), "step": "withdraw", "authority": "central",
         "fields": { "release.reason": "not-needed" } });
     case.arvia().insist(&format!("/v1/requests/{gone}/steps"), &withdraw);
@@ -105,7 +104,7 @@ fn make() -> (Federation, Value) {
     let first = shelf.create(case.arvia());
     case.arvia().insist(&format!("/v1/requests/{gone}/erasure"), &json!({ "ground": "court-order" }));
     let open = fresh_id();
-    case.arvia().insist("/v1/requests", &opening(&open));
+    case.arvia().insist("/v1/requests", &preservation(&open));
     let held = case.arvia().voice().ask(
         "PUT",
         &format!("/v1/requests/{open}/hold"),
@@ -228,11 +227,10 @@ fn nodes_go_on_in_folders_of_version_1() {
     let file = files_named(&out, "file").pop().expect("exported");
     assert_eq!(sha256(&fs::read(file).expect("reads")), sha256(&crate::handover::bytes(70_000, 7)));
     let id = fresh_id();
-    let opening = json!({ "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() });
-    arvia.insist("/v1/requests", &opening);
+    arvia.insist("/v1/requests", &preservation(&id));
     wait_until("a new request arrives", || belmar.get(&format!("/v1/requests/{id}")).is_some_and(|a| a.0 == 200));
     for node in [arvia, belmar] {
-        assert_eq!(node.post("/v1/ledger/verify", &json!({})).expect("answered").1["ok"], true);
+        node.verifies();
     }
 }
 

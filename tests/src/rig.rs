@@ -294,6 +294,15 @@ impl Node {
         body
     }
 
+    /// What it says once it has read its ledger whole, which holds. Asked without a body: one that is not read may cost the
+    /// answer when the connection closes.
+    #[track_caller]
+    pub(crate) fn verifies(&self) -> Value {
+        let (_, verified) = self.voice().ask("POST", "/v1/ledger/verify", None).expect("answers");
+        assert_eq!(verified["ok"], true, "{}: {verified}", self.code);
+        verified
+    }
+
     /// Asks again until the node answers with success; a refusal fails the test.
     #[track_caller]
     pub(crate) fn insist(&self, path: &str, body: &Value) -> Value {
@@ -342,6 +351,11 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A request for preservation to Belmar, as the API takes it.
+pub(crate) fn preservation(id: &str) -> Value {
+    json!({ "request_id": id, "procedure": "PRES", "recipients": ["XB"], "authority": "central", "fields": smallest_request() })
 }
 
 /// What a test asks Belmar to preserve: the smallest request its form allows.

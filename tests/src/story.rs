@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::rig::{Federation, Node, Voice, fresh_id, pause, smallest_request, wait_until};
+use crate::rig::{Federation, Node, Voice, fresh_id, pause, preservation, wait_until};
 
 /// One request from Arvia to Belmar and its acknowledgement, each asked for until it is done.
 pub(crate) struct Case {
@@ -45,10 +45,7 @@ impl Case {
     }
 
     pub(crate) fn opening(&self) -> Value {
-        json!({
-            "request_id": self.id, "procedure": "PRES", "recipients": ["XB"], "authority": "central",
-            "fields": smallest_request(),
-        })
+        preservation(&self.id)
     }
 
     fn answer(&self) -> Value {
@@ -154,8 +151,7 @@ pub(crate) fn one_story(nodes: &[Node], cases: &[Case]) {
         assert_eq!(b["standing"]["state"], "acknowledged");
     }
     for node in nodes {
-        let (_, verified) = node.voice().ask("POST", "/v1/ledger/verify", None).expect("answers");
-        assert_eq!(verified["ok"], true, "{}: {verified}", node.code);
+        node.verifies();
     }
 }
 

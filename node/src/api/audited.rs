@@ -43,9 +43,9 @@ pub(super) const ROUTES: &[(&str, &str, Class)] = &[
     ("GET", "/v1/audit/tlog/{*path}", Neither),
     ("POST", "/v1/audit/verify", Neither),
     ("GET", "/v1/audit/{index}/tlog-proof", Content),
-    ("GET", "/v1/deliveries/{event_id}", Neither),
     ("POST", "/v1/backups", Act),
     ("POST", "/v1/backups/verify", Neither),
+    ("GET", "/v1/deliveries/{event_id}", Neither),
     ("POST", "/v1/deliveries/{event_id}/custody", Act),
     ("POST", "/v1/deliveries/{event_id}/fetch", Act),
     ("POST", "/v1/deliveries/{event_id}/pause", Act),
@@ -196,10 +196,16 @@ fn id_or_nothing(text: &str) -> String {
 
 /// The request that a call concerns, by what its path names.
 async fn request_of(api: &Api, of_ledger: bool, ids: Vec<(String, String)>) -> Option<RequestId> {
+    // Most paths name it themselves, or nothing at all: only for the others is anything looked up.
+    if let Some((_, id)) = ids.iter().find(|(name, _)| name == "request_id") {
+        return id.parse().ok();
+    }
+    if ids.is_empty() {
+        return None;
+    }
     let evidence = api.evidence.clone();
     let look = move |view: &View| {
         let of = |(name, id): &(String, String)| match name.as_str() {
-            "request_id" => id.parse().ok(),
             "event_id" => of_event(view, &id.parse().ok()?),
             "manifest" => evidence.request_of(&id.parse::<ItemId>().ok()?),
             "lot_id" => {

@@ -84,7 +84,10 @@ impl Chain {
         let told = head.encode_to_vec();
         for (id, key) in recipients {
             let sealed = hpke_seal(key, INFO, &told, secret.0.expose(), crate::store::random());
-            let (encapsulated, wrapped) = sealed.map_err(|_| BackupFault::TooFewRecipients(0))?;
+            let (encapsulated, wrapped) = sealed.map_err(|_| BackupFault::BadRecipient {
+                path: id.to_string().into(),
+                why: "nothing can be sealed to it".to_owned(),
+            })?;
             head.recipients.push(BackupRecipient { key_id: id.as_bytes().to_vec(), encapsulated, wrapped });
         }
         let folder = root.join(hex(&head.chain));
@@ -133,16 +136,21 @@ impl Chain {
     pub(super) fn put(&self, plain: &[u8]) -> Result<(PieceName, u64), BackupFault> {
         let name = hmac_sha256(&self.names, &[plain]);
         let path = self.path(&name);
-        let size = object::object_size(plain.len() as u64).unwrap_or(0);
-        if fs::metadata(&path).is_ok_and(|found| found.len() == size) {
+        if self.holds(&name, plain.len() as u64) {
             return Ok((name, 0));
         }
         let (item, key) = self.piece_key(&name);
         if let Some(shelf) = path.parent() {
             self.disk.folder(shelf).map_err(BackupFault::disk(shelf))?;
         }
-        write_whole(&self.disk, &path, &seal(item, &key, plain))?;
-        Ok((name, size))
+        let sealed = seal(item, &key, plain);
+        write_whole(&self.disk, &path, &sealed)?;
+        Ok((name, sealed.len() as u64))
+    }
+
+    /// Whether a piece of so much content lies here, as far as its length tells.
+    pub(super) fn holds(&self, name: &PieceName, plain: u64) -> bool {
+        fs::metadata(self.path(name)).is_ok_and(|found| Some(found.len()) == object::object_size(plain))
     }
 
     /// The content of a piece, proved to be what was put there.

@@ -32,8 +32,8 @@ pub struct Checked {
     pub bytes: u64,
 }
 
-/// Opens the newest chain in a folder that has a backup, or the chain that the folder is, and gives the list of one of its backups: of the
-/// newest unless a number is named.
+/// Opens the newest chain in a folder that has a backup, or the chain that the folder is, and gives the list of one of its
+/// backups: of the newest unless a number is named.
 pub(super) fn open(
     folder: &Path,
     number: Option<u64>,

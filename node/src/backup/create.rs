@@ -11,10 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use comity_core::{
-    object::object_size,
-    proto::{Backup, BackupDesk, BackupDeskRow, BackupFile},
-};
+use comity_core::proto::{Backup, BackupDesk, BackupDeskRow, BackupFile};
 use prost::Message as _;
 
 use super::{
@@ -202,8 +199,7 @@ impl Copying<'_> {
     fn is_there(&self, name: &str, bytes: u64) -> bool {
         let there = |(at, piece): (u64, &Vec<u8>)| {
             let plain = (bytes - at * PIECE as u64).min(PIECE as u64);
-            let found = piece[..].try_into().ok().and_then(|name| fs::metadata(self.chain.path(name)).ok());
-            found.is_some_and(|found| Some(found.len()) == object_size(plain))
+            piece[..].try_into().is_ok_and(|name| self.chain.holds(name, plain))
         };
         let all_there = |before: &&BackupFile| {
             before.pieces.len() as u64 == bytes.div_ceil(PIECE as u64) && (0..).zip(&before.pieces).all(there)

@@ -5,7 +5,7 @@
 //! writes it anew under another name first. Start with [`ErasureList::complete`].
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -116,8 +116,8 @@ impl ErasureList {
             return Err(BackupFault::NoErasureList { path: self.path.clone(), why });
         }
         let mut list = found.unwrap_or_default();
-        let known: BTreeMap<RequestId, ()> = list.iter().map(|one| (one.request, ())).collect();
-        let mut fresh: Vec<Erased> = all.iter().filter(|one| !known.contains_key(&one.request)).cloned().collect();
+        let known: BTreeSet<RequestId> = list.iter().map(|one| one.request).collect();
+        let mut fresh: Vec<Erased> = all.iter().filter(|one| !known.contains(&one.request)).cloned().collect();
         if is_new || !fresh.is_empty() {
             fresh.sort_by_key(|one| one.begun);
             list.append(&mut fresh);

@@ -34,14 +34,12 @@ use crate::{
     evidence::vault::{Vault, erase_items},
     handle::{DRAFT_PREFIX, hold_key},
     keys::{Keyring, RecoveryKey},
-    store::{BATCH_BYTES_MAX, Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
+    store::{Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
     time,
 };
 
 /// What must not be there before, beside what is put there.
 const PLACES: [&str; 6] = [LEDGER, AUDIT, DESK, VAULT, DOCUMENTS, "index"];
-/// Bytes put on the desk in one change: half of what it takes, for what it adds to each row.
-const DESK_CHANGE_MAX: usize = BATCH_BYTES_MAX / 2;
 
 /// What to put back, and where.
 pub struct Restore<'r> {
@@ -223,20 +221,11 @@ impl Writing<'_> {
             .flat_map(|request| [[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)])
             .collect();
         let kept = rows.rows.into_iter().filter(|row| !gone.contains(&row.key) && !self.shows(row));
-        let changes: Vec<DeskChange> = kept.map(|row| DeskChange::Put(row.key, Zeroizing::new(row.value))).collect();
+        let changes = kept.map(|row| DeskChange::Put(row.key, Zeroizing::new(row.value)));
         let (desk, _) = Desk::open(&self.staging.join(DESK), self.keys.secrets().desk.clone())?;
-        let mut some = Vec::new();
-        let mut bytes = 0;
-        for change in changes {
-            let more = desk_bytes(&change);
-            if bytes + more > DESK_CHANGE_MAX && !some.is_empty() {
-                desk.apply(std::mem::take(&mut some)).and_then(Pending::wait)?;
-                bytes = 0;
-            }
-            bytes += more;
-            some.push(change);
+        for part in DeskChange::parts(changes) {
+            desk.apply(part).and_then(Pending::wait)?;
         }
-        desk.apply(some).and_then(Pending::wait)?;
         Ok(())
     }
 
@@ -245,13 +234,6 @@ impl Writing<'_> {
         let frame = row.value.get(8..).unwrap_or_default();
         row.key.starts_with(PROOF_PREFIX)
             && carry::request_named_by(frame).is_some_and(|request| self.gone.contains(&request))
-    }
-}
-
-fn desk_bytes(change: &DeskChange) -> usize {
-    match change {
-        DeskChange::Put(key, value) => key.len() + value.len(),
-        DeskChange::Delete(key) => key.len(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Context, Done, Verdict,
     client::Client,
     fault::CliFault,
-    ledger::{Tree, bar, export, verify},
+    ledger::{FromWhere, Tree, bar, export, verify},
     peer::written,
     show::{list, local, number, or_dash, short, table, text},
 };
@@ -48,17 +48,7 @@ pub(crate) enum Command {
     ///
     /// Alone: every frame, leaf, commit and root, by the node itself, or in the folder of a node that is stopped. With a
     /// charter's fingerprint: from outside, believing nothing else, a folder that was exported or the node that runs.
-    Verify {
-        /// An exported audit tree.
-        #[arg(requires = "fingerprint")]
-        folder: Option<PathBuf>,
-        /// The fingerprint of the charter as the printed minutes have it: 64 digits, or 24 words.
-        #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
-        fingerprint: Vec<String>,
-        /// For a stopped node: read the passphrase from this file instead of asking for it.
-        #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
-        passphrase_file: Option<PathBuf>,
-    },
+    Verify(FromWhere),
 }
 
 /// The command.
@@ -82,9 +72,7 @@ pub(crate) async fn audit(command: Command, context: &Context) -> Done {
             let written = json!({ "schema": "comity/exported/v1", "folder": folder, "records": size });
             context.out.either(&written, |_| format!("{size} records in {}", folder.display()));
         }
-        Command::Verify { folder, fingerprint, passphrase_file } => {
-            return verify(Tree::Audit, folder, &fingerprint, passphrase_file.as_deref(), context).await;
-        }
+        Command::Verify(from) => return verify(Tree::Audit, from, context).await,
     }
     Ok(Verdict::Fine)
 }

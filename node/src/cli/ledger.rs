@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use comity_core::{
     ids::{Digest, PartyCode, Time, hex},
     ledger::{Resource, TILE_WIDTH, checkpoint},
@@ -54,17 +54,21 @@ pub(crate) enum Command {
     ///
     /// Alone: every frame, leaf, commit and root, by the node itself, or in the folder of a node that is stopped. With a
     /// charter's fingerprint: from outside, believing nothing else, a folder that was exported or the node that runs.
-    Verify {
-        /// An exported ledger.
-        #[arg(requires = "fingerprint")]
-        folder: Option<PathBuf>,
-        /// The fingerprint of the charter as the printed minutes have it: 64 digits, or 24 words.
-        #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
-        fingerprint: Vec<String>,
-        /// For a stopped node: read the passphrase from this file instead of asking for it.
-        #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
-        passphrase_file: Option<PathBuf>,
-    },
+    Verify(FromWhere),
+}
+
+/// From where a tree is verified.
+#[derive(Args)]
+pub(crate) struct FromWhere {
+    /// A folder it was exported into.
+    #[arg(requires = "fingerprint")]
+    folder: Option<PathBuf>,
+    /// The fingerprint of the charter as the printed minutes have it: 64 digits, or 24 words.
+    #[arg(long, value_name = "DIGITS-OR-WORDS", num_args = 1..=24)]
+    fingerprint: Vec<String>,
+    /// For a stopped node: read the passphrase from this file instead of asking for it.
+    #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+    passphrase_file: Option<PathBuf>,
 }
 
 /// The two trees of a node.
@@ -125,20 +129,13 @@ pub(crate) async fn ledger(command: Command, context: &Context) -> Done {
             let written = json!({ "schema": "comity/exported/v1", "folder": folder, "records": size });
             context.out.either(&written, |_| format!("{size} records in {}", folder.display()));
         }
-        Command::Verify { folder, fingerprint, passphrase_file } => {
-            return verify(Tree::Ledger, folder, &fingerprint, passphrase_file.as_deref(), context).await;
-        }
+        Command::Verify(from) => return verify(Tree::Ledger, from, context).await,
     }
     Ok(Verdict::Fine)
 }
 
-pub(crate) async fn verify(
-    tree: Tree,
-    folder: Option<PathBuf>,
-    fingerprint: &[String],
-    passphrase_file: Option<&Path>,
-    context: &Context,
-) -> Done {
+pub(crate) async fn verify(tree: Tree, from: FromWhere, context: &Context) -> Done {
+    let FromWhere { folder, fingerprint, passphrase_file } = from;
     if !fingerprint.is_empty() {
         let fingerprint = ceremony::read_fingerprint(&fingerprint.join(" "))?;
         return match folder {
@@ -147,7 +144,7 @@ pub(crate) async fn verify(
         };
     }
     let verified = match context.client()?.post_empty(&format!("{}/verify", tree.route())).await {
-        Err(CliFault::NoNode { .. }) => verify_folder(tree, passphrase_file, context)?,
+        Err(CliFault::NoNode { .. }) => verify_folder(tree, passphrase_file.as_deref(), context)?,
         answered => answered?,
     };
     context.out.either(&verified, verdict);

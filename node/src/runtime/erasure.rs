@@ -90,8 +90,8 @@ fn clear_desk(desk: &Desk, index: &Index<SledPairs>, request: &RequestId) -> Res
     let proofs = desk.range(PROOF_PREFIX).into_iter();
     let shows = |frame: &[u8]| carry::request_named_by(frame.get(8..).unwrap_or_default()) == Some(*request);
     gone.extend(proofs.filter(|(_, frame)| shows(frame)).map(|(key, _)| key));
-    for some in gone.chunks(CHANGES_AT_ONCE) {
-        desk.apply(some.iter().cloned().map(DeskChange::Delete).collect()).and_then(Pending::wait)?;
+    for part in DeskChange::parts(gone.into_iter().map(DeskChange::Delete)) {
+        desk.apply(part).and_then(Pending::wait)?;
     }
     desk.rewrite().and_then(Pending::wait)?;
     Ok(())
@@ -109,6 +109,3 @@ pub(super) fn keep_hold(job: JobId, request: &RequestId, hold: Option<&Hold>, vi
     };
     Back::HoldKept(job, change.and_then(Pending::wait).map_err(|fault| fault.code()))
 }
-
-/// Alarms taken off the desk in one change.
-const CHANGES_AT_ONCE: usize = 128;

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, mem,
+    fs, iter, mem,
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -22,7 +22,7 @@ use super::{
     frame::Batch,
     scan::Visit,
     segments::{self, Found, Shape, Shelf, Tail},
-    writer::{BATCH_BYTES_MAX, Book, Writer},
+    writer::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Book, Writer},
 };
 use crate::disk::{Disk, UNFINISHED, crash::crash_point};
 
@@ -52,6 +52,33 @@ pub enum DeskChange {
     Put(Vec<u8>, Zeroizing<Vec<u8>>),
     /// Removes a key; fine if there is none.
     Delete(Vec<u8>),
+}
+
+impl DeskChange {
+    /// What it takes on disk.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put(key, value) => put_bytes(key, value),
+            Self::Delete(key) => OVERHEAD + key.len(),
+        }
+    }
+
+    /// Changes in their order, in parts each of which [`Desk::apply`] takes.
+    pub fn parts(changes: impl IntoIterator<Item = Self>) -> impl Iterator<Item = Vec<Self>> {
+        let mut left = changes.into_iter().peekable();
+        iter::from_fn(move || {
+            let first = left.next()?;
+            let (mut bytes, mut part) = (first.bytes(), vec![first]);
+            let fits = |change: &Self, bytes: usize, many: usize| {
+                bytes + change.bytes() <= BATCH_BYTES_MAX && many < BATCH_RECORDS_MAX
+            };
+            while let Some(change) = left.next_if(|change| fits(change, bytes, part.len())) {
+                bytes += change.bytes();
+                part.push(change);
+            }
+            Some(part)
+        })
+    }
 }
 
 /// What an open found.
@@ -235,18 +262,9 @@ fn compact(
     let tail = fresh.tail.expect("an empty log has no damage");
     let place = Place { disk: disk.clone(), folder: folder.to_owned(), key: key.clone(), shape };
     let mut book = DeskBook { tail, place, entries: Arc::default(), failed: Failed::default() };
-    let mut changes = Vec::new();
-    let mut bytes = 0;
-    for (key, value) in entries {
-        let more = OVERHEAD + key.len() + value.len();
-        if bytes + more > BATCH_BYTES_MAX {
-            book.write(mem::take(&mut changes))?;
-            bytes = 0;
-        }
-        bytes += more;
-        changes.push(DeskChange::Put(key, value));
+    for part in DeskChange::parts(entries.into_iter().map(|(key, value)| DeskChange::Put(key, value))) {
+        book.write(part)?;
     }
-    book.write(changes)?;
     drop(book);
     // A crash here leaves both, the new one without its name: the old one counts.
     crash_point("store.desk-copied");
@@ -276,7 +294,7 @@ fn load(disk: &Disk, folder: &Path, key: &DataKey, shape: Shape) -> Result<Loade
     let mut reader = Reader { key, entries: Entries::new(), all: 0 };
     let (tail, shelf, found) = segments::open(disk, folder, shape, 0, &mut reader)?;
     check_key(&shelf, key)?;
-    let live = reader.entries.iter().map(|(key, value)| change_bytes(key, value)).sum();
+    let live = reader.entries.iter().map(|(key, value)| put_bytes(key, value) as u64).sum();
     Ok(Loaded { entries: reader.entries, tail, found, bytes: (reader.all, live) })
 }
 
@@ -295,17 +313,14 @@ struct Reader<'a> {
 impl Visit for Reader<'_> {
     fn record(&mut self, index: u64, payload: &[u8]) -> Result<(), DamageKind> {
         let change = unseal(self.key, index, payload)?;
-        self.all += match &change {
-            DeskChange::Put(key, value) => change_bytes(key, value),
-            DeskChange::Delete(key) => change_bytes(key, &[]),
-        };
+        self.all += change.bytes() as u64;
         make(&mut self.entries, change);
         Ok(())
     }
 }
 
-fn change_bytes(key: &[u8], value: &[u8]) -> u64 {
-    (OVERHEAD + key.len() + value.len()) as u64
+fn put_bytes(key: &[u8], value: &[u8]) -> usize {
+    OVERHEAD + key.len() + value.len()
 }
 
 fn make(entries: &mut Entries, change: DeskChange) {
@@ -411,12 +426,8 @@ impl Book for DeskBook {
     type Done = ();
 
     fn bytes(entry: &Self::Entry) -> usize {
-        let one = |change: &DeskChange| match change {
-            DeskChange::Put(key, value) => OVERHEAD + key.len() + value.len(),
-            DeskChange::Delete(key) => OVERHEAD + key.len(),
-        };
         match entry {
-            DeskEntry::Changes(changes) => changes.iter().map(one).sum(),
+            DeskEntry::Changes(changes) => changes.iter().map(DeskChange::bytes).sum(),
             DeskEntry::Rewrite => 0,
         }
     }
@@ -682,6 +693,24 @@ mod tests {
         assert_eq!(opened.read_only.expect("damage").code(), "store.bad-frame");
         assert_eq!((get(&desk, "one").as_deref(), get(&desk, "three")), (Some("1"), None));
         assert_eq!(desk.put(b"x", b"y").err().expect("refused").code(), "store.read-only");
+    }
+
+    /// However many there are and however large: each part is taken, and all of it is there.
+    #[test]
+    fn any_number_of_changes_is_put_in_parts() {
+        let home = tempfile::tempdir().expect("folder");
+        let (desk, _) = Desk::open(&home.path().join("desk"), key()).expect("opened");
+        let small = (0..2 * BATCH_RECORDS_MAX + 1).map(|n| (format!("small/{n:06}"), 1));
+        let large = (0..6).map(|n| (format!("large/{n}"), 1 << 20));
+        let rows = small.chain(large).map(|(name, len)| DeskChange::Put(name.into_bytes(), vec![7; len].into()));
+        let rows: Vec<DeskChange> = rows.collect();
+        let parts: Vec<_> = DeskChange::parts(rows.clone()).collect();
+        assert!(parts.concat() == rows, "in their order, none left out");
+        for part in parts {
+            desk.apply(part).expect("taken").wait().expect("put");
+        }
+        assert_eq!(desk.range(b"").len(), rows.len());
+        assert_eq!(DeskChange::parts([]).count(), 0);
     }
 
     #[test]

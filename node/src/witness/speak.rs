@@ -26,7 +26,7 @@ use crate::{
     handle::{Handle, OwnWitnessed, View, Witnessing},
     keys::Keyring,
     net::{Line, MessageFault, receive, send},
-    store::StoreFault,
+    store::{DamageKind, StoreFault},
     time,
 };
 
@@ -286,8 +286,8 @@ impl Speaker {
     fn add(&self, party: &PartyCode, add: &AddCheckpoint) -> Outcome {
         let view = self.view();
         // What is held of others is of when the backup was made: what was cosigned since is not known here.
-        if let Some(code) = view.read_only().filter(|code| *code == "store.restored") {
-            return refused(code);
+        if let Some(damage) = view.ledger.read_only().filter(|damage| damage.kind == DamageKind::Restored) {
+            return refused(damage.code());
         }
         let checkpoint = match self.known(|known| self.hold.add(known, party, add)) {
             Ok(checkpoint) => checkpoint,
