@@ -4,13 +4,15 @@
 //! run, whether a step may be taken. It keeps nothing and decides nothing of its own.
 
 use crate::{
-    clock::{Alert, Calendar, Running},
+    clock::{Alert, Running},
     ids::{EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
-    procedure::{self, Act, Refusal, Setting, Side, Standing},
+    law,
+    procedure::{self, Act, Calendars, Refusal, Setting, Side, Standing},
     profile::Trust,
-    proto::{EventRow, Fact},
-    rules::{Code, Rules},
+    proto::{ActorKind, EventRow, Fact},
+    rules::Rules,
 };
+use std::collections::BTreeSet;
 
 /// The acts of a thread and who opened it.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,8 @@ pub struct Wish<'a> {
     pub step: &'a StepCode,
     /// Who takes it.
     pub author: &'a PartyCode,
+    /// In whose name.
+    pub actor: ActorKind,
     /// What its author had seen of the thread.
     pub parents: &'a [EventId],
     /// When its author says it is signed.
@@ -55,6 +59,17 @@ impl Case {
             Some((opener, _)) if opener != party => Side::Requested,
             Some(_) | None => Side::Requesting,
         }
+    }
+
+    /// The Party that asks and the one that is asked, of two members. Who would open a request asks.
+    #[must_use]
+    pub fn between<'m>(
+        &'m self,
+        members: &'m BTreeSet<PartyCode>,
+        author: &'m PartyCode,
+    ) -> Option<[&'m PartyCode; 2]> {
+        let asks = self.opening.as_ref().map_or(author, |(opener, _)| opener);
+        Some([asks, members.iter().find(|member| *member != asks)?])
     }
 
     /// The acts.
@@ -95,11 +110,16 @@ impl Case {
         if procedure != wish.procedure {
             return Err(Refusal::UnknownStep(wish.step.clone()));
         }
+        let side = self.side_of(wish.author);
+        if wish.actor != procedure::actor_of(rules, procedure, wish.step, side)? {
+            let actor = wish.actor.as_str_name();
+            return Err(Refusal::WrongActor { step: wish.step.clone(), actor });
+        }
         let act = Act {
             id: EventId::new([0; 32]), // the event has none yet, and no event's digest is zero
             step: wish.step.clone(),
             author: wish.author.clone(),
-            side: self.side_of(wish.author),
+            side,
             parents: wish.parents.to_vec(),
             time: wish.time,
             recorded: wish.time,
@@ -113,7 +133,7 @@ impl Case {
     #[must_use]
     pub fn clocks(&self, rules: &Rules, now: Time) -> Vec<Running> {
         let standing = self.standing(rules, now).ok().flatten();
-        standing.map(|standing| procedure::clocks(rules, &standing, &Calendar::utc())).unwrap_or_default()
+        standing.map(|standing| procedure::clocks(rules, &standing, &Calendars::utc())).unwrap_or_default()
     }
 
     /// The alarms of all clocks that fell due after `since` and by `now`.
@@ -135,16 +155,15 @@ impl Case {
     }
 }
 
-/// The reservations of the side that is asked: what its Party declared in charter and profile.
+/// What must be known of the two sides to judge a step: which instruments bind them, and what the Party that is asked
+/// declared in charter and profile, as far as the law lets it.
 #[must_use]
-pub fn setting(trust: &Trust, requested: Option<&PartyCode>, now: Time) -> Setting {
-    let Some(party) = requested else { return Setting::default() };
-    let charter = trust.charter();
-    let by_charter = charter.reservations(party).map(String::as_str);
-    let profile = trust.profile(party, now);
-    let by_profile = profile.into_iter().flat_map(|profile| profile.declarations());
-    let reservations = by_charter.chain(by_profile).filter_map(Code::parse).collect();
-    Setting { reservations }
+pub fn setting(rules: &Rules, trust: &Trust, between: Option<[&PartyCode; 2]>, now: Time) -> Setting {
+    let Some([requesting, requested]) = between else { return Setting::default() };
+    Setting {
+        in_force: law::in_force(rules, trust.charter(), [requesting, requested], now),
+        reservations: law::declared(rules, trust, requested, now).into_keys().collect(),
+    }
 }
 
 fn read_act(row: &EventRow, opener: &PartyCode) -> Result<Act, Malformed> {

@@ -21,6 +21,7 @@ pub mod event;
 pub mod founding;
 pub mod ids;
 pub mod index;
+pub mod law;
 pub mod ledger;
 pub mod manifest;
 pub mod object;

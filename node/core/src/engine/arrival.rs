@@ -16,7 +16,6 @@ use crate::{
     event::{Delivery, Event, REFUSAL_TYPE, Returned, Slip},
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{IndexFault, Pairs},
-    procedure::Side,
     profile::Freshness,
     proto::{EventRow, Fact, Lane, RecordKind, Signature},
     record::{About, SignedRefusal, event_received, event_returned, receipt, refusal, refusal_bytes},
@@ -156,13 +155,13 @@ impl Engine {
             procedure: &header.procedure,
             step: &header.step,
             author: &header.author,
+            actor: header.actor,
             parents: &header.parents,
             time: header.time,
             facts: &facts,
         };
         let members = header.members();
-        let requested = members.iter().find(|member| case.side_of(member) == Side::Requested);
-        let setting = case::setting(&self.trust, requested, step.now);
+        let setting = case::setting(&self.rules, &self.trust, case.between(&members, &header.author), step.now);
         Ok(match case.permits(&self.rules, &wish, &setting) {
             Ok(()) => Judgement::Admit(facts),
             Err(refusal) => Judgement::Refuse(refusal.code()),

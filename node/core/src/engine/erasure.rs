@@ -45,7 +45,7 @@ enum Spared {
     )]
     Held(Code),
     #[error("erase.not-ended: nothing was erased; the request is {0} and may still go on; bring it to its end first")]
-    NotEnded(&'static str),
+    NotEnded(String),
     #[error(
         "erase.too-early: nothing was erased; this ground waits for the end of retention, which is {0}; wait, or name a ground that does not"
     )]
@@ -188,7 +188,7 @@ impl Engine {
         let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
         let standing = case.standing(&self.rules, step.now).map_err(|_| IndexFault::Damaged)?;
         if let Some(standing) = standing.filter(|standing| !case.is_void() && !standing.is_closed()) {
-            return Ok(Some(Spared::NotEnded(standing.name())));
+            return Ok(Some(Spared::NotEnded(standing.name().to_owned())));
         }
         let procedure = ProcedureCode::parse(&row.procedure).map_err(|_| IndexFault::Damaged)?;
         let kept = self.rules.retention(&procedure).map(|rule| kept_until(Time(row.ended_ms), rule));

@@ -15,9 +15,9 @@ use crate::{
     event::{BodyRef, BodySecret, EVENT_TYPE, Event, Header, Slip, event_id, thread_id},
     ids::{AuthorityId, Digest, LedgerIndex, PartyCode, ProcedureCode, ThreadId, Time},
     index::{IndexFault, Pairs},
-    procedure::{Refusal, Side},
+    procedure::{self, Refusal, Side},
     profile::Freshness,
-    proto::{ActorKind, EventRow, Fact, KeyRole, Lane, Signature},
+    proto::{EventRow, Fact, KeyRole, Lane, Signature},
     record::{Slips, event_sent},
     wire::ENVELOPE_MAX,
 };
@@ -141,16 +141,17 @@ impl Engine {
         let facts = self.check_form(act)?;
         let refused = |refusal: Refusal| not_done(refusal.code(), &refusal.to_string());
         let parents = case.heads(&self.rules).map_err(refused)?;
+        let actor = procedure::actor_of(&self.rules, &act.procedure, &act.step, side).map_err(refused)?;
         let wish = Wish {
             procedure: &act.procedure,
             step: &act.step,
             author: &self.us.party,
+            actor,
             parents: &parents,
             time: step.now,
             facts: &facts,
         };
-        let requested = place.members.iter().find(|member| case.side_of(member) == Side::Requested);
-        let setting = case::setting(&self.trust, requested, step.now);
+        let setting = case::setting(&self.rules, &self.trust, case.between(&place.members, &self.us.party), step.now);
         case.permits(&self.rules, &wish, &setting).map_err(refused)?;
         let recipients: Vec<PartyCode> =
             place.members.iter().filter(|member| **member != self.us.party).cloned().collect();
@@ -168,7 +169,7 @@ impl Engine {
             step: act.step.clone(),
             author: self.us.party.clone(),
             authority: act.authority.clone(),
-            actor: ActorKind::Authority,
+            actor,
             origin: self.us.origin.clone(),
             parents,
             recipients,

@@ -1,6 +1,6 @@
 //! The steps that every state of every procedure accepts, and what they leave behind. They change no state.
 
-use super::{Act, Refusal, Side, StepRow};
+use super::{Act, Refusal, Side};
 use crate::ids::{EventId, StepCode, Time};
 use crate::rules::Code;
 use std::collections::BTreeMap;
@@ -60,12 +60,20 @@ impl Step {
 /// An answer names an open question of the other side.
 const ANSWERS_A_QUESTION: &str = "answers-a-question";
 
-const fn row(step: Step, side: Side) -> StepRow {
-    StepRow { step: step.code(), side, guard: step.guard() }
+/// One of these steps, and which side may take it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) step: &'static str,
+    pub(super) side: Side,
+    pub(super) guard: &'static str,
+}
+
+const fn row(step: Step, side: Side) -> Row {
+    Row { step: step.code(), side, guard: step.guard() }
 }
 
 /// Which side may take which of these steps.
-pub(super) const ROWS: &[StepRow] = &[
+pub(super) const ROWS: &[Row] = &[
     row(Step::Note, Side::Requesting),
     row(Step::Note, Side::Requested),
     row(Step::Question, Side::Requesting),
@@ -81,10 +89,11 @@ pub(super) fn knows(step: &StepCode) -> bool {
     Step::parse(step).is_some()
 }
 
-/// The rows open to a side.
-pub(super) fn open_rows(common: &Common, side: Side) -> Vec<&'static StepRow> {
+/// The steps open to a side.
+pub(super) fn open_rows(common: &Common, side: Side) -> impl Iterator<Item = &'static str> + use<> {
     let asked = common.open_questions.values().any(|asker| *asker == side.other());
-    ROWS.iter().filter(|row| row.side == side && (asked || row.guard != ANSWERS_A_QUESTION)).collect()
+    let open = ROWS.iter().filter(move |row| row.side == side && (asked || row.guard != ANSWERS_A_QUESTION));
+    open.map(|row| row.step)
 }
 
 impl Common {

@@ -1,65 +1,78 @@
-//! The drawing of a family, printed from its table, so that the page people read cannot differ from the code.
+//! The page of a family, printed from its table, so that the page people read cannot differ from what is judged.
 
-use super::{Assistance, Family, LAPSED, Life, Preservation, Row, To, common};
+use super::common;
+use crate::rules::{Family, Guard, Role, Rules, Side, StepRow, To};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The page about a family: its drawing (Mermaid), its steps and its guards.
-#[must_use]
-pub fn drawing(family: Family) -> String {
-    match family {
-        Family::Preservation => page::<Preservation>(),
-        Family::Assistance => page::<Assistance>(),
-    }
-}
+/// The name of the one state that no event leads to.
+pub const LAPSED: &str = "lapsed";
 
-fn page<L: Life>() -> String {
+/// The page about a family: its drawing (Mermaid), its steps, its guards, and the clocks that run in its states.
+#[must_use]
+pub fn drawing(rules: &Rules, family: &Family) -> String {
     let mut page = format!(
-        "# {}: states and steps\n\nPrinted from the table in `{}` by a test; \
+        "# {}: states and steps\n\nPrinted from the table in `{}.toml` by a test; \
          write it anew with `COMITY_BLESS=1`.\n\n```mermaid\nstateDiagram-v2\n    [*] --> draft\n",
-        L::TITLE,
-        L::FILE
+        family.title, family.code
     );
     let mut line = |text: &str| writeln!(page, "{text}").expect("writing to a string does not fail");
-    for Row { from, to, row, .. } in L::TABLE {
-        for from in from.iter().map(|kind| L::name(*kind)) {
-            for to in ends::<L>(*to, from) {
-                line(&format!("    {from} --> {to}: {} ({})", row.step, row.side));
+    for row in &family.rows {
+        for from in &row.from {
+            for to in family.ends(row, from) {
+                line(&format!("    {from} --> {to}: {} ({})", row.step, row.by.short()));
             }
         }
     }
-    for kind in L::KINDS.iter().filter(|kind| L::can_lapse(**kind)) {
-        line(&format!("    {} --> {LAPSED}: by the clock, never signed", L::name(*kind)));
+    for state in family.states.iter().filter(|state| state.until.is_some()) {
+        line(&format!("    {} --> {LAPSED}: by the clock, never signed (SYS)", state.name));
     }
-    line("```\n\n| From | Step | Side | To | Guard |\n|---|---|---|---|---|");
-    for Row { from, to, row, .. } in L::TABLE {
-        let from = from.iter().map(|kind| L::name(*kind)).collect::<Vec<_>>().join(", ");
-        line(&format!("| {from} | {} | {} | {} | {} |", row.step, row.side, says::<L>(*to), row.guard));
+    line("```\n\n| From | To | By | Guard or timer | Step |\n|---|---|---|---|---|");
+    for row in &family.rows {
+        let from = row.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let demands = demands(rules, family, row).join("; ");
+        line(&format!("| {from} | {} | {} | {demands} | {} |", leads(&row.to), row.by.short(), row.step));
     }
     for row in common::ROWS {
-        line(&format!("| any but draft | {} | {} | stays | {} |", row.step, row.side, row.guard));
+        let by = if row.side == Side::Requesting { Role::Requesting } else { Role::Requested };
+        line(&format!("| any but draft | stays | {} | {} | {} |", by.short(), row.guard, row.step));
     }
     line("\n| Guard | Holds if |\n|---|---|");
-    for (name, says) in L::GUARDS.iter().map(|guard| L::guard(*guard)) {
-        line(&format!("| {name} | {says} |"));
+    let named: BTreeSet<Guard> = family.rows.iter().flat_map(|row| &row.guards).copied().collect();
+    for guard in named {
+        line(&format!("| {} | {} |", guard.name(), guard.says()));
     }
     page
 }
 
-fn says<L: Life>(to: To<L::Kind>) -> &'static str {
-    match to {
-        To::Stays => "stays",
-        To::Kind(kind) => L::name(kind),
-        To::Settled => "disputed, acknowledged or delivered",
-        To::Resumed => "where it was",
+/// What a row demands, and which clocks its step starts under some instrument.
+fn demands(rules: &Rules, family: &Family, row: &StepRow) -> Vec<String> {
+    let listed = |codes: &[crate::rules::Code]| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let mut demands: Vec<String> = row.guards.iter().map(|guard| guard.name().to_owned()).collect();
+    if !row.needs.is_empty() {
+        demands.push(format!("after {}", listed(&row.needs)));
     }
+    if !row.bars.is_empty() {
+        demands.push(format!("not after {}", listed(&row.bars)));
+    }
+    let of_family = rules.procedures().filter(|row| row.family.as_ref() == Some(&family.code));
+    let uses = of_family.flat_map(|procedure| rules.bases(&procedure.code)).flat_map(|basis| &basis.clocks);
+    let starts = uses.filter(|usage| usage.after.iter().any(|step| step.as_str() == row.step.as_str()));
+    let clocks: BTreeSet<String> = starts.map(|usage| usage.clock.to_string()).collect();
+    if !clocks.is_empty() {
+        demands.push(format!("starts {}", clocks.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    if !row.article.is_empty() {
+        demands.push(row.article.clone());
+    }
+    demands
 }
 
-/// Where a row can lead from one state, by name.
-pub(super) fn ends<L: Life>(to: To<L::Kind>, from: &'static str) -> Vec<&'static str> {
+fn leads(to: &To) -> &str {
     match to {
-        To::Stays => vec![from],
-        To::Kind(kind) => vec![L::name(kind)],
-        To::Settled => vec!["disputed", "acknowledged", "delivered"],
-        To::Resumed => vec!["accepted", "executing", "partially_executed"],
+        To::Stays => "stays",
+        To::State(state) => state.as_str(),
+        To::Settled => "disputed, acknowledged or delivered",
+        To::Resumed => "where it was",
     }
 }

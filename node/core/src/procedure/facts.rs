@@ -5,6 +5,11 @@ use crate::ids::Time;
 use crate::proto::value::Kind;
 use crate::rules::Code;
 
+/// The key of one value of a list field.
+pub(super) fn listed(key: &str, place: usize) -> String {
+    format!("{key}.{place:02}")
+}
+
 impl Act {
     fn fact(&self, key: &str) -> Option<&Kind> {
         self.facts.iter().find(|fact| fact.key == key)?.value.as_ref()?.kind.as_ref()
@@ -43,7 +48,7 @@ impl Act {
 
     /// The codes of a list field: its facts are numbered `.00`, `.01` and so on.
     pub(super) fn codes(&self, key: &str) -> Vec<Code> {
-        (0..100).map_while(|place| self.code_if_any(&format!("{key}.{place:02}"))).collect()
+        (0..100).map_while(|place| self.code_if_any(&listed(key, place))).collect()
     }
 
     /// The same, where the form demands at least one.

@@ -4,36 +4,36 @@
 //! never reads a body, a clock of the machine or anything but the acts handed in: state is a function
 //! of the *set* of events, the same on every node and for every order of arrival. When something was
 //! recorded here is therefore not looked at; what counts is what the author signed.
-//! Start at [`fold`] and [`permits`]; each family of procedures has a file with a table of steps.
+//! Start at [`fold`] and [`permits`]; the tables of steps are data, in `node/rules/families`.
 //! The rule for what happens at once is written down in `node/decisions/concurrent-steps.md`.
 
-pub mod assistance;
+mod clocks;
 mod common;
+mod course;
+mod delivery;
 mod drawing;
 mod facts;
-mod ground;
+mod guard;
 mod order;
-pub mod preservation;
 mod refusal;
-mod table;
 #[cfg(test)]
 mod tests;
 
 pub use crate::rules::Side;
-pub use assistance::{Delivery, DeliveryState, ManifestRef};
+pub use clocks::{Calendars, clocks};
 pub use common::Common;
-pub use drawing::drawing;
+pub use course::{Course, Said, Taken};
+pub use delivery::{Delivery, DeliveryState, ManifestRef};
+pub use drawing::{LAPSED, drawing};
 pub use refusal::Refusal;
-pub use table::{Judging, Life, Row, To};
 
-use crate::clock::{Calendar, Running, due, due_at_the_earliest};
 use crate::ids::{EventId, PartyCode, ProcedureCode, StepCode, Time};
-use crate::proto::Fact;
-use crate::rules::{ClockRule, Code, Procedure, Rules};
-use assistance::Assistance;
+use crate::proto::{ActorKind, Fact};
+use crate::rules::{Code, Family, Procedure, Rules};
+use guard::Judging;
 use order::Line;
-use preservation::Preservation;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One signed event of a thread, as far as the law looks at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,102 +61,45 @@ pub struct Act {
 /// What must be known of the Parties, besides the acts, to judge a new step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Setting {
-    /// The reservations of the requested Party under the request's instrument.
+    /// The instruments that bind the two Parties towards each other.
+    pub in_force: BTreeSet<Code>,
+    /// The reservations and declarations of the requested Party.
     pub reservations: BTreeSet<Code>,
 }
 
-/// One row of a family's table, as the outside sees it. Its form is always `<procedure>/<step>`.
+/// A step that is open to a side. Its form is always `<procedure>/<step>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepRow {
+pub struct Open<'r> {
     /// The step's code.
-    pub step: &'static str,
+    pub step: &'r str,
     /// Who may take it.
     pub side: Side,
-    /// The guard that must hold, by name.
-    pub guard: &'static str,
 }
 
-impl StepRow {
+impl Open<'_> {
     /// The step's code as an id.
     #[must_use]
     pub fn code(&self) -> StepCode {
-        StepCode::parse(self.step).expect("a test reads every row of every table")
+        StepCode::parse(self.step).expect("rules are read with well-formed steps")
     }
 }
 
-/// Which table of steps a procedure follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Preservation of stored data.
-    Preservation,
-    /// Mutual assistance.
-    Assistance,
+/// The life a procedure follows, and the procedure.
+///
+/// # Errors
+/// When the rules have no such procedure or it is not offered yet.
+fn known<'r>(rules: &'r Rules, code: &ProcedureCode) -> Result<(&'r Arc<Family>, &'r Procedure), Refusal> {
+    let unknown = || Refusal::UnknownProcedure(code.clone());
+    Ok((rules.family(code).ok_or_else(unknown)?, rules.procedure(code).ok_or_else(unknown)?))
 }
 
-impl Family {
-    /// The family of a procedure.
-    ///
-    /// # Errors
-    /// When the rules have no such procedure or this version has no table for it.
-    pub fn of<'r>(rules: &'r Rules, code: &ProcedureCode) -> Result<(Self, &'r Procedure), Refusal> {
-        let unknown = || Refusal::UnknownProcedure(code.clone());
-        let procedure = rules.procedure(code).ok_or_else(unknown)?;
-        match procedure.family.as_str() {
-            "preservation" => Ok((Self::Preservation, procedure)),
-            "assistance" => Ok((Self::Assistance, procedure)),
-            _ => Err(unknown()),
-        }
-    }
-
-    const fn start(self) -> State {
-        match self {
-            Self::Preservation => State::Preservation(Preservation::DRAFT),
-            Self::Assistance => State::Assistance(Assistance::DRAFT),
-        }
-    }
-
-    /// Of two acts that do not know of each other, the one with the lower rank is applied first.
-    fn rank(self, act: &Act) -> u8 {
-        match self {
-            Self::Preservation => Preservation::rank(act),
-            Self::Assistance => Assistance::rank(act),
-        }
-    }
-}
-
-/// Where a request stands in its family's life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Preservation of stored data.
-    Preservation(preservation::State),
-    /// Mutual assistance.
-    Assistance(assistance::State),
-}
-
-impl State {
-    fn is_draft(&self) -> bool {
-        match self {
-            Self::Preservation(state) => *state == preservation::State::Draft,
-            Self::Assistance(state) => *state == assistance::State::Draft,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Preservation(state) => state.kind().name(),
-            Self::Assistance(state) => state.kind().name(),
-        }
-    }
-
-    fn after(&self, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<Self, Refusal> {
-        match self {
-            Self::Preservation(state) => {
-                Judging::<Preservation> { state, act, rules, procedure }.after().map(Self::Preservation)
-            }
-            Self::Assistance(state) => {
-                Judging::<Assistance> { state, act, rules, procedure }.after().map(Self::Assistance)
-            }
-        }
+/// Of two acts that do not know of each other, the one with the lower rank is applied first: acts of the requested side
+/// before what the requesting side did without knowing of them; of the latter, what yields last.
+fn rank(family: &Family, act: &Act) -> u8 {
+    match act.side {
+        Side::Requested => 0,
+        Side::Requesting if family.yields.iter().any(|step| step.as_str() == act.step.as_str()) => 2,
+        Side::Requesting => 1,
     }
 }
 
@@ -170,12 +113,14 @@ pub struct SetAside {
 }
 
 /// Where a request stands at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The procedure.
     pub procedure: ProcedureCode,
+    /// The life it follows.
+    pub family: Arc<Family>,
     /// What the events made of it.
-    pub state: State,
+    pub course: Course,
     /// What every procedure has: urgency, confidentiality, open questions.
     pub common: Common,
     /// The acts that did not fit, in their order.
@@ -189,62 +134,53 @@ pub struct Standing {
 impl Standing {
     /// The state's name; `lapsed` if its time has run out, which is computed and never signed.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        if self.is_lapsed() { LAPSED } else { self.state.name() }
+    pub fn name(&self) -> &str {
+        if self.is_lapsed() { LAPSED } else { self.course.state().as_str() }
+    }
+
+    /// Until when what it holds lasts, if its state ends with time.
+    #[must_use]
+    pub fn holds_until(&self) -> Option<Time> {
+        guard::holds_until(&self.family, &self.course)
     }
 
     /// True if the time has run out in which the measure holds.
     #[must_use]
     pub fn is_lapsed(&self) -> bool {
-        match &self.state {
-            State::Preservation(state) => state.holds_until().is_some_and(|until| self.now >= until),
-            State::Assistance(_) => false,
-        }
+        self.holds_until().is_some_and(|until| self.now >= until)
     }
 
     /// True if nothing but notes, questions and answers can follow.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        match &self.state {
-            State::Preservation(state) => state.kind().is_final() || self.is_lapsed(),
-            State::Assistance(state) => state.kind().is_final(),
-        }
+        self.family.is_final(self.course.state().as_str()) || self.is_lapsed()
     }
 
     /// When it is closed without another act: at once, if it is closed; nothing if somebody must act first.
     #[must_use]
     pub fn closes(&self) -> Option<Time> {
-        match &self.state {
-            _ if self.is_closed() => Some(Time(0)),
-            State::Preservation(state) => state.holds_until(),
-            State::Assistance(_) => None,
-        }
+        if self.is_closed() { Some(Time(0)) } else { self.holds_until() }
     }
 
     /// What was handed over in it, in order.
     #[must_use]
     pub fn deliveries(&self) -> &[Delivery] {
-        match &self.state {
-            State::Preservation(_) => &[],
-            State::Assistance(state) => state.deliveries(),
-        }
+        self.course.deliveries()
     }
 }
-
-/// The name of the one state that no event leads to.
-pub const LAPSED: &str = "lapsed";
 
 /// Where a set of acts leaves a request at a moment. Void acts and what descends from them count for nothing;
 /// acts that do not fit at their turn are set aside and listed.
 ///
 /// # Errors
-/// When there is no table for the procedure.
+/// When the procedure is not known or not offered.
 pub fn fold(rules: &Rules, procedure: &ProcedureCode, acts: &[Act], now: Time) -> Result<Standing, Refusal> {
-    let (family, procedure) = Family::of(rules, procedure)?;
-    let line = Line::of(acts, |act| family.rank(act));
+    let (family, procedure) = known(rules, procedure)?;
+    let line = Line::of(acts, |act| rank(family, act));
     let mut standing = Standing {
         procedure: procedure.code.clone(),
-        state: family.start(),
+        family: Arc::clone(family),
+        course: Course::draft(),
         common: Common::default(),
         set_aside: line.rings.into_iter().map(|id| SetAside { id, refusal: Refusal::Cycle }).collect(),
         heads: line.heads,
@@ -266,25 +202,37 @@ pub fn fold(rules: &Rules, procedure: &ProcedureCode, acts: &[Act], now: Time) -
 pub fn permits(
     rules: &Rules,
     procedure: &ProcedureCode,
-    known: &[Act],
+    known_acts: &[Act],
     act: &Act,
     setting: &Setting,
 ) -> Result<(), Refusal> {
-    let past = past(known, act)?;
+    let past = past(known_acts, act)?;
     let mut standing = fold(rules, procedure, &past, act.time)?;
-    let (_, procedure) = Family::of(rules, procedure)?;
-    has_reservation(procedure, act, setting)?;
-    take(&mut standing, act, rules, procedure)
+    let (_, procedure) = known(rules, procedure)?;
+    let opens = standing.course.is_draft();
+    take(&mut standing, act, rules, procedure)?;
+    let instrument = standing.course.code("reference.instrument");
+    if let Some(instrument) = instrument.filter(|_| opens) {
+        may_be_asked(rules, procedure, &standing.course, &instrument, setting)?;
+    }
+    has_reservation(rules, &standing, act, setting)
+}
+
+/// In whose name a side takes a step: the table says so. The common steps are an authority's.
+///
+/// # Errors
+/// When the procedure is not known.
+pub fn actor_of(rules: &Rules, procedure: &ProcedureCode, step: &StepCode, side: Side) -> Result<ActorKind, Refusal> {
+    let (family, _) = known(rules, procedure)?;
+    let row = family.rows.iter().find(|row| row.step == *step && row.by.side() == side);
+    Ok(row.map_or(ActorKind::Authority, |row| row.by.actor()))
 }
 
 /// Whose move is awaited: of the side whose turn it is, unless that side waits for an answer.
 #[must_use]
 pub fn whose_turn(standing: &Standing) -> Option<Side> {
-    let turn = match &standing.state {
-        State::Preservation(_) if standing.is_lapsed() => None,
-        State::Preservation(state) => state.kind().turn(),
-        State::Assistance(state) => state.kind().turn(),
-    };
+    let state = standing.family.state(standing.course.state().as_str());
+    let turn = state.filter(|_| !standing.is_lapsed()).and_then(|state| state.turn);
     let asked_by = |side: Side| standing.common.open_questions.values().any(|asker| *asker == side);
     match turn {
         Some(side) if asked_by(side) => Some(side.other()),
@@ -295,42 +243,34 @@ pub fn whose_turn(standing: &Standing) -> Option<Side> {
     }
 }
 
-/// The steps open to a side, those of the family first.
+/// The steps open to a side, those of the table first. Those whose guard cannot hold now are left out.
 #[must_use]
-pub fn next_steps(standing: &Standing, side: Side) -> Vec<&'static StepRow> {
-    let own = match &standing.state {
-        State::Preservation(state) => preservation::open_rows(state, side, standing.is_lapsed()),
-        State::Assistance(state) => assistance::open_rows(state, side),
+pub fn next_steps(standing: &Standing, side: Side) -> Vec<Open<'_>> {
+    let (course, lapsed) = (&standing.course, standing.is_lapsed());
+    let fits = |row: &&crate::rules::StepRow| {
+        row.fits(course.state().as_str(), side)
+            && guard::has_what_it_needs(row, course)
+            && guard::barred_by(row, course).is_none()
+            && row.guards.iter().all(|guard| guard::can_hold(*guard, course, lapsed))
     };
-    let shared = if standing.state.is_draft() { Vec::new() } else { common::open_rows(&standing.common, side) };
-    own.into_iter().chain(shared).collect()
-}
-
-/// The clocks that run, as the calendar of the side that is bound by them counts.
-#[must_use]
-pub fn clocks(rules: &Rules, standing: &Standing, calendar: &Calendar) -> Vec<Running> {
-    let Some(procedure) = rules.procedure(&standing.procedure) else { return Vec::new() };
-    match &standing.state {
-        State::Preservation(state) => preservation::clocks(state, rules, procedure, calendar),
-        State::Assistance(state) => assistance::clocks(state, &standing.common, rules, procedure, calendar),
-    }
+    let own = standing.family.rows.iter().filter(fits);
+    let mut open: Vec<Open<'_>> = own.map(|row| Open { step: row.step.as_str(), side }).collect();
+    let shared = common::open_rows(&standing.common, side).filter(|_| !course.is_draft());
+    open.extend(shared.map(|step| Open { step, side }));
+    open
 }
 
 fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure) -> Result<(), Refusal> {
     if common::knows(&act.step) {
-        if standing.state.is_draft() {
-            return Err(Refusal::WrongState { step: act.step.clone(), state: standing.state.name() });
+        if standing.course.is_draft() {
+            return Err(Refusal::WrongState { step: act.step.clone(), state: standing.course.state().clone() });
         }
         return standing.common.take(act);
     }
-    standing.state = standing.state.after(act, rules, procedure)?;
+    let family = &standing.family;
+    standing.course = Judging { family, course: &standing.course, act, rules, procedure }.after()?;
     standing.common.note_envelope(act);
     Ok(())
-}
-
-/// When a period ends. A date beyond the calendar is counted plainly: a late alert would be worse than a rough one.
-fn end(since: Time, rule: &ClockRule, calendar: &Calendar) -> Time {
-    due(since, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(since, rule))
 }
 
 /// Everything an act descends from.
@@ -352,9 +292,30 @@ fn past(known: &[Act], act: &Act) -> Result<Vec<Act>, Refusal> {
     Ok(past.into_values().collect())
 }
 
+/// A request may be asked if its instrument binds both Parties, and no declaration of the requested one closes it.
+fn may_be_asked(
+    rules: &Rules,
+    procedure: &Procedure,
+    course: &Course,
+    instrument: &Code,
+    setting: &Setting,
+) -> Result<(), Refusal> {
+    if !setting.in_force.contains(instrument) {
+        return Err(Refusal::NotInForce(instrument.clone()));
+    }
+    let basis = rules.basis(&procedure.code, instrument);
+    let asked = course.codes("data.categories");
+    match basis.and_then(|basis| crate::law::closing(basis, &setting.reservations, &asked)) {
+        Some(code) => Err(Refusal::ClosedByDeclaration(code.clone())),
+        None => Ok(()),
+    }
+}
+
 /// A ground that is open only with a reservation needs that the Party made it.
-fn has_reservation(procedure: &Procedure, act: &Act, setting: &Setting) -> Result<(), Refusal> {
-    let ground = act.code_if_any("ground").and_then(|ground| procedure.ground(&ground));
+fn has_reservation(rules: &Rules, standing: &Standing, act: &Act, setting: &Setting) -> Result<(), Refusal> {
+    let instrument = standing.course.code("reference.instrument");
+    let basis = instrument.and_then(|code| rules.basis(&standing.procedure, &code));
+    let ground = act.code_if_any("ground").and_then(|ground| basis?.ground(&ground));
     match ground.and_then(|usage| usage.only_with.as_ref()) {
         Some(reservation) if !setting.reservations.contains(reservation) => {
             Err(Refusal::NoReservation(reservation.clone()))

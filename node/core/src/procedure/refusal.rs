@@ -21,7 +21,7 @@ pub enum Refusal {
         /// The step.
         step: StepCode,
         /// Where the request stands.
-        state: &'static str,
+        state: Code,
     },
     /// The step belongs to the other side.
     #[error(
@@ -33,6 +33,26 @@ pub enum Refusal {
         /// Who tried.
         side: Side,
     },
+    /// The step is taken in another name than the table says.
+    #[error(
+        "procedure.wrong-actor: {step} was not taken; it is not taken in the name of {actor}. See who takes it in the table"
+    )]
+    WrongActor {
+        /// The step.
+        step: StepCode,
+        /// In whose name it was.
+        actor: &'static str,
+    },
+    /// The instrument does not bind both Parties at the time.
+    #[error(
+        "procedure.not-in-force: the request was not taken; {0} does not bind both Parties towards each other at this time. Ask: comity law explain"
+    )]
+    NotInForce(Code),
+    /// The requested Party has declared that it does not execute such requests.
+    #[error(
+        "procedure.closed-by-declaration: the request was not taken; the requested Party has declared {0}, which closes it. Ask: comity law explain"
+    )]
+    ClosedByDeclaration(Code),
     /// A guard of the table does not hold.
     #[error("procedure.guard: the step was not taken; {guard} does not hold: {why}")]
     Guard {
@@ -69,6 +89,9 @@ impl Refusal {
             Self::UnknownStep(_) => "procedure.unknown-step",
             Self::WrongState { .. } => "procedure.wrong-state",
             Self::WrongSide { .. } => "procedure.wrong-side",
+            Self::WrongActor { .. } => "procedure.wrong-actor",
+            Self::NotInForce(_) => "procedure.not-in-force",
+            Self::ClosedByDeclaration(_) => "procedure.closed-by-declaration",
             Self::Guard { .. } => "procedure.guard",
             Self::MissingFact(_) => "procedure.missing-fact",
             Self::UnknownParent(_) => "procedure.unknown-parent",

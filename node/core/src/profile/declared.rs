@@ -233,8 +233,8 @@ impl Profile {
     }
 
     /// The codes of its declarations and reservations.
-    pub fn declarations(&self) -> impl Iterator<Item = &str> {
-        self.declarations.iter().map(|row| row.code.as_str())
+    pub fn declarations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.declarations.iter().map(|row| (row.code.as_str(), row.value.as_str()))
     }
 
     /// The languages accepted in a procedure, most preferred first: those of the rule for it and its urgency, else of a

@@ -1,9 +1,13 @@
 //! What rows say about each other: ids once, references that exist, forms put together from groups.
 
+mod law;
+mod life;
+
 use super::form::{FieldRule, Form, Kind, Literal, Required, leans_on, wrong_rule};
 use super::read::{At, Fielded, FormHead, Found, GroupHead, Rows};
-use super::rows::{Code, CodeList, Listed, Mark, Procedure};
+use super::rows::{Code, CodeList, Listed, Mark};
 use super::{RuleMistake, Rules};
+use crate::ids::ProcedureCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -20,12 +24,18 @@ pub(super) fn join(found: &mut Found) -> Rules {
     rules.instruments = joining.index(&mut found.instruments, |row| (row.code.clone(), &row.source));
     rules.retention = joining.index(&mut found.retention, |row| (row.procedure.clone(), &row.source));
     rules.erasure = joining.index(&mut found.erasure, |row| (row.code.clone(), &row.source));
+    rules.declarations = joining.index(&mut found.declarations, |row| (row.code.clone(), &row.source));
     joining.lists(found, &mut rules);
     joining.clocks(found, &rules);
+    joining.instruments(found, &rules);
     joining.offences(found, &rules);
+    joining.declarations(found, &rules);
+    joining.families(found, &mut rules);
     joining.procedures(found, &mut rules);
+    joining.bases(found, &mut rules);
     joining.retention(found, &rules);
     joining.forms(found, &mut rules);
+    joining.steps_have_forms(found, &rules);
     found.mistakes.append(&mut joining.mistakes);
     rules
 }
@@ -96,6 +106,7 @@ impl Joining {
             listed("modifiers", rules.modifiers.values().map(|row| (&row.code, &row.title))),
             listed("instruments", rules.instruments.values().map(|row| (&row.code, &row.name))),
             listed("erasure-grounds", rules.erasure.values().map(|row| (&row.code, &row.title))),
+            listed("reservations", rules.declarations.values().map(|row| (&row.code, &row.title))),
         ];
         rules.lists.extend(tables.into_iter().map(|list| (list.id.clone(), Arc::new(list))));
     }
@@ -115,33 +126,6 @@ impl Joining {
         }
     }
 
-    fn procedures(&mut self, found: &mut Found, rules: &mut Rules) {
-        rules.procedures = self.index(&mut found.procedures, |row| (row.code.clone(), &row.source));
-        for (at, procedure) in &found.procedures {
-            self.procedure(at, procedure, rules);
-        }
-    }
-
-    fn procedure(&mut self, at: &At, procedure: &Procedure, rules: &Rules) {
-        for instrument in &procedure.instruments {
-            self.refers(rules.instruments.contains_key(instrument), at, "instrument", instrument);
-        }
-        for usage in &procedure.grounds {
-            self.refers(rules.grounds.contains_key(&usage.code), at, "ground", &usage.code);
-            self.says(usage.source.trim().is_empty(), at, || format!("ground {} has an empty `source`", usage.code));
-            let reservations = Code::parse("reservations").and_then(|id| rules.lists.get(&id));
-            if let Some(code) = &usage.only_with {
-                let known = reservations.is_some_and(|list| list.has(code.as_str()));
-                self.says(!known && !self.torn, at, || format!("the list reservations has no {code}"));
-            }
-        }
-        for usage in &procedure.clocks {
-            self.refers(rules.clocks.contains_key(&usage.clock), at, "clock", &usage.clock);
-            let based = procedure.instruments.contains(&usage.instrument);
-            self.says(!based, at, || format!("clock {} names an instrument that is not listed", usage.clock));
-        }
-    }
-
     fn retention(&mut self, found: &Found, rules: &Rules) {
         for (at, row) in &found.retention {
             self.says(row.duration == 0, at, || "`duration` must be at least 1".to_owned());
@@ -156,14 +140,52 @@ impl Joining {
             self.says(twice, at, || format!("group {} stands in the files twice; take one out", group.head.id));
             self.fields(&group.fields);
         }
-        for (at, form) in &found.forms {
-            self.fields(&form.fields);
-            let form = self.form(at, form, &groups, rules);
-            let twice = rules.forms.contains_key(&form.id());
-            self.says(twice, at, || format!("form {} stands in the files twice; take one out", form.id()));
-            self.refers(rules.procedures.contains_key(&form.procedure), at, "procedure", &form.procedure);
-            self.whole(at, &form, rules);
-            rules.forms.insert(form.id(), form);
+        // Of two forms of one step that of the procedure comes before that of its family, and that before the one for all.
+        let mut forms: Vec<_> = found.forms.iter().collect();
+        forms.sort_by_key(|(_, form)| (form.head.procedure.is_none(), form.head.family.is_none()));
+        let mut nearness: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+        for (at, row) in forms {
+            self.fields(&row.fields);
+            let near = (row.head.procedure.is_none(), row.head.family.is_none());
+            for procedure in self.procedures_of(at, &row.head, rules) {
+                let form = self.form(at, row, procedure, &groups, rules);
+                let held = nearness.get(&form.id());
+                let twice = held.is_some_and(|held| *held == near);
+                self.says(twice, at, || format!("form {} stands in the files twice; take one out", form.id()));
+                if held.is_none() {
+                    self.whole(at, &form, rules);
+                    nearness.insert(form.id(), near);
+                    rules.forms.insert(form.id(), form);
+                }
+            }
+        }
+    }
+
+    /// The procedures a form belongs to: one, those of a family that have the step, or all.
+    fn procedures_of(&mut self, at: &At, head: &FormHead, rules: &Rules) -> Vec<ProcedureCode> {
+        let of = |family: Option<&Code>| -> Vec<ProcedureCode> {
+            let follows = |row: &&super::Procedure| match family {
+                Some(family) => row.family.as_ref() == Some(family),
+                None => row.family.is_some(),
+            };
+            rules.procedures.values().filter(follows).map(|row| row.code.clone()).collect()
+        };
+        match (&head.procedure, &head.family) {
+            (Some(code), None) => {
+                let procedure = ProcedureCode::parse(code.as_str()).ok();
+                let known = procedure.as_ref().is_some_and(|code| rules.procedures.contains_key(code));
+                self.refers(known, at, "procedure", code);
+                procedure.into_iter().collect()
+            }
+            (None, Some(family)) => {
+                self.refers(rules.families.contains_key(family), at, "family", family);
+                of(Some(family))
+            }
+            (None, None) => of(None),
+            (Some(_), Some(_)) => {
+                self.says(true, at, || "a form belongs to a `procedure` or to a `family`, not to both".to_owned());
+                Vec::new()
+            }
         }
     }
 
@@ -177,12 +199,13 @@ impl Joining {
         &mut self,
         at: &At,
         row: &Fielded<FormHead>,
+        procedure: ProcedureCode,
         groups: &BTreeMap<Code, &Fielded<GroupHead>>,
         rules: &Rules,
     ) -> Form {
         let head = &row.head;
         let mut form = Form {
-            procedure: head.procedure.clone(),
+            procedure,
             step: head.step.clone(),
             record: head.record,
             version: head.version,
@@ -259,7 +282,8 @@ impl Joining {
 }
 
 /// Sections whose rows are code lists too.
-const TABLES: [&str; 6] = ["grounds", "outcomes", "offences", "modifiers", "instruments", "erasure-grounds"];
+const TABLES: [&str; 7] =
+    ["grounds", "outcomes", "offences", "modifiers", "instruments", "erasure-grounds", "reservations"];
 
 fn listed<'a>(id: &str, rows: impl Iterator<Item = (&'a Code, &'a String)>) -> CodeList {
     CodeList {

@@ -6,8 +6,10 @@
 //! source and a mark for how well that source was seen. Start at [`Rules::parse`]; [`Form`] is what
 //! drafting, checking and the record of facts share.
 
+mod basis;
 mod check;
 mod form;
+mod life;
 mod read;
 mod rows;
 #[cfg(test)]
@@ -16,15 +18,22 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub use basis::{
+    Basis, ClockUse, Closing, Condition, Declaration, DeclarationKind, Document, GroundUse, Longer, Measured, Needed,
+    NeverFor, Notice, Threshold,
+};
 pub(crate) use form::is_date;
 pub use form::{FieldRule, Form, FormMistake, Kind, Literal, Required, Wrong};
+pub use life::{DRAFT, Family, Guard, Role, StateRow, StepRow, To};
+pub(crate) use rows::is_language;
 pub use rows::{
-    Actor, ClockRule, ClockUse, Code, CodeList, ErasureGround, Ground, GroundKind, GroundUse, Instrument, Listed, Mark,
-    Modifier, NeverFor, Offence, Outcome, Pattern, Procedure, Retention, Unit,
+    Actor, ClockRule, Code, CodeList, ErasureGround, Ground, GroundKind, Instrument, Listed, Mark, Modifier, Offence,
+    Outcome, Pattern, Procedure, Retention, Unit,
 };
 pub use shipped::SHIPPED;
 
 use crate::ids::{ProcedureCode, StepCode};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +42,8 @@ use std::sync::Arc;
 pub const HOLD_REASONS: &str = "hold-reasons";
 
 /// On which side of a request someone acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The side that asks.
     Requesting,
@@ -103,6 +113,9 @@ impl RuleMistake {
 pub struct Rules {
     alerts: Vec<u8>,
     procedures: BTreeMap<ProcedureCode, Procedure>,
+    families: BTreeMap<Code, Arc<Family>>,
+    bases: BTreeMap<ProcedureCode, BTreeMap<Code, Basis>>,
+    declarations: BTreeMap<Code, Declaration>,
     forms: BTreeMap<String, Form>,
     clocks: BTreeMap<Code, ClockRule>,
     grounds: BTreeMap<Code, Ground>,
@@ -143,6 +156,39 @@ impl Rules {
     /// All procedures, ascending by code.
     pub fn procedures(&self) -> impl Iterator<Item = &Procedure> {
         self.procedures.values()
+    }
+
+    /// The life a procedure follows; none if it is not offered.
+    #[must_use]
+    pub fn family(&self, procedure: &ProcedureCode) -> Option<&Arc<Family>> {
+        self.procedures.get(procedure)?.family.as_ref().and_then(|code| self.families.get(code))
+    }
+
+    /// All families, ascending by code.
+    pub fn families(&self) -> impl Iterator<Item = &Arc<Family>> {
+        self.families.values()
+    }
+
+    /// What an instrument says of a procedure, if the procedure may be based on it.
+    #[must_use]
+    pub fn basis(&self, procedure: &ProcedureCode, instrument: &Code) -> Option<&Basis> {
+        self.bases.get(procedure)?.get(instrument)
+    }
+
+    /// All instruments a procedure may be based on, ascending by code.
+    pub fn bases(&self, procedure: &ProcedureCode) -> impl Iterator<Item = &Basis> {
+        self.bases.get(procedure).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// What the law lets a Party declare under a code.
+    #[must_use]
+    pub fn declaration(&self, code: &Code) -> Option<&Declaration> {
+        self.declarations.get(code)
+    }
+
+    /// All declarations the law knows, ascending by code.
+    pub fn declarations(&self) -> impl Iterator<Item = &Declaration> {
+        self.declarations.values()
     }
 
     /// The form a step of a procedure carries: its id is always `<procedure>/<step>`.

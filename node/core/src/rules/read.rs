@@ -2,12 +2,14 @@
 //! say about each other is for `check`.
 
 use super::RuleMistake;
+use super::basis::{BasisRow, Declaration};
 use super::form::FieldRule;
+use super::life::Family;
 use super::rows::{
     ClockRule, Code, CodeList, ErasureGround, Ground, Instrument, Mark, Modifier, Offence, Outcome, Procedure,
     Retention, parsed,
 };
-use crate::ids::{ProcedureCode, StepCode};
+use crate::ids::StepCode;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeSet;
@@ -52,12 +54,13 @@ pub(super) struct GroupHead {
     pub(super) ordered: Vec<(String, String)>,
 }
 
-/// What a form says beside its fields.
-#[derive(Debug, Deserialize)]
+/// What a form says beside its fields. It is the form of one procedure, of all that follow a life, or of all: the nearer
+/// one counts.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FormHead {
-    #[serde(deserialize_with = "parsed")]
-    pub(super) procedure: ProcedureCode,
+    pub(super) procedure: Option<Code>,
+    pub(super) family: Option<Code>,
     #[serde(deserialize_with = "parsed")]
     pub(super) step: StepCode,
     /// True if it is no step of the thread but a record kept beside it.
@@ -88,6 +91,9 @@ pub(super) struct Found {
     pub(super) mistakes: Vec<RuleMistake>,
     pub(super) alerts: Rows<Alerts>,
     pub(super) procedures: Rows<Procedure>,
+    pub(super) families: Rows<Family>,
+    pub(super) bases: Rows<BasisRow>,
+    pub(super) declarations: Rows<Declaration>,
     pub(super) clocks: Rows<ClockRule>,
     pub(super) grounds: Rows<Ground>,
     pub(super) outcomes: Rows<Outcome>,
@@ -145,6 +151,9 @@ impl<'a> File<'a> {
                 found.alerts.extend(reading.row(at.clone(), &at.place, node));
             }
             "procedure" => found.procedures.extend(reading.rows(node, "code")),
+            "family" => found.families.extend(reading.rows(node, "code")),
+            "basis" => found.bases.extend(reading.rows(node, "instrument")),
+            "declaration" => found.declarations.extend(reading.rows(node, "code")),
             "clock" => found.clocks.extend(reading.rows(node, "id")),
             "ground" => found.grounds.extend(reading.rows(node, "code")),
             "outcome" => found.outcomes.extend(reading.rows(node, "code")),
@@ -158,7 +167,7 @@ impl<'a> File<'a> {
             "form" => found.forms.extend(reading.fielded(node, "step")),
             other => {
                 let at = self.at(node.span().start, other.to_owned());
-                mistakes.push(at.mistake("no such section; known are alerts, procedure, clock, ground, outcome, offence, modifier, instrument, retention, erasure, list, group and form"));
+                mistakes.push(at.mistake("no such section; known are alerts, procedure, family, basis, declaration, clock, ground, outcome, offence, modifier, instrument, retention, erasure, list, group and form"));
             }
         }
     }

@@ -214,6 +214,9 @@ pub struct Offence {
     /// Per instrument, articles that may apply beside or by the conduct of the case.
     #[serde(default)]
     pub related: BTreeMap<Code, Vec<String>>,
+    /// True if it belongs to the categories of the lists of EIO, EAW and EER for which dual criminality is not verified.
+    #[serde(default)]
+    pub listed: bool,
     /// International Classification of Crime for Statistical Purposes.
     pub iccs: Vec<String>,
     /// How well those digits were seen.
@@ -263,13 +266,22 @@ pub struct Instrument {
     pub number: String,
     /// What was seen of its status; data for people, never for decisions.
     pub status: String,
+    /// The day before which it applies between nobody, whatever a charter says.
+    pub applies_from: Option<String>,
+    /// Instruments that must bind the two Parties as well.
+    #[serde(default)]
+    pub needs: Vec<Code>,
+    /// Instruments it takes the place of between Parties that both bind.
+    #[serde(default)]
+    pub replaces: Vec<Code>,
     /// Where it is found.
     pub source: String,
     /// How well the source was seen.
     pub mark: Mark,
 }
 
-/// A kind of demand.
+/// A kind of demand. On which instruments it may be based stands in rows of their own ([`Basis`](super::Basis)), so that a
+/// treaty can be added by a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Procedure {
@@ -278,75 +290,14 @@ pub struct Procedure {
     pub code: ProcedureCode,
     /// In words.
     pub name: String,
-    /// Which table of steps it follows, for example `preservation`.
-    pub family: Code,
+    /// Which life it follows, for example `preservation`; none if it is not offered yet.
+    pub family: Option<Code>,
     /// Rises when a form or figure of it changes.
     pub version: u32,
-    /// On which instruments it may be based.
-    pub instruments: Vec<Code>,
-    /// The grounds on which it may be refused.
-    pub grounds: Vec<GroundUse>,
-    /// The clocks it runs.
-    pub clocks: Vec<ClockUse>,
     /// Where it is found.
     pub source: String,
     /// How well the source was seen.
     pub mark: Mark,
-}
-
-impl Procedure {
-    /// How a ground is open here, if it is.
-    #[must_use]
-    pub fn ground(&self, code: &Code) -> Option<&GroundUse> {
-        self.grounds.iter().find(|usage| usage.code == *code)
-    }
-
-    /// The clock that plays `role` under an instrument.
-    #[must_use]
-    pub fn clock(&self, role: &str, instrument: &Code) -> Option<&Code> {
-        let fits = |usage: &&ClockUse| usage.role.as_str() == role && usage.instrument == *instrument;
-        self.clocks.iter().find(fits).map(|usage| &usage.clock)
-    }
-}
-
-/// How a ground is open in a procedure.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroundUse {
-    /// The ground.
-    pub code: Code,
-    /// Open only to a Party that made this reservation.
-    pub only_with: Option<Code>,
-    /// Closed when one of the offences is established by these articles.
-    pub never_for: Option<NeverFor>,
-    /// Where it is found.
-    pub source: String,
-    /// How well the source was seen.
-    pub mark: Mark,
-}
-
-/// A range of articles of an instrument.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NeverFor {
-    /// The instrument.
-    pub instrument: Code,
-    /// The first article.
-    pub first: u32,
-    /// The last article, itself included.
-    pub last: u32,
-}
-
-/// Which clock plays which part under which instrument.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClockUse {
-    /// The part, for example `holds`: known to the procedure's table.
-    pub role: Code,
-    /// The instrument the request is based on.
-    pub instrument: Code,
-    /// The clock rule.
-    pub clock: Code,
 }
 
 /// How long what a node holds of a request is kept after the request ended.
@@ -435,7 +386,7 @@ impl Pattern {
 }
 
 /// A language tag of two or three letters and subtags of up to eight (BCP 47, shape only).
-pub(super) fn is_language(text: &str) -> bool {
+pub(crate) fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let primary = parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_lowercase()));
     primary

@@ -3,9 +3,13 @@
 /// Name and text of every file in `node/rules/`.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("clocks.toml", include_str!("../../../rules/clocks.toml")),
+    ("families/assistance.toml", include_str!("../../../rules/families/assistance.toml")),
+    ("families/preservation.toml", include_str!("../../../rules/families/preservation.toml")),
+    ("forms/assistance.toml", include_str!("../../../rules/forms/assistance.toml")),
     ("forms/common.toml", include_str!("../../../rules/forms/common.toml")),
     ("grounds.toml", include_str!("../../../rules/grounds.toml")),
-    ("instruments.toml", include_str!("../../../rules/instruments.toml")),
+    ("instruments/bc.toml", include_str!("../../../rules/instruments/bc.toml")),
+    ("instruments/uncc.toml", include_str!("../../../rules/instruments/uncc.toml")),
     ("lists.toml", include_str!("../../../rules/lists.toml")),
     ("offences.toml", include_str!("../../../rules/offences.toml")),
     ("outcomes.toml", include_str!("../../../rules/outcomes.toml")),

@@ -393,10 +393,10 @@ impl Sim {
             return "request".to_owned();
         }
         let standing = rows.and_then(|rows| Case::of(&rows).ok()?.standing(&self.world.rules, self.now).ok()?);
-        let open: Vec<&str> = match standing {
+        let open: Vec<&str> = match &standing {
             Some(standing) if !self.chance.one_in(8) => {
                 let ends = self.chance.one_in(6);
-                let rows = next_steps(&standing, side);
+                let rows = next_steps(standing, side);
                 let steps = rows.iter().map(|row| row.step);
                 steps.filter(|step| ends || !["withdraw", "release", "cannot-preserve"].contains(step)).collect()
             }

@@ -1,7 +1,7 @@
 //! What was handed over, and how far that is: a life of its own beside the request's.
 
+use super::{Act, Refusal};
 use crate::ids::{Digest, EventId, ItemId};
-use crate::procedure::{Act, Refusal};
 use crate::rules::Code;
 
 /// The manifest of a hand-over, as the signed event names it.

@@ -1,0 +1,270 @@
+//! What the tests of the law share: acts whose facts are those of the shipped forms, fitted to what their guards look at, so
+//! that a form that does not give a guard its facts shows here; and every place a procedure's table leads to.
+
+use super::super::*;
+use crate::ids::hex;
+use crate::law::closed;
+use crate::proto::{Value, value};
+use crate::rules::sample::{full, shipped};
+use crate::rules::{Basis, Guard, StepRow};
+use value::Kind;
+
+pub(super) const HOUR: u64 = 3_600_000;
+pub(super) const DAY: u64 = 24 * HOUR;
+/// The moment every sample field says, and an hour later, when the first act is signed.
+pub(super) const SAMPLE: u64 = 1_700_000_000_000;
+pub(super) const START: Time = Time(SAMPLE + HOUR);
+
+pub(super) fn id(number: u8) -> EventId {
+    EventId::new([number; 32])
+}
+
+pub(super) fn code(procedure: &str) -> ProcedureCode {
+    ProcedureCode::parse(procedure).expect("code")
+}
+
+pub(super) fn term(text: &str) -> Code {
+    Code::parse(text).expect("code")
+}
+
+/// Two Parties that every instrument binds and that reserved nothing.
+pub(super) fn bound() -> Setting {
+    Setting { in_force: shipped().instruments().map(|row| row.code.clone()).collect(), reservations: BTreeSet::new() }
+}
+
+/// All procedures that are offered.
+pub(super) fn offered() -> Vec<ProcedureCode> {
+    shipped().procedures().filter(|row| row.family.is_some()).map(|row| row.code.clone()).collect()
+}
+
+/// An act whose facts are those of its form, every field filled in.
+pub(super) fn plain(procedure: &ProcedureCode, number: u8, side: Side, step: &str, parents: &[u8]) -> Act {
+    let step = StepCode::parse(step).expect("step");
+    let form = shipped().form(procedure, &step).unwrap_or_else(|| panic!("no form for {procedure}/{step}"));
+    let time = START.plus_ms(u64::from(number) * HOUR);
+    Act {
+        id: id(number),
+        step,
+        author: PartyCode::parse(if side == Side::Requesting { "XA" } else { "XB" }).expect("code"),
+        side,
+        parents: parents.iter().map(|number| id(*number)).collect(),
+        time,
+        recorded: time,
+        facts: form.facts(&full(form)),
+        void: false,
+    }
+}
+
+/// Says another value of a fact the act has.
+pub(super) fn set(act: &mut Act, key: &str, kind: Kind) {
+    let fact = act.facts.iter_mut().find(|fact| fact.key == key).unwrap_or_else(|| panic!("no fact {key}"));
+    fact.value = Some(Value { kind: Some(kind) });
+}
+
+pub(super) fn says(act: &Act, key: &str) -> bool {
+    act.facts.iter().any(|fact| fact.key == key)
+}
+
+fn set_if(act: &mut Act, key: &str, kind: Kind) {
+    if says(act, key) {
+        set(act, key, kind);
+    }
+}
+
+pub(super) fn without(act: &mut Act, key: &str) {
+    act.facts.retain(|fact| !fact.key.starts_with(key));
+}
+
+/// The instrument a request of the tests is based on: the first the rules name for the procedure.
+pub(super) fn basis(procedure: &ProcedureCode) -> &'static Basis {
+    shipped().bases(procedure).next().unwrap_or_else(|| panic!("{procedure} has no basis"))
+}
+
+/// Gives an act what the guards of its row look at, where the request stands.
+pub(super) fn fit(act: &mut Act, standing: &Standing) {
+    let row = standing
+        .family
+        .rows
+        .iter()
+        .find(|row| row.fits(standing.course.state().as_str(), act.side) && row.step == act.step);
+    for guard in row.map(|row| row.guards.clone()).unwrap_or_default() {
+        fit_to(act, guard, standing);
+    }
+    if act.step.as_str() == "answer"
+        && let Some((question, _)) = standing.common.open_questions.iter().find(|(_, asker)| **asker != act.side)
+    {
+        set(act, "answer.to", Kind::Code(hex(question.as_bytes())));
+    }
+}
+
+fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
+    let now = act.time.0;
+    let later = |days: u64| {
+        Kind::TimeMs(standing.course.time("measure.until").map_or(now, |until| until.0.max(now)) + days * DAY)
+    };
+    match guard {
+        Guard::BasedOnInstrument | Guard::ReachesThreshold => fit_request(act, &standing.procedure),
+        Guard::HoldsLongEnough => {
+            set(act, "measure.taken", Kind::TimeMs(now));
+            set(act, "measure.until", Kind::TimeMs(now + 61 * DAY));
+        }
+        Guard::AsksForLonger => set(act, "extension.until", later(9)),
+        Guard::EndsLater => set(act, "measure.until", later(9)),
+        Guard::GroundIsOpen => fit_ground(act, standing),
+        Guard::PartNamesGround => {
+            set(act, "accept.scope", Kind::Code("whole".into()));
+            without(act, "ground");
+        }
+        Guard::ReplacesDisputed => name(act, standing, Delivery::is_disputed),
+        Guard::OffersTerms => name(act, standing, Delivery::is_offered),
+        Guard::IsOpen => name(act, standing, Delivery::is_open),
+        Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
+        Guard::StillHolds | Guard::NamesManifest => {}
+    }
+}
+
+/// A request that reaches every threshold of the instrument it is based on.
+fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
+    let basis = basis(procedure);
+    set(act, "reference.instrument", Kind::Code(basis.instrument.to_string()));
+    for key in ["penalty.most-months", "penalty.requested-months", "sentence.months"] {
+        set_if(act, key, Kind::Integer(60));
+    }
+    let first = |codes: &[Code]| codes.first().map(|code| Kind::Code(code.to_string()));
+    if let Some(category) = first(&basis.categories) {
+        set_if(act, "data.categories.00", category);
+    }
+    if let Some(offence) = first(&basis.offences) {
+        set_if(act, "offence.codes.00", offence);
+    }
+    if let Some(emergency) = first(&basis.emergencies) {
+        set_if(act, "urgency.level", Kind::Code("emergency".into()));
+        set_if(act, "urgency.basis", emergency);
+    }
+}
+
+/// The first ground that the form takes, the instrument opens, and that needs no reservation.
+fn fit_ground(act: &mut Act, standing: &Standing) {
+    let rules = shipped();
+    let form = rules.form(&standing.procedure, &act.step).expect("a form");
+    let rule = form.field("ground").expect("a ground");
+    let basis = basis(&standing.procedure);
+    let about = crate::law::Weighed { offences: standing.course.codes("offence.codes"), ..Default::default() };
+    let fits = |code: &&Code| rule.only.is_empty() || rule.only.contains(code);
+    let open = |code: &&Code| basis.ground(code).is_some_and(|usage| closed(rules, usage, &about, None).is_none());
+    let ground = basis.grounds.iter().map(|usage| &usage.code).filter(fits).find(open);
+    let ground = ground.unwrap_or_else(|| panic!("no ground for {}/{}", standing.procedure, act.step));
+    set(act, "ground", Kind::Code(ground.to_string()));
+    without(act, "ground.reservation");
+}
+
+fn name(act: &mut Act, standing: &Standing, fits: fn(&Delivery) -> bool) {
+    if let Some(delivery) = standing.deliveries().iter().find(|delivery| fits(delivery)) {
+        set(act, "delivery", Kind::Code(delivery.event.to_string()));
+    }
+}
+
+pub(super) fn folded(procedure: &ProcedureCode, acts: &[Act]) -> Standing {
+    fold(shipped(), procedure, acts, START).expect("known procedure")
+}
+
+pub(super) fn judged(procedure: &ProcedureCode, known: &[Act], act: &Act) -> Result<(), Refusal> {
+    permits(shipped(), procedure, known, act, &bound())
+}
+
+pub(super) fn last(acts: &[Act]) -> Vec<u8> {
+    acts.last().map(|act| act.id.as_bytes()[0]).into_iter().collect()
+}
+
+/// The next act of a straight thread, fitted to it.
+pub(super) fn next(procedure: &ProcedureCode, acts: &[Act], number: u8, side: Side, step: &str) -> Act {
+    let mut act = plain(procedure, number, side, step, &last(acts));
+    fit(&mut act, &folded(procedure, acts));
+    act
+}
+
+/// A straight thread: each act follows the one before and must be lawful. `about` is the act whose hand-over it names; 0: as
+/// fits.
+pub(super) fn line(procedure: &str, steps: &[(Side, &str, u8)]) -> Vec<Act> {
+    let procedure = code(procedure);
+    let mut acts: Vec<Act> = Vec::new();
+    for (number, (side, step, about)) in (1u8..).zip(steps) {
+        let mut act = next(&procedure, &acts, number, *side, step);
+        if *about > 0 {
+            set(&mut act, "delivery", Kind::Code(hex(id(*about).as_bytes())));
+        }
+        judged(&procedure, &acts, &act).unwrap_or_else(|refusal| panic!("{number} {step}: {refusal}"));
+        acts.push(act);
+    }
+    acts
+}
+
+pub(super) fn refused(procedure: &str, known: &[Act], act: &Act, with: &str, saying: &str) {
+    let refusal = judged(&code(procedure), known, act).expect_err("a refusal");
+    assert_eq!(refusal.code(), with);
+    let text = refusal.to_string();
+    assert!(text.starts_with(with) && text.contains(saying), "{text}");
+}
+
+/// Two branches from one act: both orders of arrival give `expected`, and so many acts are set aside.
+pub(super) fn at_once(procedure: &str, common: &[Act], one: Vec<Act>, two: Vec<Act>, expected: &str, aside: &[u8]) {
+    let procedure = code(procedure);
+    let forth = folded(&procedure, &[common, &one, &two].concat());
+    let back = folded(&procedure, &[&two, &one, common].concat());
+    assert_eq!(forth, back);
+    assert_eq!(forth.name(), expected);
+    assert_eq!(forth.set_aside.iter().map(|a| a.id.as_bytes()[0]).collect::<Vec<_>>(), aside);
+}
+
+/// What tells one place a request can be in from another, as far as its table looks.
+pub(super) type Place = (String, Vec<String>, Vec<String>);
+
+fn place(standing: &Standing) -> Place {
+    let rows = &standing.family.rows;
+    let looked_for: BTreeSet<&Code> = rows.iter().flat_map(|row| row.needs.iter().chain(&row.bars)).collect();
+    let taken = looked_for.into_iter().filter(|step| standing.course.taken(step.as_str()).is_some());
+    let state = |delivery: &Delivery| match delivery.state {
+        DeliveryState::Offered => "offered",
+        DeliveryState::TermsAccepted { .. } => "accepted",
+        DeliveryState::Disputed { .. } => "disputed",
+        DeliveryState::InCustody { .. } | DeliveryState::Replaced { .. } => "done",
+    };
+    let mut handed: Vec<String> = standing.deliveries().iter().map(|one| state(one).to_owned()).collect();
+    handed.sort();
+    handed.dedup();
+    (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
+}
+
+/// How to come to every place of a procedure: the shortest thread to each.
+pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
+    let start = folded(procedure, &[]);
+    let mut ways = BTreeMap::from([(place(&start), Vec::new())]);
+    let mut open = std::collections::VecDeque::from([Vec::<Act>::new()]);
+    while let Some(acts) = open.pop_front() {
+        let standing = folded(procedure, &acts);
+        let number = u8::try_from(acts.len() + 1).expect("short threads");
+        let state = standing.course.state().to_string();
+        for row in
+            standing.family.rows.iter().filter(|row: &&StepRow| row.from.iter().any(|from| from.as_str() == state))
+        {
+            let act = next(procedure, &acts, number, row.by.side(), row.step.as_str());
+            if judged(procedure, &acts, &act).is_err() {
+                continue;
+            }
+            let more = [acts.clone(), vec![act]].concat();
+            let there = place(&folded(procedure, &more));
+            if let std::collections::btree_map::Entry::Vacant(entry) = ways.entry(there) {
+                entry.insert(more.clone());
+                open.push_back(more);
+            }
+        }
+    }
+    ways
+}
+
+/// The shortest thread to a state.
+pub(super) fn thread_to(procedure: &str, state: &str) -> Vec<Act> {
+    let ways = ways(&code(procedure));
+    let there = ways.into_iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
+    there.min_by_key(Vec::len).unwrap_or_else(|| panic!("nothing leads to {state}"))
+}
