@@ -4,20 +4,23 @@
 //! run, whether a step may be taken. It keeps nothing and decides nothing of its own.
 
 use crate::{
-    clock::{Alert, Running},
-    ids::{EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
+    clock::{Alert, Reckoning, Running},
+    ids::{AuthorityId, EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
     law,
-    procedure::{self, Act, Calendars, Refusal, Setting, Side, Standing},
+    procedure::{self, Act, Refusal, Setting, Side, Standing},
     profile::Trust,
     proto::{ActorKind, EventRow, Fact},
     rules::Rules,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The acts of a thread and who opened it.
 #[derive(Debug, Clone, Default)]
 pub struct Case {
     opening: Option<(PartyCode, ProcedureCode)>,
+    asked: Option<PartyCode>,
+    /// Which authority spoke last for each side.
+    authorities: BTreeMap<Side, AuthorityId>,
     acts: Vec<Act>,
 }
 
@@ -48,8 +51,12 @@ impl Case {
     pub fn of(rows: &[EventRow]) -> Result<Self, Malformed> {
         let Some(first) = rows.first() else { return Ok(Self::default()) };
         let opener = PartyCode::parse(&first.author)?;
-        let acts = rows.iter().map(|row| read_act(row, &opener)).collect::<Result<_, _>>()?;
-        Ok(Self { opening: Some((opener, ProcedureCode::parse(&first.procedure)?)), acts })
+        let acts: Vec<Act> = rows.iter().map(|row| read_act(row, &opener)).collect::<Result<_, _>>()?;
+        let asked = first.recipients.first().map(|code| PartyCode::parse(code)).transpose()?;
+        let spoke =
+            rows.iter().zip(&acts).filter_map(|(row, act)| Some((act.side, AuthorityId::parse(&row.authority).ok()?)));
+        let authorities = spoke.collect();
+        Ok(Self { opening: Some((opener, ProcedureCode::parse(&first.procedure)?)), asked, authorities, acts })
     }
 
     /// The side a Party stands on: who opens a request asks.
@@ -129,17 +136,31 @@ impl Case {
         procedure::permits(rules, procedure, &self.acts, &act, setting)
     }
 
+    /// How the two sides count: where their authorities sit, and what they declared.
+    #[must_use]
+    pub fn reckoning(&self, rules: &Rules, trust: &Trust, now: Time) -> Reckoning {
+        let Some(((opener, procedure), asked)) = self.opening.as_ref().zip(self.asked.as_ref()) else {
+            return Reckoning::utc();
+        };
+        let calendar = |party, side| law::calendar(rules, trust, party, procedure, self.authorities.get(&side), now);
+        Reckoning {
+            requesting: calendar(opener, Side::Requesting),
+            requested: calendar(asked, Side::Requested),
+            periods: law::periods(rules, trust, asked, now),
+        }
+    }
+
     /// The clocks that run.
     #[must_use]
-    pub fn clocks(&self, rules: &Rules, now: Time) -> Vec<Running> {
+    pub fn clocks(&self, rules: &Rules, reckoning: &Reckoning, now: Time) -> Vec<Running> {
         let standing = self.standing(rules, now).ok().flatten();
-        standing.map(|standing| procedure::clocks(rules, &standing, &Calendars::utc())).unwrap_or_default()
+        standing.map(|standing| procedure::clocks(rules, &standing, reckoning)).unwrap_or_default()
     }
 
     /// The alarms of all clocks that fell due after `since` and by `now`.
     #[must_use]
-    pub fn alarms(&self, rules: &Rules, since: Time, now: Time) -> Vec<(String, Alert)> {
-        let clocks = self.clocks(rules, now);
+    pub fn alarms(&self, rules: &Rules, reckoning: &Reckoning, since: Time, now: Time) -> Vec<(String, Alert)> {
+        let clocks = self.clocks(rules, reckoning, now);
         let due = |clock: &Running| {
             let alerts = clock.alerts(rules.alerts(), since, now);
             alerts.into_iter().map(|alert| (clock.rule.to_string(), alert)).collect::<Vec<_>>()
@@ -149,8 +170,8 @@ impl Case {
 
     /// When the next alarm falls due.
     #[must_use]
-    pub fn next_alarm(&self, rules: &Rules, now: Time) -> Option<Time> {
-        let clocks = self.clocks(rules, now);
+    pub fn next_alarm(&self, rules: &Rules, reckoning: &Reckoning, now: Time) -> Option<Time> {
+        let clocks = self.clocks(rules, reckoning, now);
         clocks.iter().filter_map(|clock| clock.next_alert(rules.alerts(), now)).map(|alert| alert.at).min()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A clock marks and alerts; it never decides. Hours never pause. Days, working days and months are
 //! counted where the actor sits: the day of the start is not counted and the last day counts to its
-//! end. The calendar is handed in as a value, for the time zone database lies outside the core.
+//! end. The calendar is handed in as a value; time zones come from the database that is built in, so that every machine
+//! counts alike.
 //! Start at [`due`]; [`Running`] is a clock of one request.
 
 use crate::ids::{DAY_MS, Time};
@@ -10,7 +11,7 @@ use crate::rules::{Actor, ClockRule, Code, Retention, Unit};
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a deadline cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,18 @@ impl Calendar {
         Self { zone: TimeZone::UTC, holidays: BTreeSet::new(), weekend: vec![Weekday::Saturday, Weekday::Sunday] }
     }
 
+    /// A calendar by the names a Party has signed: a zone of the IANA database, holidays as ISO dates, the days of the week on
+    /// which nobody works (Saturday and Sunday if there are none). What cannot be read is left out: UTC, no holiday.
+    #[must_use]
+    pub fn of<'a>(zone: &str, holidays: impl Iterator<Item = &'a str>, weekend: &[Weekday]) -> Self {
+        let plain = Self::utc();
+        Self {
+            zone: jiff::tz::TimeZoneDatabase::bundled().get(zone).unwrap_or(plain.zone),
+            holidays: holidays.filter_map(|date| date.parse().ok()).collect(),
+            weekend: if weekend.is_empty() { plain.weekend } else { weekend.to_vec() },
+        }
+    }
+
     fn is_working(&self, date: Date) -> bool {
         !self.weekend.contains(&date.weekday()) && !self.holidays.contains(&date)
     }
@@ -76,6 +89,43 @@ impl Calendar {
         let next = date.tomorrow()?.to_zoned(self.zone.clone())?.start_of_day()?;
         let ms = u64::try_from(next.timestamp().as_millisecond()).map_err(|_| ClockFault::BeyondCalendar)?;
         Ok(Time(ms))
+    }
+}
+
+/// How the two sides of a request count: their calendars, and the periods the requested Party has declared in place of those
+/// of the rules.
+#[derive(Debug, Clone)]
+pub struct Reckoning {
+    /// Where the side that asks sits.
+    pub requesting: Calendar,
+    /// Where the side that is asked sits, and with it providers and courts there.
+    pub requested: Calendar,
+    /// Per clock, how many of its units.
+    pub periods: BTreeMap<Code, u32>,
+}
+
+impl Reckoning {
+    /// UTC, no holidays and no declared period on either side: for those of whom nothing better is known.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self { requesting: Calendar::utc(), requested: Calendar::utc(), periods: BTreeMap::new() }
+    }
+
+    /// When the period of a rule, begun at `start`, is over for whoever is bound by it. A date beyond the calendar is counted
+    /// plainly: a late alert would be worse than a rough one.
+    #[must_use]
+    pub fn end(&self, start: Time, rule: &ClockRule) -> Time {
+        let duration = self.periods.get(&rule.id).copied().unwrap_or(rule.duration);
+        let plainly = || start.plus_ms(least_ms(duration, rule.unit));
+        after(start, duration, rule.unit, self.of(rule.actor)).unwrap_or_else(|_| plainly())
+    }
+
+    /// The calendar of whoever is bound by a clock.
+    const fn of(&self, actor: Actor) -> &Calendar {
+        match actor {
+            Actor::Requesting => &self.requesting,
+            Actor::Requested | Actor::Provider | Actor::EnforcingAuthority | Actor::ReviewBody => &self.requested,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use prost::Message;
 
 use crate::{
     case::Case,
+    clock::Reckoning,
     event::{Header, Slip},
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     procedure::whose_turn,
@@ -589,7 +590,7 @@ impl<P: Pairs> Index<P> {
             Some(standing) if !case.is_void() => (standing.name(), whose_turn(standing), standing.closes()),
             Some(_) | None => ("void", None, Some(Time(0))),
         };
-        let due = case.clocks(rules, Time(0)).iter().map(|clock| clock.due.0).min().unwrap_or(0);
+        let due = case.clocks(rules, &Reckoning::utc(), Time(0)).iter().map(|clock| clock.due.0).min().unwrap_or(0);
         let mut members: Vec<String> = first.recipients.iter().chain([&first.author]).cloned().collect();
         members.sort();
         let row = ThreadRow {

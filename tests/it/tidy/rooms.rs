@@ -9,7 +9,7 @@ use super::{
 
 /// Rooms of core from the floor up. A room uses strictly lower ones only. The ledger proves records
 /// and never reads acts: it stands below `event`, which checks an author's own proof.
-const CORE_LEVELS: [(&str, u8); 21] = [
+const CORE_LEVELS: [(&str, u8); 22] = [
     // The generated shapes stand below everything.
     ("proto", 0),
     ("ids", 1),
@@ -27,16 +27,18 @@ const CORE_LEVELS: [(&str, u8); 21] = [
     ("manifest", 7),
     ("record", 8),
     ("clock", 9),
-    ("procedure", 10),
-    ("case", 11),
-    ("index", 12),
-    ("outbox", 13),
-    ("engine", 14),
+    // What applies between two Parties; tables ask it, it asks no table.
+    ("law", 10),
+    ("procedure", 11),
+    ("case", 12),
+    ("index", 13),
+    ("outbox", 14),
+    ("engine", 15),
     // Reads what travels into the engine's inputs, so it stands above it; the engine never frames bytes.
-    ("carry", 15),
+    ("carry", 16),
     // Compiled into tests only, so they may see everything below and nothing may see them.
-    ("sim", 16),
-    ("vectors", 16),
+    ("sim", 17),
+    ("vectors", 17),
 ];
 
 /// What core does not have. Words are matched whole.

@@ -6,6 +6,7 @@
 use super::{Engine, EngineFault, Job, Notice, Output, Reply, Step, Ticket};
 use crate::{
     case::Case,
+    clock::Reckoning,
     event::PeerAnswer,
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault, Pairs},
@@ -155,33 +156,61 @@ impl Engine {
         since: Time,
     ) -> Result<(), EngineFault> {
         let case = case_of(step.index, thread)?;
-        for (rule, alert) in case.alarms(&self.rules, since, step.now) {
+        let reckoning = case.reckoning(&self.rules, &self.trust, step.now);
+        for (rule, alert) in case.alarms(&self.rules, &reckoning, since, step.now) {
             let notice = Notice::Clock { thread: *thread, rule, percent: alert.percent, at: alert.at };
             step.out.push(Output::Notify(notice));
         }
-        self.watch_clocks(&case, thread, step.now);
+        self.watch_clocks(&case, &reckoning, thread, step.now);
         Ok(())
     }
 
     /// Remembers when the next clock alarm of a thread is due.
-    fn watch_clocks(&mut self, case: &Case, thread: &ThreadId, now: Time) {
+    fn watch_clocks(&mut self, case: &Case, reckoning: &Reckoning, thread: &ThreadId, now: Time) {
         if let Some(at) = self.alarm_of.remove(thread) {
             self.alarms.remove(&(at, *thread));
         }
-        if let Some(at) = case.next_alarm(&self.rules, now) {
+        if let Some(at) = case.next_alarm(&self.rules, reckoning, now) {
             self.alarms.insert((at, *thread));
             self.alarm_of.insert(*thread, at);
         }
     }
 
     pub(super) fn load_alarms<P: Pairs>(&mut self, index: &Index<P>) -> Result<(), EngineFault> {
+        self.each_thread(index, |engine, thread, _| {
+            let case = case_of(index, thread)?;
+            let reckoning = case.reckoning(&engine.rules, &engine.trust, engine.alarmed);
+            engine.watch_clocks(&case, &reckoning, thread, engine.alarmed);
+            Ok(())
+        })
+    }
+
+    /// A Party counts by another calendar, or declares other periods, than it did: the clocks of its open requests are counted
+    /// anew, and what lies in the past by the new count is raised.
+    pub(super) fn count_anew<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        party: &PartyCode,
+    ) -> Result<(), EngineFault> {
+        let index = step.index;
+        self.each_thread(index, |engine, thread, row| {
+            let concerns = row.ended_ms == 0 && row.members.iter().any(|member| member == party.as_str());
+            if concerns { engine.clocks_changed(step, thread) } else { Ok(()) }
+        })
+    }
+
+    fn each_thread<P: Pairs>(
+        &mut self,
+        index: &Index<P>,
+        mut look: impl FnMut(&mut Self, &ThreadId, &ThreadRow) -> Result<(), EngineFault>,
+    ) -> Result<(), EngineFault> {
         let mut after = None;
         loop {
             let page: Vec<(ThreadId, ThreadRow)> = index.threads(after.as_ref(), ALARM_PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(*last);
-            for (thread, _) in &page {
-                self.watch_clocks(&case_of(index, thread)?, thread, self.alarmed);
+            for (thread, row) in &page {
+                look(self, thread, row)?;
             }
         }
     }

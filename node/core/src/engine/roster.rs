@@ -79,7 +79,7 @@ impl Engine {
             match self.book.judge(&envelope, seen) {
                 Ok(None) => step.out.push(Output::Documented(ticket, Ok(News::Known))),
                 Ok(Some(judged)) if judged.document().kind == Kind::Head => {
-                    self.entered(step, ticket, judged, envelope.into());
+                    self.entered(step, ticket, judged, envelope.into())?;
                 }
                 Ok(Some(judged)) if self.names_another_ledger(&judged) => {
                     let detail = "the profile names another ledger than the one that is written here; put it into charter/profiles and start the node again";
@@ -148,7 +148,7 @@ impl Engine {
         match judged {
             Ok(judged) => {
                 let owner = judged.profile().map(|profile| profile.party.clone());
-                self.entered(step, ticket, judged, envelope);
+                self.entered(step, ticket, judged, envelope)?;
                 if let Some(party) = owner {
                     // It may name a ledger that has lost what was delivered to it.
                     self.outbox.look_again(&party);
@@ -176,13 +176,24 @@ impl Engine {
         self.next_document(step)
     }
 
-    fn entered<P>(&mut self, step: &mut Step<'_, P>, ticket: Ticket, judged: Judged, envelope: Arc<[u8]>) {
+    fn entered<P: Pairs>(
+        &mut self,
+        step: &mut Step<'_, P>,
+        ticket: Ticket,
+        judged: Judged,
+        envelope: Arc<[u8]>,
+    ) -> Result<(), EngineFault> {
         let document = judged.document().clone();
         let news = self.book.enter(judged);
         self.trust = Arc::new(self.book.trust());
         let change = Change { news: news.clone(), document, envelope, trust: self.trust.clone() };
+        let recounted = match &news {
+            News::Profile(party) | News::Directory(party) => self.count_anew(step, party),
+            News::Known | News::Charter { .. } | News::Head(..) | News::Suspended(_) => Ok(()),
+        };
         step.out.push(Output::Trust(Box::new(change)));
         step.out.push(Output::Documented(ticket, Ok(news)));
+        recounted
     }
 }
 

@@ -7,9 +7,11 @@ mod weigh;
 
 pub use weigh::{Weighed, closed, short_of};
 
-use crate::ids::{PartyCode, Time};
+use crate::clock::Calendar;
+use crate::ids::{AuthorityId, PartyCode, ProcedureCode, Time};
 use crate::profile::{Charter, Trust};
 use crate::rules::{Basis, Code, Declaration, DeclarationKind, Instrument, Rules};
+use jiff::civil::Weekday;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an instrument cannot carry a request between two Parties at a moment.
@@ -74,12 +76,69 @@ pub fn declared(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> B
     all.filter(|(code, value)| lawful(code, value)).map(|(code, value)| (code, value.to_owned())).collect()
 }
 
+/// The periods a Party has declared in place of those of the rules, per clock.
+#[must_use]
+pub fn periods(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> BTreeMap<Code, u32> {
+    let period = |(code, value): (Code, String)| {
+        let row = rules.declaration(&code).filter(|row| row.kind == DeclarationKind::Period)?;
+        Some((row.clock.clone()?, value.parse().ok()?))
+    };
+    declared(rules, trust, party, now).into_iter().filter_map(period).collect()
+}
+
+/// The calendar a Party counts by in a procedure: the zone of the authority that speaks for it there, the holidays of its
+/// directory, and the days on which it declares that nobody works.
+#[must_use]
+pub fn calendar(
+    rules: &Rules,
+    trust: &Trust,
+    party: &PartyCode,
+    procedure: &ProcedureCode,
+    authority: Option<&AuthorityId>,
+    now: Time,
+) -> Calendar {
+    let Some(profile) = trust.profile(party, now) else { return Calendar::utc() };
+    let competent = || {
+        let acts =
+            |row: &&crate::proto::Authority| row.powers.iter().any(|power| power.procedure == procedure.as_str());
+        profile.authorities().values().find(acts)
+    };
+    let office = authority.and_then(|id| profile.authorities().get(id)).or_else(competent);
+    let zone = office.map_or("UTC", |office| office.time_zone.as_str());
+    let holidays = trust.directory(party).map(|directory| directory.holidays()).unwrap_or_default();
+    let declared = declared(rules, trust, party, now);
+    let weekend =
+        Code::parse(WEEKEND).and_then(|code| declared.get(&code)).map_or_else(Vec::new, |value| weekdays(value));
+    Calendar::of(zone, holidays.iter().map(String::as_str), &weekend)
+}
+
+/// The declaration by which a Party names its days of rest.
+const WEEKEND: &str = "CALENDAR.WEEKEND";
+
+fn weekdays(value: &str) -> Vec<Weekday> {
+    let named = [
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
+    ];
+    let day = |word: &str| named.iter().find(|(name, _)| *name == word).map(|(_, day)| *day);
+    value.split([',', ' ']).filter(|word| !word.is_empty()).filter_map(day).collect()
+}
+
 /// True if a value is one that the rule lets a Party declare.
 fn fits(row: &Declaration, value: &str) -> bool {
     match row.kind {
         DeclarationKind::Flag | DeclarationKind::Text => true,
         DeclarationKind::Languages => {
             !value.is_empty() && value.split([',', ' ']).filter(|tag| !tag.is_empty()).all(crate::rules::is_language)
+        }
+        DeclarationKind::Weekdays => {
+            let words = value.split([',', ' ']).filter(|word| !word.is_empty()).count();
+            (1..=6).contains(&words) && weekdays(value).len() == words
         }
         DeclarationKind::Code => row.codes.iter().any(|code| code.as_str() == value),
         DeclarationKind::Period => value.parse::<u32>().is_ok_and(|count| {

@@ -4,51 +4,25 @@
 //! lengthened only where the row says that the law allows it. It never decides.
 
 use super::{Course, Standing};
-use crate::clock::{Calendar, Running, due, due_at_the_earliest};
+use crate::clock::{Reckoning, Running};
 use crate::ids::Time;
 use crate::proto::value::Kind;
-use crate::rules::{Actor, ClockRule, ClockUse, Condition, Literal, Rules};
-
-/// The calendars of the two sides, by which days are counted.
-#[derive(Debug, Clone)]
-pub struct Calendars {
-    /// Of the side that asks.
-    pub requesting: Calendar,
-    /// Of the side that is asked.
-    pub requested: Calendar,
-}
-
-impl Calendars {
-    /// UTC and no holidays on both sides: for those of whom nothing better is known.
-    #[must_use]
-    pub fn utc() -> Self {
-        Self { requesting: Calendar::utc(), requested: Calendar::utc() }
-    }
-
-    /// The calendar of whoever is bound by a clock.
-    #[must_use]
-    pub const fn of(&self, actor: Actor) -> &Calendar {
-        match actor {
-            Actor::Requesting => &self.requesting,
-            Actor::Requested | Actor::Provider | Actor::EnforcingAuthority | Actor::ReviewBody => &self.requested,
-        }
-    }
-}
+use crate::rules::{ClockRule, ClockUse, Condition, Literal, Rules};
 
 /// The clocks that run, in the order of their rows.
 #[must_use]
-pub fn clocks(rules: &Rules, standing: &Standing, calendars: &Calendars) -> Vec<Running> {
+pub fn clocks(rules: &Rules, standing: &Standing, reckoning: &Reckoning) -> Vec<Running> {
     let course = &standing.course;
     let basis = course.code("reference.instrument").and_then(|code| rules.basis(&standing.procedure, &code));
     let uses = basis.into_iter().flat_map(|basis| &basis.clocks);
-    uses.filter_map(|usage| Reading { rules, standing, calendars, usage }.running()).collect()
+    uses.filter_map(|usage| Reading { rules, standing, reckoning, usage }.running()).collect()
 }
 
 /// One row under the eye of a request.
 struct Reading<'a> {
     rules: &'a Rules,
     standing: &'a Standing,
-    calendars: &'a Calendars,
+    reckoning: &'a Reckoning,
     usage: &'a ClockUse,
 }
 
@@ -91,22 +65,16 @@ impl Reading<'_> {
     }
 
     fn end(&self, start: Time, rule: &ClockRule) -> Time {
-        let calendar = self.calendars.of(rule.actor);
-        let mut end = counted(start, rule, calendar);
+        let mut end = self.reckoning.end(start, rule);
         let longer = self.usage.longer.as_ref();
         if let Some(longer) = longer
             .filter(|longer| self.standing.course.taken(longer.after.as_str()).is_some_and(|taken| taken.at >= start))
             && let Some(rule) = self.rules.clock(&longer.clock)
         {
-            end = counted(end, rule, calendar);
+            end = self.reckoning.end(end, rule);
         }
         end.plus_ms(self.standing.course.stood_in(&self.usage.pauses, start, self.standing.now))
     }
-}
-
-/// When a period ends. A date beyond the calendar is counted plainly: a late alert would be worse than a rough one.
-fn counted(since: Time, rule: &ClockRule, calendar: &Calendar) -> Time {
-    due(since, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(since, rule))
 }
 
 fn holds(condition: &Condition, course: &Course) -> bool {

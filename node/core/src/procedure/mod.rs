@@ -20,7 +20,7 @@ mod refusal;
 mod tests;
 
 pub use crate::rules::Side;
-pub use clocks::{Calendars, clocks};
+pub use clocks::clocks;
 pub use common::Common;
 pub use course::{Course, Said, Taken};
 pub use delivery::{Delivery, DeliveryState, ManifestRef};

@@ -304,6 +304,8 @@ pub enum DeclarationKind {
     Flag,
     /// A list of languages, the most preferred first.
     Languages,
+    /// Days of the week in English, small letters.
+    Weekdays,
     /// One of the codes the row lists.
     Code,
     /// A period in the unit of the clock it replaces, within the bounds of the row.
@@ -318,8 +320,8 @@ pub enum DeclarationKind {
 pub struct Declaration {
     /// For example `BC.29.4`.
     pub code: Code,
-    /// The instrument that lets it be made.
-    pub instrument: Code,
+    /// The instrument that lets it be made; none for what a Party says of itself.
+    pub instrument: Option<Code>,
     /// In words.
     pub title: String,
     /// What its value is.

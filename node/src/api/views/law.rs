@@ -22,8 +22,8 @@ pub(in crate::api) struct ProcedureView {
     code: String,
     /// In words.
     name: String,
-    /// Which table of steps it follows.
-    family: String,
+    /// Which life it follows; null if it is not offered yet.
+    family: Option<String>,
     /// Rises when a form or figure of it changes.
     version: u32,
     /// On which instruments it may be based.
@@ -151,9 +151,9 @@ fn procedure(row: &Procedure, rules: &Rules) -> ProcedureView {
     ProcedureView {
         code: row.code.to_string(),
         name: row.name.clone(),
-        family: row.family.to_string(),
+        family: row.family.as_ref().map(ToString::to_string),
         version: row.version,
-        instruments: row.instruments.iter().map(ToString::to_string).collect(),
+        instruments: rules.bases(&row.code).map(|basis| basis.instrument.to_string()).collect(),
         steps: rules.forms().filter(|form| *form.procedure() == row.code).map(step).collect(),
         source: row.source.clone(),
         mark: row.mark.as_str(),

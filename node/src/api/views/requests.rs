@@ -165,22 +165,19 @@ pub(in crate::api) struct ReceiptView {
     code: Option<String>,
 }
 
-/// A request as a row. The index says where its events left it; what only time did since, a look at
-/// the events says.
+/// A request as a row: where its events left it, and what time and the calendars of both sides make of that.
 pub(in crate::api) fn row(
     view: &View,
     thread: &ThreadId,
     row: ThreadRow,
     now: Time,
 ) -> Result<RequestRowView, Problem> {
-    let overdue = row.due_ms != 0 && row.due_ms <= now.0;
-    let (state, turn) = if overdue {
-        let case = case_of(&view.index.events(thread)?)?;
-        let standing = standing_of(view, &case, now)?;
-        (state_name(&case, &standing).to_owned(), turn(&case, &standing))
-    } else {
-        (row.state.clone(), side_of(row.turn))
-    };
+    let case = case_of(&view.index.events(thread)?)?;
+    let standing = standing_of(view, &case, now)?;
+    let (state, turn) = (state_name(&case, &standing).to_owned(), turn(&case, &standing));
+    let reckoning = case.reckoning(&view.rules, &view.trust(), now);
+    let due = case.clocks(&view.rules, &reckoning, now).iter().map(|clock| clock.due.0).min().unwrap_or(0);
+    let overdue = due != 0 && due <= now.0;
     Ok(RequestRowView {
         request_id: hex(&row.request_id),
         thread_id: thread.to_string(),
@@ -190,7 +187,7 @@ pub(in crate::api) fn row(
         requesting: row.requesting,
         state,
         turn: turn.map(Side::as_str),
-        due: at(row.due_ms),
+        due: at(due),
         overdue,
         opened: at(row.opened_ms),
         updated: at(row.updated_ms),
@@ -245,7 +242,7 @@ pub(in crate::api) fn request(
         schema: "comity/request/v1",
         row: row(view, thread, thread_row, now)?,
         threads: threads.iter().map(ToString::to_string).collect(),
-        standing: standing(&case, &now_stands, side, &view.rules),
+        standing: standing(&case, &now_stands, side, view),
         events,
         next_cursor: (read < rows.len()).then(|| cursor::after_events(read as u64)),
         others,

@@ -6,32 +6,33 @@ use comity_core::{
     case::Case,
     clock::Running,
     ids::Time,
-    procedure::{Standing, State, assistance, next_steps, preservation, whose_turn},
+    procedure::{Course, Standing, next_steps, whose_turn},
+    proto::value::Kind,
     rules::{Actor, Rules, Side},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::time::rfc3339;
+use crate::{handle::View, time::rfc3339};
 
 /// Where a request stands now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Standing)]
 pub(in crate::api) struct StandingView {
     /// For example `preserved`; `lapsed` if its time has run out, `void` if every member refused it.
-    state: &'static str,
+    state: String,
     /// True if only notes, questions and answers can follow.
     closed: bool,
     /// The side whose act is awaited; null if nobody's.
     turn: Option<&'static str>,
     /// The steps open to our side. Guards may still refuse one.
-    next_steps: Vec<&'static str>,
+    next_steps: Vec<String>,
     /// The clocks that run.
     clocks: Vec<ClockView>,
-    /// What the state owns, for example `until`.
+    /// What its acts have said, the latest of each, for example `measure.until`; beside it `since` and `deliveries`.
     #[schema(value_type = Object)]
-    facts: BTreeMap<&'static str, Value>,
+    facts: BTreeMap<String, Value>,
     /// How urgent it is.
     urgency: Option<String>,
     /// Until when an answer is wished for.
@@ -95,19 +96,21 @@ pub(in crate::api) struct AlertView {
 }
 
 /// Reads where a request stands for one side.
-pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, rules: &Rules) -> StandingView {
+pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, view: &View) -> StandingView {
+    let (rules, now) = (&view.rules, standing.now);
+    let reckoning = case.reckoning(rules, &view.trust(), now);
     let common = &standing.common;
     let question = |(event, asker): (&comity_core::ids::EventId, &Side)| QuestionView {
         event_id: event.to_string(),
         asked_by: asker.as_str(),
     };
     StandingView {
-        state: state_name(case, standing),
+        state: state_name(case, standing).to_owned(),
         closed: standing.is_closed(),
         turn: turn(case, standing).map(Side::as_str),
-        next_steps: next_steps(standing, side).iter().map(|row| row.step).collect(),
-        clocks: case.clocks(rules, standing.now).iter().map(|running| clock(running, rules, standing.now)).collect(),
-        facts: facts(&standing.state),
+        next_steps: next_steps(standing, side).iter().map(|open| open.step.to_owned()).collect(),
+        clocks: case.clocks(rules, &reckoning, now).iter().map(|running| clock(running, rules, now)).collect(),
+        facts: facts(&standing.course),
         urgency: common.urgency.as_ref().map(ToString::to_string),
         wish_by: common.wish_by.map(rfc3339),
         confidentiality: common.confidentiality.as_ref().map(ToString::to_string),
@@ -118,7 +121,7 @@ pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, rul
 }
 
 /// The state's name, as the index names it.
-pub(in crate::api) fn state_name(case: &Case, standing: &Standing) -> &'static str {
+pub(in crate::api) fn state_name<'s>(case: &Case, standing: &'s Standing) -> &'s str {
     if case.is_void() { "void" } else { standing.name() }
 }
 
@@ -158,101 +161,42 @@ const fn actor(actor: Actor) -> &'static str {
     }
 }
 
-fn facts(state: &State) -> BTreeMap<&'static str, Value> {
-    match state {
-        State::Preservation(state) => preservation_facts(state),
-        State::Assistance(state) => assistance_facts(state),
-    }
-}
-
-fn assistance_facts(state: &assistance::State) -> BTreeMap<&'static str, Value> {
-    use assistance::{Phase, State};
-    let State::Live { file, phase, since } = state else { return BTreeMap::new() };
-    let request = &file.request;
+/// What the acts have said, the latest of each fact; of a list an array.
+fn facts(course: &Course) -> BTreeMap<String, Value> {
     let mut facts = BTreeMap::from([
-        ("requested_at", json!(rfc3339(request.at))),
-        ("instrument", json!(request.instrument.to_string())),
-        ("offences", codes(&request.offences)),
-        ("follows_up", json!(request.preservation.map(|id| id.to_string()))),
-        ("since", json!(rfc3339(*since))),
-        ("consulted", json!(file.consulted)),
-        ("conditions", codes(&file.conditions)),
-        ("deliveries", json!(file.deliveries.iter().map(|one| one.event.to_string()).collect::<Vec<_>>())),
+        (
+            "deliveries".to_owned(),
+            json!(course.deliveries().iter().map(|one| one.event.to_string()).collect::<Vec<_>>()),
+        ),
+        ("since".to_owned(), json!(rfc3339(course.since()))),
     ]);
-    match phase {
-        Phase::Consultation { about } => drop(facts.insert("about", codes(about))),
-        Phase::ConditionsProposed { conditions } => drop(facts.insert("proposed", codes(conditions))),
-        Phase::NotExecuted { outcome } => drop(facts.insert("outcome", json!(outcome.to_string()))),
-        Phase::Refused { ground } | Phase::Postponed { ground } => {
-            drop(facts.insert("ground", json!(ground.to_string())));
+    for (key, said) in course.facts() {
+        let value = plain(&said.value);
+        match listed(key) {
+            None => drop(facts.insert(key.clone(), value)),
+            Some(list) => {
+                if let Value::Array(values) = facts.entry(list.to_owned()).or_insert_with(|| json!([])) {
+                    values.push(value);
+                }
+            }
         }
-        Phase::Issued
-        | Phase::ReturnedIncomplete
-        | Phase::Forwarded
-        | Phase::UnderReview
-        | Phase::Accepted
-        | Phase::Executing
-        | Phase::Suspended { .. }
-        | Phase::PartiallyExecuted
-        | Phase::Delivered
-        | Phase::Disputed
-        | Phase::Acknowledged
-        | Phase::Closed
-        | Phase::Withdrawn => {}
     }
     facts
 }
 
-fn codes(codes: &[comity_core::rules::Code]) -> Value {
-    json!(codes.iter().map(ToString::to_string).collect::<Vec<_>>())
+/// The list a fact belongs to: its values are numbered with two digits.
+fn listed(key: &str) -> Option<&str> {
+    let (list, place) = key.rsplit_once('.')?;
+    (place.len() == 2 && place.bytes().all(|b| b.is_ascii_digit())).then_some(list)
 }
 
-fn preservation_facts(state: &preservation::State) -> BTreeMap<&'static str, Value> {
-    use preservation::State as S;
-    let at = |time: &Time| json!(rfc3339(*time));
-    let mut facts = BTreeMap::new();
-    if let Some(request) = state.request() {
-        facts.insert("requested_at", at(&request.at));
-        facts.insert("instrument", json!(request.instrument.to_string()));
-        facts.insert("offences", codes(&request.offences));
+fn plain(kind: &Kind) -> Value {
+    match kind {
+        Kind::Text(text) => json!(text.text),
+        Kind::Code(code) => json!(code),
+        Kind::Integer(number) => json!(number),
+        Kind::Flag(flag) => json!(flag),
+        Kind::TimeMs(ms) => json!(rfc3339(Time(*ms))),
+        Kind::Date(date) => json!(date),
     }
-    match state {
-        S::Draft | S::Requested { .. } => {}
-        S::Acknowledged { at: since, insisted, .. } => {
-            facts.extend([("since", at(since)), ("insisted", json!(insisted))]);
-        }
-        S::Warned { kinds, at: since, .. } => facts.extend([("since", at(since)), ("warned_of", codes(kinds))]),
-        S::Preserved { measure, .. } => facts.extend(measure_facts(measure)),
-        S::ExtensionAsked { measure, until, .. } => {
-            facts.extend(measure_facts(measure));
-            facts.insert("asked_until", at(until));
-        }
-        S::FollowedUp { measure, linked, at: since, .. } => {
-            facts.extend(measure_facts(measure));
-            facts.extend([("since", at(since)), ("linked", json!(linked.map(|id| id.to_string())))]);
-        }
-        S::Refused { ground, at: since, .. } => {
-            facts.extend([("since", at(since)), ("ground", json!(ground.to_string()))]);
-        }
-        S::CannotPreserve { outcome, at: since, .. } => {
-            facts.extend([("since", at(since)), ("outcome", json!(outcome.to_string()))]);
-        }
-        S::Released { measure, at: since, .. } => {
-            facts.extend(measure_facts(measure));
-            facts.insert("since", at(since));
-        }
-        S::Withdrawn { at: since, .. } => drop(facts.insert("since", at(since))),
-    }
-    facts
-}
-
-fn measure_facts(measure: &preservation::Measure) -> [(&'static str, Value); 6] {
-    [
-        ("outcome", json!(measure.outcome.to_string())),
-        ("taken", json!(rfc3339(measure.taken))),
-        ("period_since", json!(rfc3339(measure.since))),
-        ("until", json!(rfc3339(measure.until))),
-        ("ordered", json!(rfc3339(measure.ordered))),
-        ("paths", json!(measure.paths)),
-    ]
 }

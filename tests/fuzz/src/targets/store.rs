@@ -3,6 +3,7 @@
 use comity_core::{
     carry::Stored,
     case::Case,
+    clock::Reckoning,
     engine::{Engine, Identity, Input},
     ids::{Digest, EventId, LedgerIndex, Origin, RequestId, ThreadId, Time},
     index::{Change, Index, IndexFault, MemoryPairs, Pairs as _, RecordView},
@@ -101,7 +102,8 @@ fn ask(index: &Index<MemoryPairs>) {
         let Ok(case) = Case::of(&rows) else { continue };
         let standing = case.standing(&RULES, NOW);
         assert_eq!(standing, case.standing(&RULES, NOW));
-        drop((case.alarms(&RULES, Time(0), NOW), case.next_alarm(&RULES, NOW), case.heads(&RULES)));
+        let plain = Reckoning::utc();
+        drop((case.alarms(&RULES, &plain, Time(0), NOW), case.next_alarm(&RULES, &plain, NOW), case.heads(&RULES)));
     }
     for (peer, lane) in ["XA", "XC"].iter().flat_map(|peer| [Lane::Emergency, Lane::Normal].map(|lane| (peer, lane))) {
         damaged(index.owed(&party(peer), lane, (0, 0), 100));

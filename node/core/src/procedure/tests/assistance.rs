@@ -3,6 +3,7 @@
 use Side::{Requested as B, Requesting as A};
 
 use super::play::{self, DAY, START, code, folded as folded_of, id, plain, refused, set, without};
+use crate::clock::Reckoning;
 use crate::ids::{Digest, hex};
 use crate::procedure::*;
 use crate::proto::value;
@@ -297,7 +298,7 @@ fn hand_overs_do_not_stand_in_each_others_way() {
 #[test]
 fn targets_run_until_they_are_met() {
     let running = |acts: &[Act]| -> Vec<(String, u64)> {
-        let clocks = clocks(shipped(), &folded(acts), &Calendars::utc());
+        let clocks = clocks(shipped(), &folded(acts), &Reckoning::utc());
         clocks.iter().map(|clock| (clock.rule.to_string(), clock.due.since(START) / DAY)).collect()
     };
     let named = |rows: &[(&str, u64)]| rows.iter().map(|(rule, days)| ((*rule).to_owned(), *days)).collect::<Vec<_>>();

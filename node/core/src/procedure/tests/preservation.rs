@@ -3,6 +3,7 @@
 use super::play::{
     self, DAY, HOUR, SAMPLE, START, at_once as at_once_of, bound, code, plain, refused as refused_in, set, term,
 };
+use crate::clock::Reckoning;
 use crate::procedure::*;
 use crate::proto::value;
 use crate::rules::sample::shipped;
@@ -175,7 +176,7 @@ fn preservation_lapses_by_the_clock_alone() {
 #[test]
 fn clocks_run_from_the_measure_and_anew_from_an_extension() {
     let running = |acts: &[Act]| -> Vec<(String, u64, u64)> {
-        let clocks = clocks(shipped(), &folded(acts), &Calendars::utc());
+        let clocks = clocks(shipped(), &folded(acts), &Reckoning::utc());
         clocks.iter().map(|c| (c.rule.to_string(), (c.started.0 - SAMPLE) / HOUR, (c.due.0 - SAMPLE) / DAY)).collect()
     };
     assert_eq!(running(&thread_to("requested")), []);
@@ -184,7 +185,7 @@ fn clocks_run_from_the_measure_and_anew_from_an_extension() {
     assert_eq!(running(&longer), [("D01".to_owned(), 5, 100), ("D02".to_owned(), 0, 90)]);
     assert_eq!(running(&thread_to("followed_up")), [("D02".to_owned(), 0, 90)]);
     assert_eq!(running(&thread_to("released")), []);
-    let alerts = clocks(shipped(), &folded(&longer), &Calendars::utc());
+    let alerts = clocks(shipped(), &folded(&longer), &Reckoning::utc());
     assert_eq!(alerts[0].alerts(shipped().alerts(), START, Time(SAMPLE + 101 * DAY)).len(), 4);
 }
 

@@ -22,7 +22,9 @@ impl Joining {
 
     pub(super) fn declarations(&mut self, found: &Found, rules: &Rules) {
         for (at, row) in &found.declarations {
-            self.refers(rules.instruments.contains_key(&row.instrument), at, "instrument", &row.instrument);
+            if let Some(instrument) = &row.instrument {
+                self.refers(rules.instruments.contains_key(instrument), at, "instrument", instrument);
+            }
             let codes = (row.kind == DeclarationKind::Code) == row.codes.is_empty();
             self.says(codes, at, || "`codes` belongs to the kind `code`, and each needs it".to_owned());
             let bounds = [row.clock.is_some(), row.least.is_some(), row.most.is_some()];
