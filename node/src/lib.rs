@@ -14,6 +14,7 @@ pub mod duty;
 pub mod evidence;
 pub mod handle;
 pub mod keys;
+pub mod law;
 pub mod net;
 pub mod roster;
 pub mod runtime;

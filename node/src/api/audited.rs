@@ -61,6 +61,7 @@ pub(super) const ROUTES: &[(&str, &str, Class)] = &[
     ("GET", "/v1/forms/{procedure}/{step}", Neither),
     ("GET", "/v1/health", Neither),
     ("GET", "/v1/inbox", Neither),
+    ("GET", "/v1/law", Neither),
     ("GET", "/v1/ledger", Neither),
     ("GET", "/v1/ledger/tlog/{*path}", Neither),
     ("POST", "/v1/ledger/verify", Neither),

@@ -83,6 +83,7 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/forms/{procedure}/{step}",
         "/v1/health",
         "/v1/inbox",
+        "/v1/law",
         "/v1/ledger",
         "/v1/ledger/tlog/{path}",
         "/v1/ledger/verify",

@@ -17,6 +17,7 @@ use crate::{
     ceremony::CeremonyFault,
     config::ConfigFault,
     keys::KeyFault,
+    law::LawFault,
     net::NetFault,
     runtime::{RunFault, StartFault},
     store::StoreFault,
@@ -159,6 +160,9 @@ pub(crate) enum CliFault {
     /// The local API was not opened.
     #[error(transparent)]
     Api(#[from] ApiFault),
+    /// Rule files.
+    #[error(transparent)]
+    Law(#[from] LawFault),
     /// The node did not start.
     #[error(transparent)]
     Start(#[from] StartFault),
@@ -213,6 +217,7 @@ impl CliFault {
             Self::Store(fault) => fault.code(),
             Self::Tlog(fault) => fault.code(),
             Self::Bench(fault) => fault.code(),
+            Self::Law(fault) => fault.code(),
             Self::Backup(fault) => fault.code(),
             Self::Ceremony(fault) => fault.code(),
             Self::Crypto(fault) => fault.code(),
@@ -248,6 +253,7 @@ impl CliFault {
             | Self::NodeEnded { .. }
             | Self::Store(_)
             | Self::Bench(_)
+            | Self::Law(_)
             | Self::Crypto(_) => super::FINDING,
         }
     }

@@ -20,6 +20,7 @@ mod forms;
 mod found;
 mod init;
 mod key;
+mod law;
 mod ledger;
 mod nodes;
 mod out;
@@ -119,6 +120,9 @@ enum Command {
     Evidence(evidence::Command),
     /// The procedures and the forms of their steps.
     Forms(forms::Args),
+    /// Which law applies between two Parties, and whether rule files of one's own read.
+    #[command(subcommand)]
+    Law(law::Command),
     /// The signed ledger: what it is, and whether it is whole.
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -218,6 +222,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Request(command) => wait_for(request::request(command, context)),
         Command::Evidence(command) => wait_for(evidence::evidence(command, context)),
         Command::Forms(args) => wait_for(forms::forms(&args, context)),
+        Command::Law(command) => wait_for(law::law(command, context)),
         Command::Backup(command) => backup::backup(command, context),
         Command::Ledger(command) => wait_for(ledger::ledger(command, context)),
         Command::Audit(command) => wait_for(audit::audit(command, context)),

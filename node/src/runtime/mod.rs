@@ -31,7 +31,7 @@ use comity_core::{
     outbox::Due,
     profile::{Book, Profile},
     proto::{CasePart, KeyRole, NodePart, RecordKind, Signature},
-    rules::{Rules, SHIPPED},
+    rules::Rules,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -51,6 +51,7 @@ use crate::{
     },
     handle::{COMMANDS_MAX, Handle, Status, View, kept_holds},
     keys::{KeyFault, Keyring, in_use},
+    law::{self, LawFault},
     net::{self, NetFault, NetSettings},
     roster::{self, admitted},
     store::{Desk, Folder, Ledger, LedgerKeys, LookOver, SledPairs, StoreFault},
@@ -88,9 +89,9 @@ pub enum StartFault {
     /// The network.
     #[error(transparent)]
     Net(#[from] NetFault),
-    /// The rule files shipped with this build contradict themselves.
-    #[error("rules.bad-file: the node does not start; its rule files are wrong; use another build; {0}")]
-    Rules(String),
+    /// The rule files.
+    #[error(transparent)]
+    Rules(#[from] LawFault),
     /// The keys here are not those the own profile names.
     #[error(
         "keys.not-in-profile: the node does not start; its {0} keys are not in this Party's profile; publish a profile with them, or restore the right keys folder"
@@ -110,7 +111,7 @@ impl StartFault {
             Self::Vault(fault) => fault.code(),
             Self::Restored(fault) => fault.code(),
             Self::Net(fault) => fault.code(),
-            Self::Rules(_) => "rules.bad-file",
+            Self::Rules(fault) => fault.code(),
             Self::KeysNotInProfile(_) => "keys.not-in-profile",
         }
     }
@@ -282,7 +283,7 @@ impl Node {
 pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFault> {
     let folder = Folder::claim(&settings.data)?;
     let now = time::now();
-    let rules = Arc::new(rules()?);
+    let rules = Arc::new(law::rules(&settings.data)?);
     let keys = Arc::new(keys);
     let (ledger, desk, audit, index, book) = open_shelves(settings, &keys, &rules, now).await?;
     let trust = Arc::new(book.trust());
@@ -411,17 +412,6 @@ fn open_vault(data: &Path, view: &Arc<View>) -> Result<Vault, VaultFault> {
         info!(target: "evidence", items = opened.swept, "what was not put under seal is gone");
     }
     Ok(vault)
-}
-
-/// The law as shipped with this build.
-///
-/// # Errors
-/// When the files contradict themselves.
-pub fn rules() -> Result<Rules, StartFault> {
-    Rules::parse(SHIPPED).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        StartFault::Rules(lines.join("; "))
-    })
 }
 
 /// Of each role one generation here must be allowed by the own profile now, or what it signs is refused

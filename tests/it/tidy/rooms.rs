@@ -64,7 +64,7 @@ const CORE_ABSENT: [&str; 18] = [
 ];
 
 /// Rooms of the node and what each may name. A room that names none is handed what it needs.
-const NODE_ROOMS: [(&str, &[&str]); 24] = [
+const NODE_ROOMS: [(&str, &[&str]); 25] = [
     ("time", &[]),
     ("words", &[]),
     // What peers did wrong and who is cut off for it; told by whoever sees it.
@@ -73,6 +73,8 @@ const NODE_ROOMS: [(&str, &[&str]); 24] = [
     // A setting says how log lines look; format and level are the types `telemetry` parses itself.
     ("config", &["telemetry"]),
     ("keys", &[]),
+    // The rule files: those of the build, and those a data folder adds.
+    ("law", &[]),
     // The calls that change files, and the places where a test ends the process between two of them.
     ("disk", &[]),
     // Opens the index within the one guard that telemetry's panic hook spares.
@@ -109,7 +111,10 @@ const NODE_ROOMS: [(&str, &[&str]); 24] = [
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
     (
         "runtime",
-        &["audit", "backup", "conduct", "config", "evidence", "handle", "keys", "net", "roster", "store", "witness"],
+        &[
+            "audit", "backup", "conduct", "config", "evidence", "handle", "keys", "law", "net", "roster", "store",
+            "witness",
+        ],
     ),
     // Starts everything and reports every room's faults; reads a stopped node's folder. It has no
     // handle: a running node is asked over its API only.
@@ -123,6 +128,7 @@ const NODE_ROOMS: [(&str, &[&str]); 24] = [
             "ceremony",
             "config",
             "keys",
+            "law",
             "net",
             "runtime",
             "store",

@@ -1,10 +1,12 @@
 //! Which law applies between two Parties: what may be asked on which instrument, what that demands, which clocks would run
 //! and which grounds are open.
 //!
-//! Decides from rules, charter and profiles; it looks at no request and keeps nothing. Start at [`in_force`].
+//! Decides from rules, charter and profiles; it looks at no request and keeps nothing. Start at [`explain`].
 
+mod explain;
 mod weigh;
 
+pub use explain::{Deadline, GroundView, Opinion, Question, explain};
 pub use weigh::{Weighed, closed, short_of};
 
 use crate::clock::Calendar;

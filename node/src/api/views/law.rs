@@ -1,6 +1,13 @@
 //! Procedures and forms as data: what a client needs to draft, check and show a form by itself.
 
-use comity_core::rules::{CodeList, FieldRule, Form, Literal, Pattern, Procedure, Required, Rules};
+use comity_core::{
+    law::{Deadline, GroundView, Opinion, Question, explain},
+    profile::Trust,
+    rules::{
+        Actor, ClockRule, CodeList, Document, FieldRule, Form, GroundKind, Literal, Needed, Notice, Pattern, Procedure,
+        Required, Rules,
+    },
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -227,6 +234,258 @@ fn codes(list: &CodeList, rule: &FieldRule) -> CodesView {
             Pattern::Language => "language",
             Pattern::TimeZone => "time-zone",
         }),
+    }
+}
+
+/// Which law applies between two Parties.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Law)]
+pub(in crate::api) struct LawView {
+    schema: &'static str,
+    /// The Party that would ask.
+    from: String,
+    /// The Party that would be asked.
+    to: String,
+    /// On which day.
+    on: String,
+    /// Each instrument of each procedure, those that can carry the request first.
+    bases: Vec<BasisView>,
+}
+
+/// An instrument as the basis of a procedure.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Basis)]
+pub(in crate::api) struct BasisView {
+    /// The procedure.
+    procedure: String,
+    /// In words.
+    procedure_name: String,
+    /// The instrument.
+    instrument: String,
+    /// Its name.
+    instrument_name: String,
+    /// The articles.
+    articles: String,
+    /// Between which offices it goes.
+    channel: String,
+    /// True if a request may be based on it.
+    offered: bool,
+    /// Each reason why not.
+    against: Vec<String>,
+    /// The instrument that takes its place between these Parties.
+    replaced_by: Option<String>,
+    /// The clocks that would run.
+    clocks: Vec<DeadlineView>,
+    /// The grounds it knows.
+    grounds: Vec<LawGroundView>,
+    /// What a request must be accompanied by.
+    documents: Vec<LawDocumentView>,
+    /// What must be told to whom.
+    notices: Vec<LawNoticeView>,
+    /// Where it is found.
+    source: String,
+    /// How well the source was seen: `s` seen, `g` general knowledge, to be confirmed, `p` our own proposal.
+    mark: &'static str,
+}
+
+/// A clock that would run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deadline)]
+pub(in crate::api) struct DeadlineView {
+    /// Its rule.
+    clock: String,
+    /// What it is for.
+    title: String,
+    /// How many of its unit.
+    count: u32,
+    /// The unit.
+    unit: &'static str,
+    /// True if the requested Party has declared this period itself.
+    declared: bool,
+    /// Who is bound by it.
+    actor: &'static str,
+    /// From when on it would run.
+    start: String,
+    /// What its end means.
+    on_expiry: String,
+    /// True if its end has an effect in law.
+    legal_effect: bool,
+    /// What must hold for it to run and is not known yet.
+    provided: Vec<String>,
+    /// The rule by which it may be lengthened, if there is one.
+    longer: Option<String>,
+    /// Where it is found.
+    source: String,
+    /// How well the source was seen.
+    mark: &'static str,
+}
+
+/// A ground, and whether it is open.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LawGround)]
+pub(in crate::api) struct LawGroundView {
+    /// The ground.
+    ground: String,
+    /// In words.
+    title: String,
+    /// What it may be used for.
+    kinds: Vec<&'static str>,
+    /// True if it is open for these facts.
+    open: bool,
+    /// Why it is closed.
+    closed: Option<String>,
+    /// True if the request must be refused where it holds.
+    mandatory: bool,
+    /// Where it is found.
+    source: String,
+    /// How well the source was seen.
+    mark: &'static str,
+}
+
+/// A document of a set.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LawDocument)]
+pub(in crate::api) struct LawDocumentView {
+    /// Its code.
+    document: String,
+    /// In words.
+    title: String,
+    /// `always`, `convicted`, `in-absentia` or `if-any`.
+    needed: &'static str,
+    /// Where it is found.
+    source: String,
+    /// How well the source was seen.
+    mark: &'static str,
+}
+
+/// What must be told to whom.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LawNotice)]
+pub(in crate::api) struct LawNoticeView {
+    /// What.
+    of: String,
+    /// To whom.
+    to: String,
+    /// The step that tells it.
+    step: String,
+    /// Where it is found.
+    source: String,
+    /// How well the source was seen.
+    mark: &'static str,
+}
+
+/// Which law applies.
+pub(in crate::api) fn explained(rules: &Rules, trust: &Trust, question: &Question<'_>) -> LawView {
+    LawView {
+        schema: "comity/law/v1",
+        from: question.from.to_string(),
+        to: question.to.to_string(),
+        on: comity_core::clock::day(question.at),
+        bases: explain(rules, trust, question).into_iter().map(|opinion| basis(&opinion, rules)).collect(),
+    }
+}
+
+fn basis(opinion: &Opinion<'_>, rules: &Rules) -> BasisView {
+    let basis = opinion.basis;
+    BasisView {
+        procedure: opinion.procedure.code.to_string(),
+        procedure_name: opinion.procedure.name.clone(),
+        instrument: opinion.instrument.code.to_string(),
+        instrument_name: opinion.instrument.name.clone(),
+        articles: basis.articles.clone(),
+        channel: basis.channel.clone(),
+        offered: opinion.is_offered(),
+        against: opinion.against.clone(),
+        replaced_by: opinion.replaced_by.as_ref().map(ToString::to_string),
+        clocks: opinion.clocks.iter().map(deadline).collect(),
+        grounds: opinion.grounds.iter().map(ground).collect(),
+        documents: opinion.documents.iter().map(|row| document(row, rules)).collect(),
+        notices: opinion.notices.iter().map(notice).collect(),
+        source: basis.source.clone(),
+        mark: basis.mark.as_str(),
+    }
+}
+
+fn deadline(deadline: &Deadline<'_>) -> DeadlineView {
+    let rule = deadline.rule;
+    let longer = |rule: &ClockRule, step: &str| {
+        format!("{} {} with {step} ({})", rule.duration, rule.unit.as_str(), rule.source)
+    };
+    DeadlineView {
+        clock: rule.id.to_string(),
+        title: rule.title.clone(),
+        count: deadline.declared.unwrap_or(rule.duration),
+        unit: rule.unit.as_str(),
+        declared: deadline.declared.is_some(),
+        actor: actor(rule.actor),
+        start: rule.start_event.to_string(),
+        on_expiry: rule.on_expiry.to_string(),
+        legal_effect: rule.legal_effect,
+        provided: deadline.provided.clone(),
+        longer: deadline.longer.map(|(rule, step)| longer(rule, step.as_str())),
+        source: rule.source.clone(),
+        mark: rule.mark.as_str(),
+    }
+}
+
+/// Who is bound by a clock, in a word.
+pub(in crate::api) const fn actor(actor: Actor) -> &'static str {
+    match actor {
+        Actor::Requesting => "requesting",
+        Actor::Requested => "requested",
+        Actor::Provider => "provider",
+        Actor::EnforcingAuthority => "enforcing-authority",
+        Actor::ReviewBody => "review-body",
+    }
+}
+
+fn ground(view: &GroundView<'_>) -> LawGroundView {
+    let kind = |kind: &GroundKind| match kind {
+        GroundKind::Refuse => "refuse",
+        GroundKind::Postpone => "postpone",
+        GroundKind::Condition => "condition",
+        GroundKind::OtherMeasure => "other-measure",
+        GroundKind::Consult => "consult",
+        GroundKind::Return => "return",
+        GroundKind::Impossible => "impossible",
+        GroundKind::Suspend => "suspend",
+        GroundKind::Blocked => "blocked",
+    };
+    LawGroundView {
+        ground: view.ground.code.to_string(),
+        title: view.ground.title.clone(),
+        kinds: view.ground.kinds.iter().map(kind).collect(),
+        open: view.closed.is_none(),
+        closed: view.closed.clone(),
+        mandatory: view.mandatory,
+        source: view.source.to_owned(),
+        mark: view.mark.as_str(),
+    }
+}
+
+fn document(row: &Document, rules: &Rules) -> LawDocumentView {
+    let list = comity_core::rules::Code::parse("documents").and_then(|id| rules.list(&id));
+    LawDocumentView {
+        document: row.code.to_string(),
+        title: list.and_then(|list| list.label(row.code.as_str())).unwrap_or_default().to_owned(),
+        needed: match row.needed {
+            Needed::Always => "always",
+            Needed::Convicted => "convicted",
+            Needed::InAbsentia => "in-absentia",
+            Needed::IfAny => "if-any",
+        },
+        source: row.source.clone(),
+        mark: row.mark.as_str(),
+    }
+}
+
+fn notice(row: &Notice) -> LawNoticeView {
+    LawNoticeView {
+        of: row.of.clone(),
+        to: row.to.clone(),
+        step: row.step.to_string(),
+        source: row.source.clone(),
+        mark: row.mark.as_str(),
     }
 }
 

@@ -8,12 +8,13 @@ use comity_core::{
     ids::Time,
     procedure::{Course, Standing, next_steps, whose_turn},
     proto::value::Kind,
-    rules::{Actor, Rules, Side},
+    rules::{Rules, Side},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::law::actor;
 use crate::{handle::View, time::rfc3339};
 
 /// Where a request stands now.
@@ -148,16 +149,6 @@ fn clock(running: &Running, rules: &Rules, now: Time) -> ClockView {
         legal_effect: running.legal_effect,
         source: rule.map(|rule| rule.source.clone()).unwrap_or_default(),
         alerts: running.schedule(rules.alerts()).map(alert).collect(),
-    }
-}
-
-const fn actor(actor: Actor) -> &'static str {
-    match actor {
-        Actor::Requesting => "requesting",
-        Actor::Requested => "requested",
-        Actor::Provider => "provider",
-        Actor::EnforcingAuthority => "enforcing-authority",
-        Actor::ReviewBody => "review-body",
     }
 }
 

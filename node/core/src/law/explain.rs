@@ -1,0 +1,205 @@
+//! The law explained: for two Parties, a day and the facts, each instrument that could carry a request, whether it may, what it
+//! demands, which clocks would run and which grounds are open; each with its article and how well that was seen.
+
+use super::{NotOffered, Weighed, binds, closed, closing, declared, periods, short_of};
+use crate::ids::{PartyCode, ProcedureCode, Time};
+use crate::profile::Trust;
+use crate::rules::{
+    Basis, ClockRule, ClockUse, Code, Condition, Document, Ground, Instrument, Literal, Mark, Notice, Procedure, Rules,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// Who would ask.
+    pub from: &'a PartyCode,
+    /// Who would be asked.
+    pub to: &'a PartyCode,
+    /// When.
+    pub at: Time,
+    /// By which procedure; by any, if it is left out.
+    pub procedure: Option<&'a ProcedureCode>,
+    /// About what.
+    pub about: Weighed,
+    /// What else is known, as facts of the request, for example `urgency.level`.
+    pub facts: BTreeMap<String, Literal>,
+}
+
+/// One instrument as the basis of one procedure, between these Parties, on this day.
+#[derive(Debug, Clone)]
+pub struct Opinion<'r> {
+    /// The procedure.
+    pub procedure: &'r Procedure,
+    /// The instrument.
+    pub instrument: &'r Instrument,
+    /// What it says of the procedure.
+    pub basis: &'r Basis,
+    /// Why it cannot carry the request, in words; empty if it can.
+    pub against: Vec<String>,
+    /// An instrument that takes its place between these Parties and carries the procedure too.
+    pub replaced_by: Option<Code>,
+    /// The clocks that would run.
+    pub clocks: Vec<Deadline<'r>>,
+    /// The grounds it knows.
+    pub grounds: Vec<GroundView<'r>>,
+    /// What a request must be accompanied by.
+    pub documents: &'r [Document],
+    /// What must be told to whom.
+    pub notices: &'r [Notice],
+}
+
+impl Opinion<'_> {
+    /// True if a request may be based on it.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.against.is_empty()
+    }
+}
+
+/// A clock that would run.
+#[derive(Debug, Clone)]
+pub struct Deadline<'r> {
+    /// Its rule.
+    pub rule: &'r ClockRule,
+    /// How many of its units, where the requested Party has declared another period.
+    pub declared: Option<u32>,
+    /// What must hold for it to run and is not known yet, in words.
+    pub provided: Vec<String>,
+    /// The rule by which it may be lengthened, and with which step.
+    pub longer: Option<(&'r ClockRule, &'r Code)>,
+}
+
+/// A ground, and whether it is open for these facts.
+#[derive(Debug, Clone)]
+pub struct GroundView<'r> {
+    /// The ground.
+    pub ground: &'r Ground,
+    /// Why it is closed, in words; nothing if it is open.
+    pub closed: Option<String>,
+    /// True if the request must be refused where it holds.
+    pub mandatory: bool,
+    /// Where it is found.
+    pub source: &'r str,
+    /// How well the source was seen.
+    pub mark: Mark,
+}
+
+/// Every procedure with every instrument it could be based on; those that can carry the request first.
+#[must_use]
+pub fn explain<'r>(rules: &'r Rules, trust: &Trust, question: &Question<'_>) -> Vec<Opinion<'r>> {
+    let asked = |row: &&Procedure| question.procedure.is_none_or(|code| *code == row.code);
+    let made: BTreeMap<Code, String> = declared(rules, trust, question.to, question.at);
+    let reserved: BTreeSet<Code> = made.into_keys().collect();
+    let periods = periods(rules, trust, question.to, question.at);
+    let reading = Reading { rules, trust, question, reserved, periods };
+    let rows = rules.procedures().filter(asked);
+    let mut opinions: Vec<Opinion<'r>> =
+        rows.flat_map(|row| rules.bases(&row.code).filter_map(|basis| reading.opinion(row, basis))).collect();
+    opinions.sort_by_key(|opinion| !opinion.is_offered() || opinion.replaced_by.is_some());
+    opinions
+}
+
+struct Reading<'a, 'r> {
+    rules: &'r Rules,
+    trust: &'a Trust,
+    question: &'a Question<'a>,
+    reserved: BTreeSet<Code>,
+    periods: BTreeMap<Code, u32>,
+}
+
+impl<'r> Reading<'_, 'r> {
+    fn opinion(&self, procedure: &'r Procedure, basis: &'r Basis) -> Option<Opinion<'r>> {
+        let instrument = self.rules.instrument(&basis.instrument)?;
+        Some(Opinion {
+            procedure,
+            instrument,
+            basis,
+            against: self.against(procedure, instrument, basis),
+            replaced_by: self.replaced_by(procedure, instrument),
+            clocks: basis.clocks.iter().filter_map(|usage| self.deadline(usage)).collect(),
+            grounds: basis
+                .grounds
+                .iter()
+                .filter_map(|usage| {
+                    let named = usage.only_with.as_ref().filter(|code| self.reserved.contains(code));
+                    let why = match &usage.only_with {
+                        Some(code) if named.is_none() => {
+                            Some(format!("it needs the reservation {code}, which {} has not made", self.question.to))
+                        }
+                        Some(_) | None => closed(self.rules, usage, &self.question.about, named),
+                    };
+                    let ground = self.rules.ground(&usage.code)?;
+                    let (source, mark) = (usage.source.as_str(), usage.mark);
+                    Some(GroundView { ground, closed: why, mandatory: usage.mandatory, source, mark })
+                })
+                .collect(),
+            documents: &basis.documents,
+            notices: &basis.notices,
+        })
+    }
+
+    fn binds(&self, instrument: &Instrument) -> Result<(), NotOffered> {
+        let between = [self.question.from, self.question.to];
+        binds(self.rules, self.trust.charter(), instrument, between, self.question.at)
+    }
+
+    /// Why an instrument cannot carry the request: each reason, so that nobody asks twice.
+    fn against(&self, procedure: &Procedure, instrument: &Instrument, basis: &Basis) -> Vec<String> {
+        let (from, to) = (self.question.from, self.question.to);
+        let mut against = Vec::new();
+        if procedure.family.is_none() {
+            against.push(format!("{} is not offered yet", procedure.code));
+        }
+        match self.binds(instrument) {
+            Ok(()) => {}
+            Err(NotOffered::NotBinding) => {
+                against.push(format!("it is not in force between {from} and {to} on that day"))
+            }
+            Err(NotOffered::NotBefore(date)) => against.push(format!("it applies from {date} on")),
+            Err(NotOffered::Needs(code)) => against.push(format!("it needs {code} in force between {from} and {to}")),
+        }
+        if let Some(code) = closing(basis, &self.reserved, &self.question.about.categories) {
+            let title = self.rules.declaration(code).map_or("", |row| &row.title);
+            against.push(format!("{to} has declared {code}: {title}"));
+        }
+        against.extend(short_of(basis, &self.question.about));
+        against
+    }
+
+    /// An instrument that binds both, carries the procedure too and takes the place of this one.
+    fn replaced_by(&self, procedure: &Procedure, instrument: &Instrument) -> Option<Code> {
+        let others = self.rules.bases(&procedure.code).filter_map(|basis| self.rules.instrument(&basis.instrument));
+        let mut instead = others.filter(|other| other.replaces.contains(&instrument.code) && self.binds(other).is_ok());
+        instead.next().map(|other| other.code.clone())
+    }
+
+    fn deadline(&self, usage: &'r ClockUse) -> Option<Deadline<'r>> {
+        let rule = self.rules.clock(&usage.clock)?;
+        let mut provided = Vec::new();
+        for condition in &usage.when {
+            match self.question.facts.get(&condition.fact) {
+                Some(known) if !fits(condition, known) => return None,
+                Some(_) => {}
+                None => provided.push(in_words(condition)),
+            }
+        }
+        let longer = usage.longer.as_ref();
+        let longer = longer.and_then(|longer| Some((self.rules.clock(&longer.clock)?, &longer.after)));
+        Some(Deadline { rule, declared: self.periods.get(&rule.id).copied(), provided, longer })
+    }
+}
+
+fn fits(condition: &Condition, known: &Literal) -> bool {
+    (condition.is.is_empty() || condition.is.contains(known)) && !condition.not.contains(known)
+}
+
+fn in_words(condition: &Condition) -> String {
+    let joined = |literals: &[Literal]| literals.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    match (condition.is.is_empty(), condition.not.is_empty()) {
+        (false, true) => format!("{} is {}", condition.fact, joined(&condition.is)),
+        (true, false) => format!("{} is not {}", condition.fact, joined(&condition.not)),
+        (false, false) => format!("{} is {} and not {}", condition.fact, joined(&condition.is), joined(&condition.not)),
+        (true, true) => format!("{} is said", condition.fact),
+    }
+}
