@@ -20,9 +20,6 @@ use crate::{
     time::{now, rfc3339},
 };
 
-/// The step that opens every request.
-pub(super) const OPENING: &str = "request";
-
 /// How urgent a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -55,6 +52,9 @@ pub(super) struct NewRequest {
     pub(super) command_id: Option<String>,
     /// For example `PRES`.
     pub(super) procedure: String,
+    /// The step that opens it, where its procedure has several; the usual one, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) step: Option<String>,
     /// The Parties asked, for example `["XB"]`.
     pub(super) recipients: Vec<String>,
     /// Which of our authorities acts, as the profile names it.
@@ -62,7 +62,7 @@ pub(super) struct NewRequest {
     /// How urgent the delivery is.
     #[serde(default)]
     pub(super) lane: LaneName,
-    /// The contents of the form, by field; see `/v1/forms/{procedure}/request`.
+    /// The contents of the form, by field; see `/v1/forms/{procedure}/{step}`.
     #[schema(value_type = Object)]
     pub(super) fields: Map<String, Value>,
 }
@@ -137,7 +137,10 @@ impl NewRequest {
         let request: RequestId = parse("request_id", &self.request_id)?;
         let recipients = self.recipients.iter().map(|code| parse("recipients", code));
         let procedure: ProcedureCode = parse("procedure", &self.procedure)?;
-        let step: StepCode = parse("step", OPENING)?;
+        let step = match &self.step {
+            Some(step) => parse("step", step)?,
+            None => opening(rules, &procedure).ok_or(ApiFault::UnknownForm)?,
+        };
         Ok(Act {
             command_id: command_id(self.command_id.as_deref(), key)?.unwrap_or(*request.as_bytes()),
             request,
@@ -149,6 +152,11 @@ impl NewRequest {
             lane: self.lane.to_wire(),
         })
     }
+}
+
+/// The usual step that opens a request of a procedure; none if it is not offered.
+pub(super) fn opening(rules: &Rules, procedure: &ProcedureCode) -> Option<StepCode> {
+    rules.family(procedure)?.openings().next().cloned()
 }
 
 impl NewStep {

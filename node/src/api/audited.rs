@@ -59,6 +59,9 @@ pub(super) const ROUTES: &[(&str, &str, Class)] = &[
     ("GET", "/v1/erasures", Neither),
     ("GET", "/v1/events", Neither),
     ("GET", "/v1/forms/{procedure}/{step}", Neither),
+    // What it is given it neither keeps nor gives out.
+    ("POST", "/v1/forms/{procedure}/{step}/check", Neither),
+    ("GET", "/v1/forms/{procedure}/{step}/schema", Neither),
     ("GET", "/v1/health", Neither),
     ("GET", "/v1/inbox", Neither),
     ("GET", "/v1/law", Neither),

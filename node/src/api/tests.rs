@@ -81,6 +81,8 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/erasures",
         "/v1/events",
         "/v1/forms/{procedure}/{step}",
+        "/v1/forms/{procedure}/{step}/check",
+        "/v1/forms/{procedure}/{step}/schema",
         "/v1/health",
         "/v1/inbox",
         "/v1/law",

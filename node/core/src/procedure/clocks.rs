@@ -60,8 +60,8 @@ impl Reading<'_> {
         let spoken = [course.heard(), self.standing.common.heard].into_iter().flatten().filter(|_| usage.heard);
         let starts = taken.map(|taken| (taken.at, taken.at)).chain(said).chain(spoken.map(|at| (at, at)));
         let latest = starts.max_by_key(|(at, _)| *at).map(|(_, start)| start);
-        // Before the other side has said anything, its silence counts from the request on.
-        latest.or_else(|| course.taken("request").map(|taken| taken.at).filter(|_| usage.heard))
+        // Before the other side has said anything, its silence counts from the opening on.
+        latest.or_else(|| course.opened().filter(|_| usage.heard))
     }
 
     fn end(&self, start: Time, rule: &ClockRule) -> Time {

@@ -40,7 +40,7 @@ pub struct Course {
     resumes: Option<Code>,
     taken: BTreeMap<StepCode, Taken>,
     said: BTreeMap<String, Said>,
-    path: Vec<(Time, Code)>,
+    path: Vec<(Time, Code)>, // since when in which state, from the opening on
     heard: Option<Time>,
     deliveries: Vec<Delivery>,
     places: u32,
@@ -139,6 +139,12 @@ impl Course {
 
     pub(super) const fn deliveries_mut(&mut self) -> &mut Vec<Delivery> {
         &mut self.deliveries
+    }
+
+    /// When it was opened.
+    #[must_use]
+    pub fn opened(&self) -> Option<Time> {
+        self.path.first().map(|(at, _)| *at)
     }
 
     /// When the requested side last took a step of the table.

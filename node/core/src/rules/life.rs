@@ -165,6 +165,12 @@ pub struct Family {
 }
 
 impl Family {
+    /// The steps that open a request; the first is the usual one.
+    pub fn openings(&self) -> impl Iterator<Item = &StepCode> {
+        let opens = |row: &&StepRow| row.from.iter().any(|state| state.as_str() == DRAFT);
+        self.rows.iter().filter(opens).map(|row| &row.step)
+    }
+
     /// A state by its name.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&StateRow> {

@@ -25,7 +25,7 @@ use super::requests::created;
 use crate::{
     api::{
         Api,
-        act::{ActView, LaneName, NewRequest, OPENING, open},
+        act::{ActView, LaneName, NewRequest, open, opening},
         extract::{Conditions, IdempotencyKey, JsonBody, Params, parse},
         fault::ApiFault,
         fields,
@@ -59,6 +59,9 @@ struct Draft {
     /// For example `PRES`.
     #[serde(default)]
     procedure: Option<String>,
+    /// The step that will open it, where the procedure has several; the usual one, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
     /// The Parties asked.
     #[serde(default)]
     recipients: Vec<String>,
@@ -260,6 +263,7 @@ impl Draft {
             request_id: id.to_string(),
             command_id: self.command_id,
             procedure: self.procedure.ok_or(ApiFault::DraftUnfinished("its procedure"))?,
+            step: self.step,
             recipients: self.recipients,
             authority: self.authority.ok_or(ApiFault::DraftUnfinished("its authority"))?,
             lane: self.lane,
@@ -269,8 +273,13 @@ impl Draft {
 
     fn errors(&self, rules: &Rules) -> Vec<FieldError> {
         let procedure = self.procedure.as_deref().and_then(|code| ProcedureCode::parse(code).ok());
-        let step = StepCode::parse(OPENING).ok();
-        let form = procedure.zip(step).and_then(|(procedure, step)| rules.form(&procedure, &step));
+        let form = procedure.and_then(|procedure| {
+            let step = match &self.step {
+                Some(step) => StepCode::parse(step).ok(),
+                None => opening(rules, &procedure),
+            };
+            rules.form(&procedure, &step?)
+        });
         form.and_then(|form| fields::read(form, &self.fields).err()).unwrap_or_default()
     }
 }

@@ -2,27 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
 use comity_core::{
     ids::{PartyCode, ProcedureCode, StepCode, Time},
     law::{Question, Weighed},
-    rules::{Code, Literal},
+    rules::{Code, Form, Literal},
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::api::{
     Api,
-    extract::{Asked, Params, parse},
+    extract::{Asked, JsonBody, Params, parse},
     fault::ApiFault,
+    fields,
     problem::Problem,
-    views::law::{self, FormView, LawView, ProceduresView},
+    views::{
+        law::{self, FormCheckView, FormView, LawView, ProceduresView},
+        schema,
+    },
 };
 use crate::time;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(procedures)).routes(routes!(form)).routes(routes!(explain))
+    OpenApiRouter::new()
+        .routes(routes!(procedures))
+        .routes(routes!(form))
+        .routes(routes!(schema))
+        .routes(routes!(check))
+        .routes(routes!(explain))
 }
 
 /// The procedures this node knows.
@@ -39,10 +54,48 @@ async fn form(
     State(api): State<Api>,
     Params((procedure, step)): Params<(String, String)>,
 ) -> Result<Json<FormView>, Problem> {
-    let procedure: ProcedureCode = parse("procedure", &procedure)?;
-    let step: StepCode = parse("step", &step)?;
-    let form = api.handle.view().rules.form(&procedure, &step).ok_or(ApiFault::UnknownForm)?;
-    Ok(Json(law::form(form)))
+    Ok(Json(law::form(form_of(&api, &procedure, &step)?)))
+}
+
+fn form_of<'a>(api: &'a Api, procedure: &str, step: &str) -> Result<&'a Form, ApiFault> {
+    let procedure: ProcedureCode = parse("procedure", procedure)?;
+    let step: StepCode = parse("step", step)?;
+    api.handle.view().rules.form(&procedure, &step).ok_or(ApiFault::UnknownForm)
+}
+
+/// The form of a step as a JSON Schema (draft 2020-12) of its `fields`.
+#[utoipa::path(get, path = "/v1/forms/{procedure}/{step}/schema", tag = "law",
+    params(("procedure" = String, Path), ("step" = String, Path)),
+    responses((status = 200, description = "A JSON Schema.", body = Object, content_type = "application/schema+json")))]
+async fn schema(
+    State(api): State<Api>,
+    Params((procedure, step)): Params<(String, String)>,
+) -> Result<Response, Problem> {
+    let schema = schema::of(form_of(&api, &procedure, &step)?);
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], schema.to_string()).into_response())
+}
+
+/// The contents of a form, to be looked over.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    /// By field.
+    #[schema(value_type = Object)]
+    fields: Map<String, Value>,
+}
+
+/// Says everything that is wrong with the contents of a form. Nothing is kept.
+#[utoipa::path(post, path = "/v1/forms/{procedure}/{step}/check", tag = "law", request_body = Contents,
+    params(("procedure" = String, Path), ("step" = String, Path)),
+    responses((status = 200, description = "What is wrong.", body = FormCheckView)))]
+async fn check(
+    State(api): State<Api>,
+    Params((procedure, step)): Params<(String, String)>,
+    JsonBody(contents): JsonBody<Contents>,
+) -> Result<Json<FormCheckView>, Problem> {
+    let form = form_of(&api, &procedure, &step)?;
+    let errors = fields::read(form, &contents.fields).err().unwrap_or_default();
+    Ok(Json(FormCheckView::new(form, errors)))
 }
 
 /// What is asked of the law. Lists are codes separated by commas.

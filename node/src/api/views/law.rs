@@ -1,5 +1,6 @@
 //! Procedures and forms as data: what a client needs to draft, check and show a form by itself.
 
+use crate::api::problem::FieldError;
 use comity_core::{
     law::{Deadline, GroundView, Opinion, Question, explain},
     profile::Trust,
@@ -35,6 +36,8 @@ pub(in crate::api) struct ProcedureView {
     version: u32,
     /// On which instruments it may be based.
     instruments: Vec<String>,
+    /// The steps that open a request of it, the usual one first.
+    openings: Vec<String>,
     /// Its steps.
     steps: Vec<StepView>,
     /// Where it is found.
@@ -146,6 +149,26 @@ pub(in crate::api) struct CodeView {
     label: String,
 }
 
+/// What is wrong with the contents of a form.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FormCheck)]
+pub(in crate::api) struct FormCheckView {
+    schema: &'static str,
+    /// The form.
+    form: String,
+    /// True if it may be signed as it is.
+    complete: bool,
+    /// Everything that keeps it from being signed, field by field.
+    errors: Vec<FieldError>,
+}
+
+impl FormCheckView {
+    /// What was found.
+    pub(in crate::api) fn new(form: &Form, errors: Vec<FieldError>) -> Self {
+        Self { schema: "comity/form-check/v1", form: form.id(), complete: errors.is_empty(), errors }
+    }
+}
+
 /// All procedures.
 pub(in crate::api) fn procedures(rules: &Rules) -> ProceduresView {
     let procedures = rules.procedures().map(|row| procedure(row, rules)).collect();
@@ -161,6 +184,12 @@ fn procedure(row: &Procedure, rules: &Rules) -> ProcedureView {
         family: row.family.as_ref().map(ToString::to_string),
         version: row.version,
         instruments: rules.bases(&row.code).map(|basis| basis.instrument.to_string()).collect(),
+        openings: rules
+            .family(&row.code)
+            .into_iter()
+            .flat_map(|family| family.openings())
+            .map(ToString::to_string)
+            .collect(),
         steps: rules.forms().filter(|form| *form.procedure() == row.code).map(step).collect(),
         source: row.source.clone(),
         mark: row.mark.as_str(),

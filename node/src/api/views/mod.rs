@@ -14,6 +14,7 @@ pub(super) mod node;
 pub(super) mod parties;
 pub(super) mod peers;
 pub(super) mod requests;
+pub(super) mod schema;
 pub(super) mod standing;
 
 use comity_core::ids::Time;

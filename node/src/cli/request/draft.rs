@@ -2,44 +2,82 @@
 
 use serde_json::{Value, json};
 
-use super::{Contents, New, form, fresh_id, signed, whole_id};
+use super::{Contents, New, fresh_id, guide::Guide, signed, whole_id};
 use crate::cli::{
     Context, Done, Verdict,
     client::Client,
-    fields::Fields,
+    fault::CliFault,
+    fields::{Fields, FormKinds},
     show::{list, short, text},
 };
 
-/// Every request begins with this step of its procedure.
-const FIRST_STEP: &str = "request";
 /// So much of what is wrong with a draft is named; the rest is counted.
 const NAMED_MAX: usize = 6;
 
 pub(super) async fn new(new: &New, client: &Client, context: &Context) -> Done {
-    let form = form(&new.procedure, FIRST_STEP, &new.contents.lang, client).await?;
+    let step = match &new.step {
+        Some(step) => step.clone(),
+        None => usual_opening(&new.procedure, client).await?,
+    };
+    let form = client.get(&format!("/v1/forms/{}/{step}", new.procedure)).await?;
+    let kinds = FormKinds::of(&form, &new.contents.lang);
     let mut fields = Fields::new();
-    new.contents.put_into(&mut fields, &form)?;
+    new.contents.put_into(&mut fields, &kinds)?;
     let id = new.id.clone().unwrap_or_else(fresh_id);
-    let draft = json!({
+    let mut draft = json!({
         "request_id": id, "procedure": new.procedure, "recipients": new.to,
         "authority": new.sender.authority, "lane": new.sender.lane, "fields": fields,
     });
-    let kept = client.put(&path(&id), &draft, None).await?;
-    if new.send { send_now(&id, client, context).await } else { say_kept(&kept, context) }
+    if new.step.is_some() {
+        draft["step"] = Value::from(step.as_str());
+    }
+    let mut kept = client.put(&path(&id), &draft, None).await?;
+    if new.guide {
+        let guide = Guide { client, context, form: &form, kinds: &kinds, path: path(&id) };
+        kept = guide.walk(kept).await?;
+    }
+    if new.send { send_now(&id, &step, client, context).await } else { say_kept(&kept, context) }
 }
 
-pub(super) async fn edit(id: &str, contents: &Contents, client: &Client, context: &Context) -> Done {
+/// The step that opens a request of a procedure, unless another is named.
+async fn usual_opening(procedure: &str, client: &Client) -> Result<String, CliFault> {
+    let known = client.get("/v1/procedures").await?;
+    let row = list(&known, "/procedures").iter().find(|row| text(row, "/code") == procedure).cloned();
+    let opening = row.as_ref().and_then(|row| list(row, "/openings").first()).and_then(Value::as_str);
+    let why = "there is no such procedure, or it is not offered yet; see: comity law procedures".to_owned();
+    opening.map(str::to_owned).ok_or(CliFault::BadArgument { what: procedure.to_owned(), why })
+}
+
+pub(super) async fn edit(id: &str, contents: &Contents, guided: bool, client: &Client, context: &Context) -> Done {
     let id = whole_id(id, client).await?;
-    let mut draft = client.get(&path(&id)).await?;
-    let form = form(text(&draft, "/procedure"), FIRST_STEP, &contents.lang, client).await?;
+    let draft = client.get(&path(&id)).await?;
+    let step = opening_of(&draft, client).await?;
+    let form = client.get(&format!("/v1/forms/{}/{step}", text(&draft, "/procedure"))).await?;
+    let kinds = FormKinds::of(&form, &contents.lang);
     let mut fields = draft["fields"].as_object().cloned().unwrap_or_default();
-    contents.put_into(&mut fields, &form)?;
-    draft["fields"] = Value::Object(fields);
-    // What the node says about a draft is not part of it.
-    const PARTS: [&str; 7] = ["request_id", "command_id", "procedure", "recipients", "authority", "lane", "fields"];
-    let body: Fields = PARTS.iter().filter_map(|&key| Some((key.to_owned(), draft.get(key)?.clone()))).collect();
-    let kept = client.put(&path(&id), &Value::Object(body), Some(text(&draft, "/etag"))).await?;
+    contents.put_into(&mut fields, &kinds)?;
+    let mut kept = put(&path(&id), &draft, Value::Object(fields), client).await?;
+    if guided {
+        kept = Guide { client, context, form: &form, kinds: &kinds, path: path(&id) }.walk(kept).await?;
+    }
     say_kept(&kept, context)
+}
+
+/// The step a draft will open its request with.
+async fn opening_of(draft: &Value, client: &Client) -> Result<String, CliFault> {
+    match draft["step"].as_str() {
+        Some(step) => Ok(step.to_owned()),
+        None => usual_opening(text(draft, "/procedure"), client).await,
+    }
+}
+
+/// Keeps a draft with other fields, unless somebody changed it meanwhile.
+pub(super) async fn put(path: &str, draft: &Value, fields: Value, client: &Client) -> Result<Value, CliFault> {
+    // What the node says about a draft is not part of it.
+    const PARTS: [&str; 7] = ["request_id", "command_id", "procedure", "step", "recipients", "authority", "lane"];
+    let own = PARTS.iter().filter_map(|&key| Some((key.to_owned(), draft.get(key)?.clone())));
+    let body: Fields = own.chain([("fields".to_owned(), fields)]).collect();
+    client.put(path, &Value::Object(body), Some(text(draft, "/etag"))).await
 }
 
 pub(super) async fn discard(id: &str, client: &Client, context: &Context) -> Done {
@@ -52,12 +90,14 @@ pub(super) async fn discard(id: &str, client: &Client, context: &Context) -> Don
 
 pub(super) async fn send(id: &str, client: &Client, context: &Context) -> Done {
     let id = whole_id(id, client).await?;
-    send_now(&id, client, context).await
+    let draft = client.get(&path(&id)).await?;
+    let step = opening_of(&draft, client).await?;
+    send_now(&id, &step, client, context).await
 }
 
-async fn send_now(id: &str, client: &Client, context: &Context) -> Done {
+async fn send_now(id: &str, step: &str, client: &Client, context: &Context) -> Done {
     let done = client.post_empty(&format!("{}/send", path(id))).await?;
-    context.out.either(&done, |done| format!("{}\nrequest {id}", signed(FIRST_STEP, done)));
+    context.out.either(&done, |done| format!("{}\nrequest {id}", signed(step, done)));
     Ok(Verdict::Fine)
 }
 

@@ -5,6 +5,7 @@
 
 mod draft;
 mod erasure;
+mod guide;
 mod list;
 mod thread;
 
@@ -38,6 +39,9 @@ pub(crate) enum Command {
         id: String,
         #[command(flatten)]
         contents: Contents,
+        /// Be asked for each field that is not filled in.
+        #[arg(long)]
+        guide: bool,
     },
     /// Throw a draft away.
     Discard {
@@ -114,6 +118,12 @@ pub(crate) struct New {
     /// Its id: 16 random bytes in hexadecimal, from a system of one's own or an earlier try.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// The step that opens it, where the procedure has several; `law procedures` names them.
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// Be asked for each field, with its article and what may stand there.
+    #[arg(long)]
+    guide: bool,
     /// Send it at once.
     #[arg(long)]
     send: bool,
@@ -183,7 +193,7 @@ pub(crate) async fn request(command: Command, context: &Context) -> Done {
     let client = context.client()?;
     match command {
         Command::New(new) => draft::new(&new, &client, context).await,
-        Command::Edit { id, contents } => draft::edit(&id, &contents, &client, context).await,
+        Command::Edit { id, contents, guide } => draft::edit(&id, &contents, guide, &client, context).await,
         Command::Discard { id } => draft::discard(&id, &client, context).await,
         Command::Send { id } => draft::send(&id, &client, context).await,
         Command::List { state, procedure } => {
