@@ -5,6 +5,7 @@
 mod assistance;
 mod play;
 mod preservation;
+mod scenarios;
 
 use super::*;
 use crate::ids::hex;

@@ -122,3 +122,72 @@ fn literal(literal: &Literal) -> Value {
         Literal::Code(code) => json!(code),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comity_core::rules::{Rules, SHIPPED};
+
+    use super::*;
+    use crate::api::fields;
+
+    /// The value a willing officer would write into a field.
+    fn sample(form: &Form, rule: &FieldRule) -> Value {
+        match rule.kind {
+            Kind::Text => json!({ "lang": "en", "text": "x" }),
+            Kind::Integer => json!(rule.least.unwrap_or(1)),
+            Kind::Flag => json!(rule.must.unwrap_or(true)),
+            Kind::Time => json!("2026-03-01T13:05:09Z"),
+            Kind::Date => json!("2026-03-01"),
+            Kind::Code => {
+                let list = form.codes(rule).expect("codes have lists");
+                let first = rule.only.first().or_else(|| list.codes.first().map(|row| &row.code));
+                first.map_or_else(
+                    || json!(of_pattern(list.pattern.expect("a list or a pattern"))),
+                    |code| json!(code.as_str()),
+                )
+            }
+        }
+    }
+
+    fn of_pattern(pattern: Pattern) -> String {
+        match pattern {
+            Pattern::Party => "XC".to_owned(),
+            Pattern::Authority | Pattern::Step => "centre".to_owned(),
+            Pattern::Request | Pattern::Item => "0".repeat(32),
+            Pattern::Event | Pattern::Digest => "0".repeat(64),
+            Pattern::Language => "en".to_owned(),
+            Pattern::TimeZone => "Europe/Vienna".to_owned(),
+        }
+    }
+
+    /// A tool that is not ours judges contents by the schema as the node does by the form: whole, with any field left out, with
+    /// any field of another kind, with a field too many.
+    #[test]
+    fn a_stranger_judges_by_the_schema_as_the_node_by_the_form() {
+        let rules = Rules::parse(SHIPPED).expect("the shipped rules read");
+        for form in rules.forms() {
+            let schema = jsonschema::validator_for(&of(form)).unwrap_or_else(|bad| panic!("{}: {bad}", form.id()));
+            let whole: Map<String, Value> =
+                form.template().map(|rule| (rule.key.clone(), sample(form, rule))).collect();
+            let check = |fields: &Map<String, Value>, what: &str| {
+                let ours = fields::read(form, fields).is_ok();
+                let theirs = schema.is_valid(&Value::Object(fields.clone()));
+                assert_eq!(theirs, ours, "{} {what}", form.id());
+            };
+            check(&whole, "whole");
+            assert!(schema.is_valid(&Value::Object(whole.clone())), "{}", form.id());
+            for rule in form.template() {
+                let mut changed = whole.clone();
+                changed.insert(rule.key.clone(), json!([{ "no": "such value" }]));
+                check(&changed, &format!("with another kind in {}", rule.key));
+                if !rule.by_node {
+                    changed.remove(&rule.key);
+                    check(&changed, &format!("without {}", rule.key));
+                }
+            }
+            let mut more = whole.clone();
+            more.insert("zebra".to_owned(), json!(1));
+            check(&more, "with a field too many");
+        }
+    }
+}
