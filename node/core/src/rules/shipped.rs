@@ -7,6 +7,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("families/preservation.toml", include_str!("../../../rules/families/preservation.toml")),
     ("forms/assistance.toml", include_str!("../../../rules/forms/assistance.toml")),
     ("forms/common.toml", include_str!("../../../rules/forms/common.toml")),
+    ("forms/hand-over.toml", include_str!("../../../rules/forms/hand-over.toml")),
     ("grounds.toml", include_str!("../../../rules/grounds.toml")),
     ("instruments/bc.toml", include_str!("../../../rules/instruments/bc.toml")),
     ("instruments/uncc.toml", include_str!("../../../rules/instruments/uncc.toml")),
