@@ -7,6 +7,7 @@ use crate::law::closed;
 use crate::proto::{Value, value};
 use crate::rules::sample::{full, shipped};
 use crate::rules::{Basis, Guard, StepRow};
+use std::sync::Mutex;
 use value::Kind;
 
 pub(super) const HOUR: u64 = 3_600_000;
@@ -235,8 +236,17 @@ fn place(standing: &Standing) -> Place {
     (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
 }
 
-/// How to come to every place of a procedure: the shortest thread to each.
-pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
+/// The shortest thread to each place of a procedure.
+type Ways = BTreeMap<Place, Vec<Act>>;
+
+/// How to come to every place of a procedure. Found once: many tests walk all of them.
+pub(super) fn ways(procedure: &ProcedureCode) -> Arc<Ways> {
+    static FOUND: Mutex<BTreeMap<ProcedureCode, Arc<Ways>>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Arc::clone(found.entry(procedure.clone()).or_insert_with(|| Arc::new(walk(procedure))))
+}
+
+fn walk(procedure: &ProcedureCode) -> Ways {
     let start = folded(procedure, &[]);
     let mut ways = BTreeMap::from([(place(&start), Vec::new())]);
     let mut open = std::collections::VecDeque::from([Vec::<Act>::new()]);
@@ -265,6 +275,6 @@ pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
 /// The shortest thread to a state.
 pub(super) fn thread_to(procedure: &str, state: &str) -> Vec<Act> {
     let ways = ways(&code(procedure));
-    let there = ways.into_iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
-    there.min_by_key(Vec::len).unwrap_or_else(|| panic!("nothing leads to {state}"))
+    let there = ways.iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
+    there.min_by_key(|acts| acts.len()).unwrap_or_else(|| panic!("nothing leads to {state}")).clone()
 }
