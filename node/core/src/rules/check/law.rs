@@ -78,7 +78,9 @@ impl Joining {
             self.refers(rules.grounds.contains_key(&usage.code), at, "ground", &usage.code);
             self.says(usage.source.trim().is_empty(), at, || format!("ground {} has an empty `source`", usage.code));
             let barred = rules.grounds.get(&usage.code).is_some_and(Ground::is_blocked);
-            self.says(barred, at, || format!("ground {} is named only to be barred; no instrument opens it", usage.code));
+            self.says(barred, at, || {
+                format!("ground {} is named only to be barred; no instrument opens it", usage.code)
+            });
             if let Some(code) = &usage.only_with {
                 self.refers(rules.declarations.contains_key(code), at, "declaration", code);
             }
