@@ -12,7 +12,7 @@ pub use weigh::{Weighed, closed, short_of};
 use crate::clock::Calendar;
 use crate::ids::{AuthorityId, PartyCode, ProcedureCode, Time};
 use crate::profile::{Charter, Trust};
-use crate::rules::{Basis, Code, Declaration, DeclarationKind, Instrument, Rules};
+use crate::rules::{Basis, Closing, Code, Declaration, DeclarationKind, Instrument, Rules};
 use jiff::civil::Weekday;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,13 @@ pub fn in_force(rules: &Rules, charter: &Charter, between: [&PartyCode; 2], at: 
 /// The declaration of the requested Party that closes a basis for these categories of data.
 #[must_use]
 pub fn closing<'b>(basis: &'b Basis, declared: &BTreeSet<Code>, asked: &[Code]) -> Option<&'b Code> {
-    let closes = |of: &[Code]| of.is_empty() || asked.iter().any(|code| of.contains(code));
-    basis.closed_by.iter().find(|row| declared.contains(&row.code) && closes(&row.categories)).map(|row| &row.code)
+    let closes = |row: &&Closing| {
+        let mut within = asked.iter().map(|code| row.categories.contains(code));
+        let reached = if row.alone { !asked.is_empty() && within.all(|is| is) } else { within.any(|is| is) };
+        row.categories.is_empty() || reached
+    };
+    let made = |row: &&Closing| declared.contains(&row.code);
+    basis.closed_by.iter().filter(made).find(closes).map(|row| &row.code)
 }
 
 /// What a Party declared in charter and profile, as far as the law lets it: code and value. What no rule knows, and what

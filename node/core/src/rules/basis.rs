@@ -247,9 +247,12 @@ pub struct Threshold {
 pub struct Closing {
     /// The declaration or reservation.
     pub code: Code,
-    /// For these categories of data alone; for all if empty.
+    /// For these categories of data; for all if empty.
     #[serde(default)]
     pub categories: Vec<Code>,
+    /// True if it closes a request for those categories and nothing else.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// When a document is needed.

@@ -186,6 +186,14 @@ pub struct Ground {
     pub mark: Mark,
 }
 
+impl Ground {
+    /// True if it is named only to be barred: no instrument may open it.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.kinds.iter().all(|kind| *kind == GroundKind::Blocked)
+    }
+}
+
 /// One of the closed list of ends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

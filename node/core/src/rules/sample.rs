@@ -14,7 +14,9 @@ pub(crate) fn shipped() -> &'static Rules {
 fn sample(form: &Form, rule: &FieldRule) -> Value {
     let code = || {
         let list = form.codes(rule).expect("codes have lists");
-        let listed = rule.only.first().or_else(|| list.codes.first().map(|listed| &listed.code));
+        let instrument = shipped().bases(form.procedure()).next().map(|basis| &basis.instrument);
+        let basis = instrument.filter(|_| rule.key == "reference.instrument");
+        let listed = rule.only.first().or(basis).or_else(|| list.codes.first().map(|listed| &listed.code));
         let text = listed.map_or_else(
             || match list.pattern.expect("a list or a pattern") {
                 Pattern::Party => "XC".to_owned(),

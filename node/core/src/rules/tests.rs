@@ -4,6 +4,7 @@ use super::sample::{full, shipped};
 use super::*;
 use crate::proto::{Body, Field, Text, Value, value};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn request_form() -> Form {
     shipped().form_by_id("PRES/request").expect("shipped").clone()
@@ -202,6 +203,65 @@ fn references_must_lead_somewhere() {
         "there is no procedure PRES",
     ];
     assert_eq!(why, expected);
+}
+
+fn shipped_with(file: &str, from: &str, to: &str) -> Result<Rules, Vec<RuleMistake>> {
+    let spoil = |text: &str| {
+        assert!(text.contains(from), "{file} has no {from}");
+        text.replacen(from, to, 1)
+    };
+    let changed: Vec<(&str, String)> = SHIPPED
+        .iter()
+        .map(|(name, text)| (*name, if *name == file { spoil(text) } else { (*text).to_owned() }))
+        .collect();
+    Rules::parse(&changed.iter().map(|(name, text)| (*name, text.as_str())).collect::<Vec<_>>())
+}
+
+#[test]
+fn no_instrument_opens_a_ground_that_is_named_only_to_be_barred() {
+    for code in ["R-FISCAL", "R-SECRECY"] {
+        let opened = shipped_with("instruments/ets30.toml", "code = \"R-POL\"", &format!("code = \"{code}\""));
+        let found = opened.expect_err("a mistake");
+        let why = format!("ground {code} is named only to be barred");
+        assert!(found.iter().all(|m| m.file == "instruments/ets30.toml" && m.why.starts_with(&why)), "{found:#?}");
+        assert_eq!(found.len(), 1);
+    }
+}
+
+/// Grounds of instruments that are files of their own; until those are shipped nothing opens them.
+const ELSEWHERE: [&str; 8] = ["C-ASSUR", "R-3RD", "R-DP", "R-FORM", "R-FR", "R-NATSEC", "R-NOSTORE", "R-TERR"];
+
+#[test]
+fn every_ground_is_open_somewhere_or_barred() {
+    let rules = shipped();
+    let bases = rules.procedures().flat_map(|row| rules.bases(&row.code));
+    let opened: BTreeSet<&Code> = bases.flat_map(|basis| &basis.grounds).map(|usage| &usage.code).collect();
+    let idle = rules.grounds().filter(|row| !row.is_blocked() && !opened.contains(&row.code));
+    let idle: Vec<&str> = idle.map(|row| row.code.as_str()).filter(|code| !ELSEWHERE.contains(code)).collect();
+    assert_eq!(idle, Vec::<&str>::new());
+}
+
+/// What the provider must not see is told apart by its name, and what it is served with holds none of it.
+#[test]
+fn supporting_information_is_kept_apart_from_the_order() {
+    let form = shipped().form_by_id("GIVE-EFFECT/request").expect("shipped");
+    let apart: Vec<&FieldRule> = form.template().filter(|rule| rule.key.starts_with("supporting.")).collect();
+    assert!(apart.len() >= 10);
+    let kept = |rule: &&FieldRule| {
+        rule.help.contains("not to be shown to the provider") || rule.key == "supporting.may-be-shown"
+    };
+    assert!(apart.iter().all(kept));
+    for key in ["offence.facts", "penalty.life", "necessity"] {
+        assert!(form.field(key).is_none(), "{key}");
+    }
+    assert!(form.field("supporting.may-be-shown").is_some_and(|rule| rule.fact && rule.required == Required::Always));
+}
+
+#[test]
+fn every_procedure_on_offer_says_how_long_it_is_kept() {
+    let rules = shipped();
+    let forgotten = rules.procedures().filter(|row| row.family.is_some() && rules.retention(&row.code).is_none());
+    assert_eq!(forgotten.map(|row| row.code.to_string()).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]

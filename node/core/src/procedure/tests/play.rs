@@ -7,6 +7,7 @@ use crate::law::closed;
 use crate::proto::{Value, value};
 use crate::rules::sample::{full, shipped};
 use crate::rules::{Basis, Guard, StepRow};
+use std::sync::Mutex;
 use value::Kind;
 
 pub(super) const HOUR: u64 = 3_600_000;
@@ -235,36 +236,52 @@ fn place(standing: &Standing) -> Place {
     (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
 }
 
-/// How to come to every place of a procedure: the shortest thread to each.
-pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
-    let start = folded(procedure, &[]);
-    let mut ways = BTreeMap::from([(place(&start), Vec::new())]);
+/// What a procedure's table leads to.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// The shortest thread to each place.
+    pub(super) ways: BTreeMap<Place, Vec<Act>>,
+    /// The rows that were taken on the way, by their place in the table.
+    pub(super) taken: BTreeSet<usize>,
+}
+
+/// How to come to every place of a procedure. Found once: many tests walk all of them.
+pub(super) fn walked(procedure: &ProcedureCode) -> Arc<Walked> {
+    static FOUND: Mutex<BTreeMap<ProcedureCode, Arc<Walked>>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Arc::clone(found.entry(procedure.clone()).or_insert_with(|| Arc::new(walk(procedure))))
+}
+
+fn walk(procedure: &ProcedureCode) -> Walked {
+    let mut walked = Walked::default();
+    walked.ways.insert(place(&folded(procedure, &[])), Vec::new());
     let mut open = std::collections::VecDeque::from([Vec::<Act>::new()]);
     while let Some(acts) = open.pop_front() {
         let standing = folded(procedure, &acts);
         let number = u8::try_from(acts.len() + 1).expect("short threads");
-        let state = standing.course.state().to_string();
-        for row in
-            standing.family.rows.iter().filter(|row: &&StepRow| row.from.iter().any(|from| from.as_str() == state))
-        {
-            let act = next(procedure, &acts, number, row.by.side(), row.step.as_str());
+        let state = standing.course.state().as_str();
+        let fits = |row: &StepRow| row.from.iter().any(|from| from.as_str() == state);
+        for (row_place, row) in standing.family.rows.iter().enumerate().filter(|(_, row)| fits(row)) {
+            let mut act = plain(procedure, number, row.by.side(), row.step.as_str(), &last(&acts));
+            fit(&mut act, &standing);
             if judged(procedure, &acts, &act).is_err() {
                 continue;
             }
+            walked.taken.insert(row_place);
             let more = [acts.clone(), vec![act]].concat();
             let there = place(&folded(procedure, &more));
-            if let std::collections::btree_map::Entry::Vacant(entry) = ways.entry(there) {
+            if let std::collections::btree_map::Entry::Vacant(entry) = walked.ways.entry(there) {
                 entry.insert(more.clone());
                 open.push_back(more);
             }
         }
     }
-    ways
+    walked
 }
 
 /// The shortest thread to a state.
 pub(super) fn thread_to(procedure: &str, state: &str) -> Vec<Act> {
-    let ways = ways(&code(procedure));
-    let there = ways.into_iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
-    there.min_by_key(Vec::len).unwrap_or_else(|| panic!("nothing leads to {state}"))
+    let walked = walked(&code(procedure));
+    let there = walked.ways.iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
+    there.min_by_key(|acts| acts.len()).unwrap_or_else(|| panic!("nothing leads to {state}")).clone()
 }

@@ -7,7 +7,7 @@ use crate::rules::basis::{Basis, BasisRow, DeclarationKind};
 use crate::rules::form::is_date;
 use crate::rules::life::Family;
 use crate::rules::read::Found;
-use crate::rules::rows::Code;
+use crate::rules::rows::{Code, Ground};
 
 impl Joining {
     pub(super) fn instruments(&mut self, found: &Found, rules: &Rules) {
@@ -79,6 +79,10 @@ impl Joining {
         for usage in &basis.grounds {
             self.refers(rules.grounds.contains_key(&usage.code), at, "ground", &usage.code);
             self.says(usage.source.trim().is_empty(), at, || format!("ground {} has an empty `source`", usage.code));
+            let barred = rules.grounds.get(&usage.code).is_some_and(Ground::is_blocked);
+            self.says(barred, at, || {
+                format!("ground {} is named only to be barred; no instrument opens it", usage.code)
+            });
             if let Some(code) = &usage.only_with {
                 self.refers(rules.declarations.contains_key(code), at, "declaration", code);
             }
