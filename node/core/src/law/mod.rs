@@ -3,8 +3,10 @@
 //!
 //! Decides from rules, charter and profiles; it looks at no request and keeps nothing. Start at [`in_force`].
 
+mod papers;
 mod weigh;
 
+pub use papers::{Person, lacking};
 pub use weigh::{Weighed, closed, short_of};
 
 use crate::ids::{PartyCode, Time};
@@ -19,6 +21,8 @@ pub enum NotOffered {
     NotBinding,
     /// It applies between nobody before this day.
     NotBefore(String),
+    /// It is a model for treaties and binds nobody itself.
+    OnlyAModel,
     /// It needs another instrument between them that is not in force.
     Needs(Code),
 }
@@ -35,6 +39,9 @@ pub fn binds(
     at: Time,
 ) -> Result<(), NotOffered> {
     let [one, other] = between;
+    if instrument.model {
+        return Err(NotOffered::OnlyAModel);
+    }
     if let Some(date) = instrument.applies_from.as_ref().filter(|date| crate::clock::day(at) < **date) {
         return Err(NotOffered::NotBefore(date.clone()));
     }

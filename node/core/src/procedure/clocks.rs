@@ -109,7 +109,8 @@ fn counted(since: Time, rule: &ClockRule, calendar: &Calendar) -> Time {
     due(since, rule, calendar).unwrap_or_else(|_| due_at_the_earliest(since, rule))
 }
 
-fn holds(condition: &Condition, course: &Course) -> bool {
+/// Whether what a request has said so far fits a condition.
+pub(super) fn holds(condition: &Condition, course: &Course) -> bool {
     let any =
         |literals: &[Literal]| course.values(&condition.fact).any(|value| literals.iter().any(|l| equals(value, l)));
     (condition.is.is_empty() || any(&condition.is)) && !any(&condition.not)

@@ -7,6 +7,7 @@ use crate::law::closed;
 use crate::proto::{Value, value};
 use crate::rules::sample::{full, shipped};
 use crate::rules::{Basis, Guard, StepRow};
+use std::sync::Mutex;
 use value::Kind;
 
 pub(super) const HOUR: u64 = 3_600_000;
@@ -119,6 +120,12 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::OffersTerms => name(act, standing, Delivery::is_offered),
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
+        Guard::DocumentsComplete => fit_documents(act, standing),
+        Guard::WithinSpeciality => {
+            let scope = standing.course.codes("speciality.scope");
+            set_all(act, "charge.codes", &scope);
+            set(act, "charge.same-acts", Kind::Flag(true));
+        }
         Guard::StillHolds | Guard::NamesManifest => {}
     }
 }
@@ -141,6 +148,25 @@ fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
         set_if(act, "urgency.level", Kind::Code("emergency".into()));
         set_if(act, "urgency.basis", emergency);
     }
+}
+
+/// All documents the instrument knows, and all that were asked for.
+fn fit_documents(act: &mut Act, standing: &Standing) {
+    let of_basis = basis(&standing.procedure).documents.iter().map(|document| document.code.clone());
+    let codes: BTreeSet<Code> = of_basis.chain(standing.course.codes("documents.wanted")).collect();
+    if !codes.is_empty() {
+        set_all(act, "documents.sent", &codes.into_iter().collect::<Vec<_>>());
+    }
+}
+
+/// Says these values of a fact that is a list of codes.
+pub(super) fn set_all(act: &mut Act, key: &str, codes: &[Code]) {
+    without(act, &format!("{key}."));
+    for (place, code) in codes.iter().enumerate() {
+        let value = Some(Value { kind: Some(Kind::Code(code.to_string())) });
+        act.facts.push(Fact { key: format!("{key}.{place:02}"), value });
+    }
+    act.facts.sort_by(|a, b| a.key.cmp(&b.key));
 }
 
 /// The first ground that the form takes, the instrument opens, and that needs no reservation.
@@ -235,8 +261,15 @@ fn place(standing: &Standing) -> Place {
     (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
 }
 
-/// How to come to every place of a procedure: the shortest thread to each.
-pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
+/// How to come to every place of a procedure: the shortest thread to each. Found once, for there may be hundreds.
+pub(super) fn ways(procedure: &ProcedureCode) -> Arc<BTreeMap<Place, Vec<Act>>> {
+    type Found = BTreeMap<ProcedureCode, Arc<BTreeMap<Place, Vec<Act>>>>;
+    static FOUND: Mutex<Found> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().expect("no search fails twice");
+    Arc::clone(found.entry(procedure.clone()).or_insert_with(|| Arc::new(search(procedure))))
+}
+
+fn search(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
     let start = folded(procedure, &[]);
     let mut ways = BTreeMap::from([(place(&start), Vec::new())]);
     let mut open = std::collections::VecDeque::from([Vec::<Act>::new()]);
@@ -265,6 +298,6 @@ pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
 /// The shortest thread to a state.
 pub(super) fn thread_to(procedure: &str, state: &str) -> Vec<Act> {
     let ways = ways(&code(procedure));
-    let there = ways.into_iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
-    there.min_by_key(Vec::len).unwrap_or_else(|| panic!("nothing leads to {state}"))
+    let there = ways.iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
+    there.min_by_key(|acts| acts.len()).unwrap_or_else(|| panic!("nothing leads to {state}")).clone()
 }
