@@ -179,6 +179,21 @@ pub fn due_at_the_earliest(start: Time, rule: &ClockRule) -> Time {
     start.plus_ms(least_ms(rule.duration, rule.unit))
 }
 
+/// The moment from which on the period is over under every way of counting: to the end of the last day, wherever that day ends,
+/// months of 31 days. What must have passed has passed everywhere then, so a guard may rely on it without a calendar. Nobody
+/// can say so of working days.
+#[must_use]
+pub fn due_at_the_latest(start: Time, rule: &ClockRule) -> Option<Time> {
+    let count = u64::from(rule.duration);
+    let to_the_end_of = |days: u64| Some(start.plus_ms((days + 1) * DAY_MS + HOUR_MS));
+    match rule.unit {
+        Unit::Hour => Some(start.plus_ms(count * HOUR_MS)),
+        Unit::Day => to_the_end_of(count),
+        Unit::Month => to_the_end_of(count * 31),
+        Unit::WorkingDay => None,
+    }
+}
+
 /// How long so many units are at the least.
 fn least_ms(duration: u32, unit: Unit) -> u64 {
     let count = u64::from(duration);

@@ -156,6 +156,7 @@ impl<'r> Reading<'_, 'r> {
             Err(NotOffered::NotBinding) => {
                 against.push(format!("it is not in force between {from} and {to} on that day"))
             }
+            Err(NotOffered::OnlyAModel) => against.push("it is a model for treaties and binds nobody by itself".to_owned()),
             Err(NotOffered::NotBefore(date)) => against.push(format!("it applies from {date} on")),
             Err(NotOffered::Needs(code)) => against.push(format!("it needs {code} in force between {from} and {to}")),
         }

@@ -4,9 +4,11 @@
 //! Decides from rules, charter and profiles; it looks at no request and keeps nothing. Start at [`explain`].
 
 mod explain;
+mod papers;
 mod weigh;
 
 pub use explain::{Deadline, GroundView, Opinion, Question, explain};
+pub use papers::{Person, lacking};
 pub use weigh::{Weighed, closed, short_of};
 
 use crate::clock::Calendar;
@@ -23,6 +25,8 @@ pub enum NotOffered {
     NotBinding,
     /// It applies between nobody before this day.
     NotBefore(String),
+    /// It is a model for treaties and binds nobody itself.
+    OnlyAModel,
     /// It needs another instrument between them that is not in force.
     Needs(Code),
 }
@@ -39,6 +43,9 @@ pub fn binds(
     at: Time,
 ) -> Result<(), NotOffered> {
     let [one, other] = between;
+    if instrument.model {
+        return Err(NotOffered::OnlyAModel);
+    }
     if let Some(date) = instrument.applies_from.as_ref().filter(|date| crate::clock::day(at) < **date) {
         return Err(NotOffered::NotBefore(date.clone()));
     }

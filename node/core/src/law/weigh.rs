@@ -20,6 +20,8 @@ pub struct Weighed {
     pub sentence_months: Option<u64>,
     /// The categories of data.
     pub categories: Vec<Code>,
+    /// The protocols the request rests on beside its instrument.
+    pub protocols: Vec<Code>,
     /// The basis of an emergency, if it is one.
     pub emergency: Option<Code>,
 }
@@ -80,6 +82,9 @@ pub fn closed(rules: &Rules, usage: &GroundUse, about: &Weighed, named: Option<&
     let code = &usage.code;
     if let Some(reservation) = usage.only_with.as_ref().filter(|needed| named != Some(*needed)) {
         return Some(format!("{code} must name the reservation it relies on, {reservation}. Name it"));
+    }
+    if let Some(protocol) = usage.closed_with.as_ref().filter(|code| about.protocols.contains(code)) {
+        return Some(format!("{code} is closed where {protocol} applies ({}). Choose another ground", usage.source));
     }
     let barred = usage.never_for.as_ref().and_then(|range| {
         let mut offences = about.offences.iter().filter_map(|code| rules.offence(code));

@@ -77,7 +77,8 @@ impl Reading<'_> {
     }
 }
 
-fn holds(condition: &Condition, course: &Course) -> bool {
+/// Whether what a request has said so far fits a condition.
+pub(super) fn holds(condition: &Condition, course: &Course) -> bool {
     let any =
         |literals: &[Literal]| course.values(&condition.fact).any(|value| literals.iter().any(|l| equals(value, l)));
     (condition.is.is_empty() || any(&condition.is)) && !any(&condition.not)

@@ -106,6 +106,12 @@ impl Course {
         }
     }
 
+    /// A fact that is yes or no: true if it was said and is yes.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> bool {
+        self.said(key).is_some_and(|said| said.value == Kind::Flag(true))
+    }
+
     /// A fact that is a moment.
     #[must_use]
     pub fn time(&self, key: &str) -> Option<Time> {

@@ -1,7 +1,7 @@
 //! The page of a family, printed from its table, so that the page people read cannot differ from what is judged.
 
 use super::common;
-use crate::rules::{Family, Guard, Role, Rules, Side, StepRow, To};
+use crate::rules::{ClockUse, Family, Guard, Role, Rules, Side, StepRow, To};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -56,8 +56,12 @@ fn demands(rules: &Rules, family: &Family, row: &StepRow) -> Vec<String> {
         demands.push(format!("not after {}", listed(&row.bars)));
     }
     let of_family = rules.procedures().filter(|row| row.family.as_ref() == Some(&family.code));
-    let uses = of_family.flat_map(|procedure| rules.bases(&procedure.code)).flat_map(|basis| &basis.clocks);
-    let starts = uses.filter(|usage| usage.after.iter().any(|step| step.as_str() == row.step.as_str()));
+    let starts = of_family.flat_map(|procedure| rules.bases(&procedure.code)).flat_map(|basis| {
+        let form = rules.form(&basis.procedure, &row.step);
+        let says = move |key: &String| form.is_some_and(|form| form.field(key).is_some_and(|field| field.fact));
+        let after = |usage: &&ClockUse| usage.after.iter().any(|step| step.as_str() == row.step.as_str());
+        basis.clocks.iter().filter(move |usage| after(usage) || usage.from.iter().any(&says))
+    });
     let clocks: BTreeSet<String> = starts.map(|usage| usage.clock.to_string()).collect();
     if !clocks.is_empty() {
         demands.push(format!("starts {}", clocks.into_iter().collect::<Vec<_>>().join(", ")));

@@ -38,6 +38,15 @@ impl Act {
         number.ok_or_else(|| Refusal::MissingFact(key.to_owned()))
     }
 
+    pub(super) fn flag(&self, key: &str) -> Result<bool, Refusal> {
+        match self.fact(key) {
+            Some(Kind::Flag(flag)) => Ok(*flag),
+            Some(Kind::Text(_) | Kind::Code(_) | Kind::Integer(_) | Kind::TimeMs(_) | Kind::Date(_)) | None => {
+                Err(Refusal::MissingFact(key.to_owned()))
+            }
+        }
+    }
+
     pub(super) fn code(&self, key: &str) -> Result<Code, Refusal> {
         self.code_if_any(key).ok_or_else(|| Refusal::MissingFact(key.to_owned()))
     }

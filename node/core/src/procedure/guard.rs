@@ -3,15 +3,26 @@
 //! The table says who may take a step from where, after which others, and names its guards; the guards are here, each a
 //! question about the act and what went before. Nothing here knows a procedure by name.
 
+use super::clocks::holds;
 use super::delivery::id;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
-use crate::clock::due_at_the_earliest;
+use crate::clock::{due_at_the_earliest, due_at_the_latest};
 use crate::ids::{Digest, EventId, Time};
-use crate::law::{Weighed, closed, short_of};
-use crate::rules::{Basis, Code, Family, Guard, Procedure, Rules, StepRow, To};
+use crate::law::{Person, Weighed, closed, lacking, short_of};
+use crate::rules::{Basis, ClockUse, Code, Family, Guard, Procedure, Rules, StepRow, To};
+use std::collections::BTreeSet;
 
 /// The code of a decision that executes a request in part, in the list `scopes`.
 const PART: &str = "part";
+
+/// The code of a person who was convicted, in the list `person-statuses`.
+const CONVICTED: &str = "convicted";
+
+/// The clocks by which guards know how long speciality outlasts freedom to leave.
+const SPECIALITY: &str = "speciality";
+
+/// The fact that names the protocols a request rests on beside its instrument.
+pub(super) const PROTOCOLS: &str = "reference.protocols";
 
 /// One step under judgement.
 #[derive(Debug)]
@@ -108,7 +119,9 @@ impl<'a> Judging<'a> {
             | Guard::AsksForLonger
             | Guard::EndsLater
             | Guard::GroundIsOpen
-            | Guard::PartNamesGround => {}
+            | Guard::PartNamesGround
+            | Guard::DocumentsComplete
+            | Guard::WithinSpeciality => {}
         }
         Ok(())
     }
@@ -136,6 +149,8 @@ impl<'a> Judging<'a> {
             Guard::EndsLater => self.not_later(self.act.time("measure.until")?),
             Guard::GroundIsOpen => self.wrong_ground()?,
             Guard::PartNamesGround => self.wrong_part()?,
+            Guard::DocumentsComplete => self.lacks_documents()?,
+            Guard::WithinSpeciality => self.outside_speciality()?,
             Guard::NamesManifest => ManifestRef::read(self.act).map(|_| None)?,
             Guard::ReplacesDisputed => {
                 ManifestRef::read(self.act)?;
@@ -152,9 +167,9 @@ impl<'a> Judging<'a> {
     /// What the instrument of the request says of the procedure; in words, if it says nothing of it.
     fn basis(&self) -> Result<Result<&'a Basis, String>, Refusal> {
         let key = "reference.instrument";
-        let instrument = match self.course.code(key) {
-            Some(said) => said,
-            None => self.act.code(key)?,
+        let instrument = match (self.act.code_if_any(key), self.course.code(key)) {
+            (Some(said), _) | (None, Some(said)) => said,
+            (None, None) => return Err(Refusal::MissingFact(key.to_owned())),
         };
         let basis = self.rules.basis(&self.procedure.code, &instrument);
         Ok(basis
@@ -163,7 +178,7 @@ impl<'a> Judging<'a> {
 
     /// What the request is about: what it said, or says now.
     fn about(&self) -> Weighed {
-        if self.course.is_draft() { weighed(&self.course.saying(self.act)) } else { weighed(self.course) }
+        weighed(&self.course.saying(self.act))
     }
 
     fn below_threshold(&self) -> Result<Option<String>, Refusal> {
@@ -221,6 +236,52 @@ impl<'a> Judging<'a> {
         if in_part || self.act.code_if_any("ground").is_some() { self.wrong_ground() } else { Ok(None) }
     }
 
+    /// The documents that are named as sent are those the instrument demands, and those the requested side asked for.
+    fn lacks_documents(&self) -> Result<Option<String>, Refusal> {
+        let basis = match self.basis()? {
+            Ok(basis) => basis,
+            Err(why) => return Ok(Some(why)),
+        };
+        let said = self.course.saying(self.act);
+        let status = said.code("person.status").ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
+        let person = Person { convicted: status.as_str() == CONVICTED, in_absentia: said.flag("person.in-absentia") };
+        let sent = self.act.some_codes("documents.sent")?;
+        let by_law = lacking(basis, person, &sent).0.into_iter().map(|document| &document.code);
+        let asked = said.codes("documents.wanted");
+        let lacks: BTreeSet<&Code> = by_law.chain(asked.iter().filter(|code| !sent.contains(code))).collect();
+        let named = lacks.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");
+        Ok((!lacks.is_empty()).then(|| format!("it is not accompanied by {named} ({}). Add it", basis.source)))
+    }
+
+    /// A charge for other acts than those of the surrender, or for other offences, needs consent or an end of speciality.
+    fn outside_speciality(&self) -> Result<Option<String>, Refusal> {
+        let charged = self.act.some_codes("charge.codes")?;
+        let outside = |scope: Vec<Code>| charged.iter().find(|code| !scope.contains(code));
+        let surrendered_for = self.course.codes("speciality.scope");
+        let within = self.act.flag("charge.same-acts")? && outside(surrendered_for).is_none();
+        if within || outside(self.course.codes("speciality.consented")).is_none() || self.is_free_of_speciality()? {
+            return Ok(None);
+        }
+        let charged = charged.iter().map(Code::as_str).collect::<Vec<_>>().join(", ");
+        let why = "is not what the person was surrendered for, and no consent covers it";
+        Ok(Some(format!("{charged} {why}. Ask the surrendering Party for its consent")))
+    }
+
+    /// The person renounced it, came back, or stayed for the time of the instrument though free to leave.
+    fn is_free_of_speciality(&self) -> Result<bool, Refusal> {
+        let course = self.course;
+        if course.flag("speciality.renounced") || course.flag("speciality.returned") {
+            return Ok(true);
+        }
+        let uses = self.basis()?.ok().into_iter().flat_map(|basis| &basis.clocks);
+        let plays = |usage: &&ClockUse| usage.part.as_ref().is_some_and(|part| part.as_str() == SPECIALITY);
+        let mut own = uses.filter(plays).filter(|usage| usage.when.iter().all(|is| holds(is, course)));
+        let rule = own.next().and_then(|usage| self.rules.clock(&usage.clock));
+        let since = course.time("speciality.free-since");
+        let over = since.zip(rule).and_then(|(since, rule)| due_at_the_latest(since, rule));
+        Ok(over.is_some_and(|over| self.act.time >= over))
+    }
+
     /// The hand-over this step names.
     fn named(&self) -> Result<Option<&Delivery>, Refusal> {
         let event: EventId = id(self.act, "delivery")?;
@@ -275,6 +336,8 @@ pub(super) fn can_hold(guard: Guard, course: &Course, lapsed: bool) -> bool {
         | Guard::EndsLater
         | Guard::GroundIsOpen
         | Guard::PartNamesGround
+        | Guard::DocumentsComplete
+        | Guard::WithinSpeciality
         | Guard::NamesManifest => true,
     }
 }
@@ -300,11 +363,12 @@ fn weighed(course: &Course) -> Weighed {
     };
     Weighed {
         offences: course.codes("offence.codes"),
-        life: course.said("penalty.life").is_some_and(|said| said.value == Kind::Flag(true)),
+        life: course.flag("penalty.life"),
         penalty_months: count("penalty.most-months"),
         penalty_months_requested: count("penalty.requested-months"),
         sentence_months: count("sentence.months"),
         categories: course.codes("data.categories"),
+        protocols: course.codes(PROTOCOLS),
         emergency: course.code("urgency.basis"),
     }
 }

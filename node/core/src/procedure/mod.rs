@@ -209,10 +209,9 @@ pub fn permits(
     let past = past(known_acts, act)?;
     let mut standing = fold(rules, procedure, &past, act.time)?;
     let (_, procedure) = known(rules, procedure)?;
-    let opens = standing.course.is_draft();
     take(&mut standing, act, rules, procedure)?;
-    let instrument = standing.course.code("reference.instrument");
-    if let Some(instrument) = instrument.filter(|_| opens) {
+    // A request names its instrument; so does a request for extradition that follows one for arrest.
+    if let Some(instrument) = act.code_if_any("reference.instrument") {
         may_be_asked(rules, procedure, &standing.course, &instrument, setting)?;
     }
     has_reservation(rules, &standing, act, setting)
@@ -300,8 +299,9 @@ fn may_be_asked(
     instrument: &Code,
     setting: &Setting,
 ) -> Result<(), Refusal> {
-    if !setting.in_force.contains(instrument) {
-        return Err(Refusal::NotInForce(instrument.clone()));
+    let protocols = course.codes(guard::PROTOCOLS);
+    if let Some(code) = [instrument].into_iter().chain(&protocols).find(|code| !setting.in_force.contains(*code)) {
+        return Err(Refusal::NotInForce(code.clone()));
     }
     let basis = rules.basis(&procedure.code, instrument);
     let asked = course.codes("data.categories");

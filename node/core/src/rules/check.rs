@@ -142,11 +142,11 @@ impl Joining {
         }
         // Of two forms of one step that of the procedure comes before that of its family, and that before the one for all.
         let mut forms: Vec<_> = found.forms.iter().collect();
-        forms.sort_by_key(|(_, form)| (form.head.procedure.is_none(), form.head.family.is_none()));
+        forms.sort_by_key(|(_, form)| (form.head.procedure.is_none(), form.head.family.is_empty()));
         let mut nearness: BTreeMap<String, (bool, bool)> = BTreeMap::new();
         for (at, row) in forms {
             self.fields(&row.fields);
-            let near = (row.head.procedure.is_none(), row.head.family.is_none());
+            let near = (row.head.procedure.is_none(), row.head.family.is_empty());
             for procedure in self.procedures_of(at, &row.head, rules) {
                 let form = self.form(at, row, procedure, &groups, rules);
                 let held = nearness.get(&form.id());
@@ -163,26 +163,25 @@ impl Joining {
 
     /// The procedures a form belongs to: one, those of a family that have the step, or all.
     fn procedures_of(&mut self, at: &At, head: &FormHead, rules: &Rules) -> Vec<ProcedureCode> {
-        let of = |family: Option<&Code>| -> Vec<ProcedureCode> {
-            let follows = |row: &&super::Procedure| match family {
-                Some(family) => row.family.as_ref() == Some(family),
-                None => row.family.is_some(),
-            };
-            rules.procedures.values().filter(follows).map(|row| row.code.clone()).collect()
+        let of = |families: &[Code]| -> Vec<ProcedureCode> {
+            let follows = |family: &Code| families.is_empty() || families.contains(family);
+            let rows = rules.procedures.values().filter(|row| row.family.as_ref().is_some_and(follows));
+            rows.map(|row| row.code.clone()).collect()
         };
-        match (&head.procedure, &head.family) {
-            (Some(code), None) => {
+        match (&head.procedure, head.family.as_slice()) {
+            (Some(code), []) => {
                 let procedure = ProcedureCode::parse(code.as_str()).ok();
                 let known = procedure.as_ref().is_some_and(|code| rules.procedures.contains_key(code));
                 self.refers(known, at, "procedure", code);
                 procedure.into_iter().collect()
             }
-            (None, Some(family)) => {
-                self.refers(rules.families.contains_key(family), at, "family", family);
-                of(Some(family))
+            (None, families) => {
+                for family in families {
+                    self.refers(rules.families.contains_key(family), at, "family", family);
+                }
+                of(families)
             }
-            (None, None) => of(None),
-            (Some(_), Some(_)) => {
+            (Some(_), [_, ..]) => {
                 self.says(true, at, || "a form belongs to a `procedure` or to a `family`, not to both".to_owned());
                 Vec::new()
             }

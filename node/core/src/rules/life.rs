@@ -234,6 +234,10 @@ pub enum Guard {
     GroundIsOpen,
     /// What is not executed is refused on a ground that is open.
     PartNamesGround,
+    /// Each document the instrument or the requested side demands is named as sent.
+    DocumentsComplete,
+    /// What the person is charged with is what the person was surrendered for, or speciality does not stand against it.
+    WithinSpeciality,
     /// It names the manifest of what is handed over.
     NamesManifest,
     /// It names a manifest, and the disputed hand-over it replaces.
@@ -257,6 +261,8 @@ impl Guard {
         Self::EndsLater,
         Self::GroundIsOpen,
         Self::PartNamesGround,
+        Self::DocumentsComplete,
+        Self::WithinSpeciality,
         Self::NamesManifest,
         Self::ReplacesDisputed,
         Self::OffersTerms,
@@ -276,6 +282,8 @@ impl Guard {
             Self::EndsLater => "ends-later",
             Self::GroundIsOpen => "ground-is-open",
             Self::PartNamesGround => "part-names-ground",
+            Self::DocumentsComplete => "documents-complete",
+            Self::WithinSpeciality => "within-speciality",
             Self::NamesManifest => "names-manifest",
             Self::ReplacesDisputed => "replaces-disputed",
             Self::OffersTerms => "offers-terms",
@@ -302,6 +310,12 @@ impl Guard {
                 "the ground is open under the instrument; with the reservation it needs; not for offences it is closed to"
             }
             Self::PartNamesGround => "what is not executed is refused on a ground that is open under the instrument",
+            Self::DocumentsComplete => {
+                "each document the instrument demands for such a person, and each the requested side asked for, is named as sent"
+            }
+            Self::WithinSpeciality => {
+                "the charge lies within what the person was surrendered for, or was consented to; or the person renounced speciality, came back, or stayed though free to leave"
+            }
             Self::NamesManifest => "it names the manifest of what is handed over",
             Self::ReplacesDisputed => "it names a manifest, and the hand-over it replaces, which is disputed",
             Self::OffersTerms => "the hand-over it names is offered and its terms are not accepted yet",
@@ -325,6 +339,8 @@ impl Guard {
             Self::EndsLater => &["measure.until"],
             Self::GroundIsOpen => &["ground"],
             Self::PartNamesGround => &["accept.scope", "ground"],
+            Self::DocumentsComplete => &["documents.sent"],
+            Self::WithinSpeciality => &["charge.codes", "charge.same-acts"],
             Self::NamesManifest => MANIFEST,
             Self::ReplacesDisputed | Self::OffersTerms => &["delivery"],
             Self::IsOpen => &["delivery", "dispute.reasons"],

@@ -11,7 +11,7 @@ use super::rows::{
 };
 use crate::ids::StepCode;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer};
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -54,13 +54,15 @@ pub(super) struct GroupHead {
     pub(super) ordered: Vec<(String, String)>,
 }
 
-/// What a form says beside its fields. It is the form of one procedure, of all that follow a life, or of all: the nearer
-/// one counts.
+/// What a form says beside its fields. It is the form of one procedure, of all that follow a life or one of some lives, or of
+/// all: the nearer one counts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FormHead {
     pub(super) procedure: Option<Code>,
-    pub(super) family: Option<Code>,
+    /// One family or several that share the step.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub(super) family: Vec<Code>,
     #[serde(deserialize_with = "parsed")]
     pub(super) step: StepCode,
     /// True if it is no step of the thread but a record kept beside it.
@@ -76,6 +78,19 @@ pub(super) struct FormHead {
     pub(super) ordered: Vec<(String, String)>,
     pub(super) source: String,
     pub(super) mark: Mark,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Code>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Some {
+        One(Code),
+        More(Vec<Code>),
+    }
+    Ok(match Some::deserialize(input)? {
+        Some::One(code) => vec![code],
+        Some::More(codes) => codes,
+    })
 }
 
 /// A group or form with its fields.

@@ -279,6 +279,9 @@ pub struct Instrument {
     /// Instruments that must bind the two Parties as well.
     #[serde(default)]
     pub needs: Vec<Code>,
+    /// True if it is a model that treaties follow, and binds nobody itself.
+    #[serde(default)]
+    pub model: bool,
     /// Instruments it takes the place of between Parties that both bind.
     #[serde(default)]
     pub replaces: Vec<Code>,

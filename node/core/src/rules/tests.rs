@@ -316,3 +316,61 @@ proptest! {
         let _ = Rules::parse(&[("any", &text)]);
     }
 }
+
+/// A treaty between two Parties is one file: the instrument, its clocks, and a basis that is like the model.
+const BILATERAL: &str = r#"
+[[instrument]]
+code = "BI-XA-XB"
+name = "Treaty on extradition between two States"
+number = "none"
+status = "in force"
+source = "the treaty"
+mark = "p"
+
+[[clock]]
+id = "BI-X02"
+title = "Provisional arrest ends without request and documents"
+start_event = "arrest"
+duration = 60
+unit = "day"
+actor = "requested"
+on_expiry = "released-by-law"
+extendable_by = []
+legal_effect = true
+instrument = "BI-XA-XB"
+source = "the treaty, 10"
+mark = "p"
+
+[[basis]]
+instrument = "BI-XA-XB"
+procedures = ["EXTR", "PROV-ARR"]
+like = "UNMT"
+instead = { X02-UNMT = "BI-X02" }
+articles = "1 to 20"
+source = "the treaty"
+mark = "p"
+"#;
+
+#[test]
+fn a_bilateral_treaty_is_one_file() {
+    let files = [SHIPPED, &[("instruments/bi-xa-xb.toml", BILATERAL)]].concat();
+    let rules = Rules::parse(&files).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let code = |text: &str| Code::parse(text).expect("a code");
+    for procedure in ["EXTR", "PROV-ARR"] {
+        let procedure = ProcedureCode::parse(procedure).expect("a code");
+        let basis = rules.basis(&procedure, &code("BI-XA-XB")).expect("a basis");
+        let model = rules.basis(&procedure, &code("UNMT")).expect("a basis");
+        let alike = [basis.grounds == model.grounds, basis.documents == model.documents];
+        assert!(alike == [true, true] && basis.thresholds == model.thresholds, "{procedure}");
+        let clocks: Vec<&str> = basis.clocks.iter().map(|usage| usage.clock.as_str()).collect();
+        assert!(clocks.contains(&"BI-X02") && !clocks.contains(&"X02-UNMT"), "{procedure} {clocks:?}");
+        assert_eq!(basis.articles, "1 to 20");
+    }
+    // The model itself binds nobody, whatever a charter says; the treaty takes an ordinary place beside the others.
+    let model = |id: &str| rules.instrument(&code(id)).expect("an instrument").model;
+    assert_eq!([model("UNMT"), model("BI-XA-XB")], [true, false]);
+    let mistaken = BILATERAL.replace("X02-UNMT = ", "X02 = ").replace("\"EXTR\", ", "\"PRES\", ");
+    let files = [SHIPPED, &[("instruments/bi-xa-xb.toml", mistaken.as_str())]].concat();
+    let found = Rules::parse(&files).expect_err("mistakes");
+    assert!(found.iter().any(|mistake| mistake.why.contains("PRES is not based on")), "{found:#?}");
+}

@@ -120,6 +120,12 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::OffersTerms => name(act, standing, Delivery::is_offered),
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
+        Guard::DocumentsComplete => fit_documents(act, standing),
+        Guard::WithinSpeciality => {
+            let scope = standing.course.codes("speciality.scope");
+            set_all(act, "charge.codes", &scope);
+            set(act, "charge.same-acts", Kind::Flag(true));
+        }
         Guard::StillHolds | Guard::NamesManifest => {}
     }
 }
@@ -142,6 +148,25 @@ fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
         set_if(act, "urgency.level", Kind::Code("emergency".into()));
         set_if(act, "urgency.basis", emergency);
     }
+}
+
+/// All documents the instrument knows, and all that were asked for.
+fn fit_documents(act: &mut Act, standing: &Standing) {
+    let of_basis = basis(&standing.procedure).documents.iter().map(|document| document.code.clone());
+    let codes: BTreeSet<Code> = of_basis.chain(standing.course.codes("documents.wanted")).collect();
+    if !codes.is_empty() {
+        set_all(act, "documents.sent", &codes.into_iter().collect::<Vec<_>>());
+    }
+}
+
+/// Says these values of a fact that is a list of codes.
+pub(super) fn set_all(act: &mut Act, key: &str, codes: &[Code]) {
+    without(act, &format!("{key}."));
+    for (place, code) in codes.iter().enumerate() {
+        let value = Some(Value { kind: Some(Kind::Code(code.to_string())) });
+        act.facts.push(Fact { key: format!("{key}.{place:02}"), value });
+    }
+    act.facts.sort_by(|a, b| a.key.cmp(&b.key));
 }
 
 /// The first ground that the form takes, the instrument opens, and that needs no reservation.

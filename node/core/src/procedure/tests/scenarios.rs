@@ -206,7 +206,10 @@ impl Scenario {
         for side in [Side::Requesting, Side::Requested] {
             let open: BTreeSet<&str> = next_steps(&standing, side).iter().map(|open| open.step).collect();
             let asked = answer.by == Some(side) || answer.by.is_none();
-            assert!(!asked || answer.by.is_none() || answer.open.iter().all(|step| open.contains(step.as_str())), "{name}: {open:?}");
+            assert!(
+                !asked || answer.by.is_none() || answer.open.iter().all(|step| open.contains(step.as_str())),
+                "{name}: {open:?}"
+            );
             assert!(!asked || answer.shut.iter().all(|step| !open.contains(step.as_str())), "{name}: {open:?}");
         }
         if let (Some(by), Some(step)) = (answer.by, &answer.step) {
@@ -294,7 +297,8 @@ fn kind(holds: Holds, value: &toml::Value) -> Option<Kind> {
 #[test]
 fn every_scenario_ends_as_the_law_says() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
-    let mut paths: Vec<_> = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("entry").path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("entry").path()).collect();
     paths.sort();
     let (mut scenarios, mut names) = (0, BTreeSet::new());
     for path in paths {

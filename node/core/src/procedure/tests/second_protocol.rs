@@ -107,7 +107,7 @@ fn a_ground_by_reservation_is_named_with_it() {
 }
 
 fn running(procedure: &str, acts: &[Act]) -> Vec<(String, u64)> {
-    let clocks = clocks(shipped(), &folded(&code(procedure), acts), &Calendars::utc());
+    let clocks = clocks(shipped(), &folded(&code(procedure), acts), &crate::clock::Reckoning::utc());
     clocks.iter().map(|clock| (clock.rule.to_string(), clock.due.since(START) / HOUR)).collect()
 }
 

@@ -86,6 +86,9 @@ impl Joining {
             if let Some(code) = &usage.only_with {
                 self.refers(rules.declarations.contains_key(code), at, "declaration", code);
             }
+            if let Some(code) = &usage.closed_with {
+                self.refers(rules.instruments.contains_key(code), at, "instrument", code);
+            }
         }
         for usage in &basis.clocks {
             for clock in [Some(&usage.clock), usage.longer.as_ref().map(|longer| &longer.clock)].into_iter().flatten() {
