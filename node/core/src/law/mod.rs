@@ -9,7 +9,7 @@ pub use weigh::{Weighed, closed, short_of};
 
 use crate::ids::{PartyCode, Time};
 use crate::profile::{Charter, Trust};
-use crate::rules::{Basis, Code, Declaration, DeclarationKind, Instrument, Rules};
+use crate::rules::{Basis, Closing, Code, Condition, Declaration, DeclarationKind, Instrument, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an instrument cannot carry a request between two Parties at a moment.
@@ -55,11 +55,20 @@ pub fn in_force(rules: &Rules, charter: &Charter, between: [&PartyCode; 2], at: 
     rules.instruments().filter(bind).map(|row| row.code.clone()).collect()
 }
 
-/// The declaration of the requested Party that closes a basis for these categories of data.
+/// The declaration of the requested Party that closes a basis for these categories of data. `says` tells whether the request
+/// meets a condition; before there is a request, what depends on one closes nothing.
 #[must_use]
-pub fn closing<'b>(basis: &'b Basis, declared: &BTreeSet<Code>, asked: &[Code]) -> Option<&'b Code> {
-    let closes = |of: &[Code]| of.is_empty() || asked.iter().any(|code| of.contains(code));
-    basis.closed_by.iter().find(|row| declared.contains(&row.code) && closes(&row.categories)).map(|row| &row.code)
+pub fn closing<'b>(
+    basis: &'b Basis,
+    declared: &BTreeSet<Code>,
+    asked: &[Code],
+    says: impl Fn(&Condition) -> bool,
+) -> Option<&'b Code> {
+    let closes = |row: &&Closing| {
+        let asked = row.categories.is_empty() || asked.iter().any(|code| row.categories.contains(code));
+        asked && declared.contains(&row.code) && !row.unless.as_ref().is_some_and(&says)
+    };
+    basis.closed_by.iter().find(closes).map(|row| &row.code)
 }
 
 /// What a Party declared in charter and profile, as far as the law lets it: code and value. What no rule knows, and what

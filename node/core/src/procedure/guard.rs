@@ -4,14 +4,19 @@
 //! question about the act and what went before. Nothing here knows a procedure by name.
 
 use super::delivery::id;
+use super::windows::Window;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
-use crate::clock::due_at_the_earliest;
+use crate::clock::{due_at_the_earliest, due_at_the_latest};
 use crate::ids::{Digest, EventId, Time};
 use crate::law::{Weighed, closed, short_of};
 use crate::rules::{Basis, Code, Family, Guard, Procedure, Rules, StepRow, To};
 
 /// The code of a decision that executes a request in part, in the list `scopes`.
 const PART: &str = "part";
+
+/// The parts of the clock in which an authority that was notified may raise a ground: the first holds the data back, the second
+/// runs on after they went out.
+const REVIEW: &[&str] = &["ea-review", "ea-review-after"];
 
 /// One step under judgement.
 #[derive(Debug)]
@@ -108,7 +113,13 @@ impl<'a> Judging<'a> {
             | Guard::AsksForLonger
             | Guard::EndsLater
             | Guard::GroundIsOpen
-            | Guard::PartNamesGround => {}
+            | Guard::PartNamesGround
+            | Guard::ReceivedByNow
+            | Guard::WindowIsOver
+            | Guard::AnswerIsOverdue
+            | Guard::WithinReview
+            | Guard::WithinObjection
+            | Guard::ExtendsByRule => {}
         }
         Ok(())
     }
@@ -146,6 +157,12 @@ impl<'a> Judging<'a> {
             }
             Guard::IsOpen => self.unless(Delivery::is_open, "it names no hand-over that is open. Name one that is")?,
             Guard::VerifiedWhole => self.unverified()?,
+            Guard::ReceivedByNow => self.wrong_receipt()?,
+            Guard::WindowIsOver => self.held_back()?,
+            Guard::AnswerIsOverdue => self.not_overdue()?,
+            Guard::WithinReview => self.too_late(REVIEW, "no authority may raise a ground here, or none any more")?,
+            Guard::WithinObjection => self.too_late(&["objection"], "no conflict of laws can be raised here")?,
+            Guard::ExtendsByRule => self.wrong_extension()?,
         })
     }
 
@@ -221,6 +238,60 @@ impl<'a> Judging<'a> {
         if in_part || self.act.code_if_any("ground").is_some() { self.wrong_ground() } else { Ok(None) }
     }
 
+    /// A window of the request's instrument that plays one of these parts and applies to it.
+    fn window(&self, parts: &'a [&str]) -> Result<Option<Window<'a>>, Refusal> {
+        let basis = self.basis()?.ok();
+        Ok(basis.and_then(|basis| Window::of(self.rules, basis, self.course, parts)))
+    }
+
+    fn wrong_receipt(&self) -> Result<Option<String>, Refusal> {
+        let received = self.act.time("received.at")?;
+        let between = self.course.since() <= received && received <= self.act.time;
+        Ok((!between).then(|| "receipt lies before the sending or after the signature. Say when it came".to_owned()))
+    }
+
+    /// Data are held back while the authority that was notified may still raise a ground.
+    fn held_back(&self) -> Result<Option<String>, Refusal> {
+        let window = self.window(&["ea-review"])?;
+        Ok(window.filter(|window| !window.is_over(self.act.time)).map(|window| {
+            format!("{}. Wait for the notified authority's word or for the end of its period", window.says())
+        }))
+    }
+
+    fn not_overdue(&self) -> Result<Option<String>, Refusal> {
+        Ok(match self.window(&["answer"])? {
+            None => Some("the rules name no period to answer. Add its clock".to_owned()),
+            Some(window) if window.is_over(self.act.time) => None,
+            Some(window) => Some(format!("{}, which is not over. Wait for its end", window.says())),
+        })
+    }
+
+    fn too_late(&self, parts: &'a [&str], none: &str) -> Result<Option<String>, Refusal> {
+        Ok(match self.window(parts)? {
+            None => Some(format!("{none}. Choose another step")),
+            Some(window) if window.is_surely_over(self.act.time) => {
+                Some(format!("{}, which is over. Choose another step", window.says()))
+            }
+            Some(_) => None,
+        })
+    }
+
+    fn wrong_extension(&self) -> Result<Option<String>, Refusal> {
+        let until = self.act.time("measure.until")?;
+        let early = self.lapsed().or_else(|| self.not_later(until));
+        let rule = self.basis()?.ok().and_then(|basis| basis.clock("extends")).and_then(|id| self.rules.clock(id));
+        let (Some(rule), Some(present)) = (rule, self.course.time("measure.until")) else {
+            return Ok(
+                early.or_else(|| Some("the rules name no extension for its instrument. Add its clock".to_owned()))
+            );
+        };
+        let far = (until > due_at_the_latest(present, rule)).then(|| {
+            let (count, unit) = (rule.duration, rule.unit.as_str());
+            format!("{} allows {count} times a {unit} more ({}). Name an earlier end", rule.id, rule.source)
+        });
+        Ok(early.or(far))
+    }
+
     /// The hand-over this step names.
     fn named(&self) -> Result<Option<&Delivery>, Refusal> {
         let event: EventId = id(self.act, "delivery")?;
@@ -275,7 +346,13 @@ pub(super) fn can_hold(guard: Guard, course: &Course, lapsed: bool) -> bool {
         | Guard::EndsLater
         | Guard::GroundIsOpen
         | Guard::PartNamesGround
-        | Guard::NamesManifest => true,
+        | Guard::NamesManifest
+        | Guard::ReceivedByNow
+        | Guard::WindowIsOver
+        | Guard::AnswerIsOverdue
+        | Guard::WithinReview
+        | Guard::WithinObjection
+        | Guard::ExtendsByRule => true,
     }
 }
 

@@ -1,12 +1,15 @@
 //! What the tests of the law share: acts whose facts are those of the shipped forms, fitted to what their guards look at, so
 //! that a form that does not give a guard its facts shows here; and every place a procedure's table leads to.
 
+use super::super::windows::Window;
 use super::super::*;
+use crate::clock::due_at_the_earliest;
 use crate::ids::hex;
 use crate::law::closed;
 use crate::proto::{Value, value};
 use crate::rules::sample::{full, shipped};
-use crate::rules::{Basis, Guard, StepRow};
+use crate::rules::{Basis, GroundUse, Guard, StepRow};
+use std::sync::Mutex;
 use value::Kind;
 
 pub(super) const HOUR: u64 = 3_600_000;
@@ -27,9 +30,10 @@ pub(super) fn term(text: &str) -> Code {
     Code::parse(text).expect("code")
 }
 
-/// Two Parties that every instrument binds and that reserved nothing.
+/// Two Parties that every instrument binds; the one that is asked declared only what lets it bar a direct order at all.
 pub(super) fn bound() -> Setting {
-    Setting { in_force: shipped().instruments().map(|row| row.code.clone()).collect(), reservations: BTreeSet::new() }
+    let in_force = shipped().instruments().map(|row| row.code.clone()).collect();
+    Setting { in_force, reservations: BTreeSet::from([term("2AP.7.5")]) }
 }
 
 /// All procedures that are offered.
@@ -119,8 +123,20 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::OffersTerms => name(act, standing, Delivery::is_offered),
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
-        Guard::StillHolds | Guard::NamesManifest => {}
+        Guard::ReceivedByNow => set(act, "received.at", Kind::TimeMs(now.max(standing.course.since().0))),
+        Guard::WindowIsOver => wait_for(act, standing, "ea-review"),
+        Guard::AnswerIsOverdue => wait_for(act, standing, "answer"),
+        Guard::ExtendsByRule => set(act, "measure.until", later(9)),
+        Guard::StillHolds | Guard::NamesManifest | Guard::WithinReview | Guard::WithinObjection => {}
     }
+}
+
+/// Signs no earlier than the window of the request that plays this part is over.
+fn wait_for(act: &mut Act, standing: &Standing, part: &str) {
+    let parts = [part];
+    let window = Window::of(shipped(), basis(&standing.procedure), &standing.course, &parts);
+    let end = window.and_then(|window| window.end(act.time, due_at_the_earliest));
+    act.time = act.time.max(end.unwrap_or(act.time));
 }
 
 /// A request that reaches every threshold of the instrument it is based on.
@@ -143,7 +159,7 @@ fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
     }
 }
 
-/// The first ground that the form takes, the instrument opens, and that needs no reservation.
+/// The first ground that the form takes, the instrument opens, and that needs no reservation but what is declared anyway.
 fn fit_ground(act: &mut Act, standing: &Standing) {
     let rules = shipped();
     let form = rules.form(&standing.procedure, &act.step).expect("a form");
@@ -152,6 +168,14 @@ fn fit_ground(act: &mut Act, standing: &Standing) {
     let about = crate::law::Weighed { offences: standing.course.codes("offence.codes"), ..Default::default() };
     let fits = |code: &&Code| rule.only.is_empty() || rule.only.contains(code);
     let open = |code: &&Code| basis.ground(code).is_some_and(|usage| closed(rules, usage, &about, None).is_none());
+    let declared = |usage: &&GroundUse| {
+        fits(&&usage.code) && usage.only_with.as_ref().is_some_and(|code| bound().reservations.contains(code))
+    };
+    if let Some(usage) = basis.grounds.iter().find(declared) {
+        set(act, "ground", Kind::Code(usage.code.to_string()));
+        set(act, "ground.reservation", Kind::Code(usage.only_with.as_ref().expect("declared").to_string()));
+        return;
+    }
     let ground = basis.grounds.iter().map(|usage| &usage.code).filter(fits).find(open);
     let ground = ground.unwrap_or_else(|| panic!("no ground for {}/{}", standing.procedure, act.step));
     set(act, "ground", Kind::Code(ground.to_string()));
@@ -235,8 +259,16 @@ fn place(standing: &Standing) -> Place {
     (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
 }
 
-/// How to come to every place of a procedure: the shortest thread to each.
-pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
+/// How to come to every place of a procedure: the shortest thread to each. Found once, for many tests ask.
+pub(super) fn ways(procedure: &ProcedureCode) -> Arc<Ways> {
+    static FOUND: Mutex<BTreeMap<ProcedureCode, Arc<Ways>>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Arc::clone(found.entry(procedure.clone()).or_insert_with(|| Arc::new(find_ways(procedure))))
+}
+
+type Ways = BTreeMap<Place, Vec<Act>>;
+
+fn find_ways(procedure: &ProcedureCode) -> Ways {
     let start = folded(procedure, &[]);
     let mut ways = BTreeMap::from([(place(&start), Vec::new())]);
     let mut open = std::collections::VecDeque::from([Vec::<Act>::new()]);
@@ -265,6 +297,6 @@ pub(super) fn ways(procedure: &ProcedureCode) -> BTreeMap<Place, Vec<Act>> {
 /// The shortest thread to a state.
 pub(super) fn thread_to(procedure: &str, state: &str) -> Vec<Act> {
     let ways = ways(&code(procedure));
-    let there = ways.into_iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
-    there.min_by_key(Vec::len).unwrap_or_else(|| panic!("nothing leads to {state}"))
+    let there = ways.iter().filter(|((name, ..), _)| name == state).map(|(_, acts)| acts);
+    there.min_by_key(|acts| acts.len()).cloned().unwrap_or_else(|| panic!("nothing leads to {state}"))
 }

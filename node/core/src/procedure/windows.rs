@@ -1,0 +1,47 @@
+//! A period within which, or only after which, a step may be taken.
+//!
+//! Read from the clocks of the instrument by the part they play, and judged without a calendar, so that both sides judge alike:
+//! a window is over when it is over under some usual way of counting, and surely over when it is under every one.
+
+use super::Course;
+use super::clocks::{applies, start};
+use crate::clock::{due_at_the_earliest, due_at_the_latest};
+use crate::ids::Time;
+use crate::rules::{Basis, ClockRule, ClockUse, Rules};
+
+/// A window of a request.
+pub(super) struct Window<'a> {
+    course: &'a Course,
+    usage: &'a ClockUse,
+    rule: &'a ClockRule,
+}
+
+impl<'a> Window<'a> {
+    /// The first clock that plays one of these parts and applies to what the request said.
+    pub(super) fn of(rules: &'a Rules, basis: &'a Basis, course: &'a Course, parts: &'a [&str]) -> Option<Self> {
+        let usage = basis.playing(parts).find(|usage| applies(usage, course))?;
+        rules.clock(&usage.clock).map(|rule| Self { course, usage, rule })
+    }
+
+    /// True from the first moment at which it may be over; never before it began.
+    pub(super) fn is_over(&self, at: Time) -> bool {
+        self.end(at, due_at_the_earliest).is_some_and(|end| at >= end)
+    }
+
+    /// True from the moment at which it is over everywhere; never before it began.
+    pub(super) fn is_surely_over(&self, at: Time) -> bool {
+        self.end(at, due_at_the_latest).is_some_and(|end| at >= end)
+    }
+
+    /// Which period it is, in words.
+    pub(super) fn says(&self) -> String {
+        let (count, unit) = (self.rule.duration, self.rule.unit.as_str());
+        format!("{} runs {count} times a {unit} ({})", self.rule.id, self.rule.source)
+    }
+
+    /// Its end, counted so, as it looks at a moment; nothing before it began.
+    pub(super) fn end(&self, at: Time, counted: fn(Time, &ClockRule) -> Time) -> Option<Time> {
+        let start = start(self.usage, self.course, None)?;
+        Some(counted(start, self.rule).plus_ms(self.course.stood_in(&self.usage.pauses, start, at)))
+    }
+}
