@@ -3,6 +3,7 @@
 //! Two sides, `XA` asks and `XB` is asked. What only one procedure has is tested in a file of its own.
 
 mod assistance;
+mod orders;
 mod play;
 mod preservation;
 
