@@ -179,18 +179,17 @@ pub fn due_at_the_earliest(start: Time, rule: &ClockRule) -> Time {
     start.plus_ms(least_ms(rule.duration, rule.unit))
 }
 
-/// The moment from which on the period is over under every way of counting: to the end of the last day, wherever that day ends,
-/// months of 31 days. What must have passed has passed everywhere then, so a guard may rely on it without a calendar. Nobody
-/// can say so of working days.
+/// The first moment at which the period is over under every usual way of counting: days to the end of the last one, with the
+/// hour that winter time adds, months of 31 days. Where only a calendar can tell, that is never. What is signed later is late
+/// everywhere, so a guard may refuse it without a calendar.
 #[must_use]
-pub fn due_at_the_latest(start: Time, rule: &ClockRule) -> Option<Time> {
-    let count = u64::from(rule.duration);
-    let to_the_end_of = |days: u64| Some(start.plus_ms((days + 1) * DAY_MS + HOUR_MS));
+pub fn due_at_the_latest(start: Time, rule: &ClockRule) -> Time {
+    let days = |count: u64| start.plus_ms((count + 1) * DAY_MS + HOUR_MS);
     match rule.unit {
-        Unit::Hour => Some(start.plus_ms(count * HOUR_MS)),
-        Unit::Day => to_the_end_of(count),
-        Unit::Month => to_the_end_of(count * 31),
-        Unit::WorkingDay => None,
+        Unit::Hour => start.plus_ms(u64::from(rule.duration) * HOUR_MS),
+        Unit::Day => days(u64::from(rule.duration)),
+        Unit::Month => days(u64::from(rule.duration) * 31),
+        Unit::WorkingDay => Time(u64::MAX),
     }
 }
 
@@ -393,12 +392,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_way_of_counting_ends_earlier(start in 0u64..4_000_000_000_000, n in 1u32..400, unit in 0..4usize, east in -11i8..=13) {
+        fn no_way_of_counting_ends_earlier_or_later(start in 0u64..4_000_000_000_000, n in 1u32..400, unit in 0..4usize, east in -11i8..=13) {
             let rule = rule(n, [Unit::Hour, Unit::Day, Unit::WorkingDay, Unit::Month][unit]);
             let zone = TimeZone::fixed(jiff::tz::offset(east));
             let calendar = Calendar { zone, ..Calendar::utc() };
             for calendar in [calendar, vienna()] {
-                prop_assert!(due(Time(start), &rule, &calendar).expect("within") >= due_at_the_earliest(Time(start), &rule));
+                let due = due(Time(start), &rule, &calendar).expect("within");
+                prop_assert!(due >= due_at_the_earliest(Time(start), &rule));
+                prop_assert!(due <= due_at_the_latest(Time(start), &rule));
             }
         }
 

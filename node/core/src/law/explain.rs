@@ -156,11 +156,13 @@ impl<'r> Reading<'_, 'r> {
             Err(NotOffered::NotBinding) => {
                 against.push(format!("it is not in force between {from} and {to} on that day"))
             }
-            Err(NotOffered::OnlyAModel) => against.push("it is a model for treaties and binds nobody by itself".to_owned()),
+            Err(NotOffered::OnlyAModel) => {
+                against.push("it is a model for treaties and binds nobody by itself".to_owned())
+            }
             Err(NotOffered::NotBefore(date)) => against.push(format!("it applies from {date} on")),
             Err(NotOffered::Needs(code)) => against.push(format!("it needs {code} in force between {from} and {to}")),
         }
-        if let Some(code) = closing(basis, &self.reserved, &self.question.about.categories) {
+        if let Some(code) = closing(basis, &self.reserved, &self.question.about.categories, |_| true) {
             let title = self.rules.declaration(code).map_or("", |row| &row.title);
             against.push(format!("{to} has declared {code}: {title}"));
         }

@@ -14,7 +14,7 @@ pub use weigh::{Weighed, closed, short_of};
 use crate::clock::Calendar;
 use crate::ids::{AuthorityId, PartyCode, ProcedureCode, Time};
 use crate::profile::{Charter, Trust};
-use crate::rules::{Basis, Closing, Code, Declaration, DeclarationKind, Instrument, Rules};
+use crate::rules::{Basis, Closing, Code, Condition, Declaration, DeclarationKind, Instrument, Rules};
 use jiff::civil::Weekday;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,13 +66,19 @@ pub fn in_force(rules: &Rules, charter: &Charter, between: [&PartyCode; 2], at: 
     rules.instruments().filter(bind).map(|row| row.code.clone()).collect()
 }
 
-/// The declaration of the requested Party that closes a basis for these categories of data.
+/// The declaration of the requested Party that closes a basis for these categories of data. `says` tells whether the request
+/// meets a condition; before there is a request, what depends on one closes nothing.
 #[must_use]
-pub fn closing<'b>(basis: &'b Basis, declared: &BTreeSet<Code>, asked: &[Code]) -> Option<&'b Code> {
+pub fn closing<'b>(
+    basis: &'b Basis,
+    declared: &BTreeSet<Code>,
+    asked: &[Code],
+    says: impl Fn(&Condition) -> bool,
+) -> Option<&'b Code> {
     let closes = |row: &&Closing| {
         let mut within = asked.iter().map(|code| row.categories.contains(code));
         let reached = if row.alone { !asked.is_empty() && within.all(|is| is) } else { within.any(|is| is) };
-        row.categories.is_empty() || reached
+        (row.categories.is_empty() || reached) && !row.unless.as_ref().is_some_and(&says)
     };
     let made = |row: &&Closing| declared.contains(&row.code);
     basis.closed_by.iter().filter(made).find(closes).map(|row| &row.code)

@@ -7,7 +7,7 @@ use super::{Course, Standing};
 use crate::clock::{Reckoning, Running};
 use crate::ids::Time;
 use crate::proto::value::Kind;
-use crate::rules::{ClockRule, ClockUse, Condition, Literal, Rules};
+use crate::rules::{ClockRule, ClockUse, Condition, Literal, Rules, Unit};
 
 /// The clocks that run, in the order of their rows.
 #[must_use]
@@ -29,13 +29,14 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn running(&self) -> Option<Running> {
         let (usage, course) = (self.usage, &self.standing.course);
-        let runs = usage.during.contains(course.state()) && usage.when.iter().all(|is| holds(is, course));
+        let runs = usage.during.contains(course.state()) && applies(usage, course);
         if !runs {
             return None;
         }
         let rule = self.rules.clock(&usage.clock)?;
         let start = self.start()?;
         let due = match usage.until.as_ref().and_then(|key| course.time(key)) {
+            Some(set) if usage.longest => set.max(self.end(start, rule)),
             Some(set) => set,
             None => self.end(start, rule),
         };
@@ -49,19 +50,11 @@ impl Reading<'_> {
         self.standing.course.time(key).filter(|_| ends)
     }
 
-    /// The latest of what starts it.
+    /// The latest of what starts it. Before the other side has said anything, its silence counts from the request on.
     fn start(&self) -> Option<Time> {
         let (usage, course) = (self.usage, &self.standing.course);
-        let taken = usage.after.iter().filter_map(|step| course.taken(step.as_str()));
-        let said = usage.from.iter().filter_map(|key| {
-            let said = course.said(key)?;
-            Some((said.at, course.time(key)?))
-        });
-        let spoken = [course.heard(), self.standing.common.heard].into_iter().flatten().filter(|_| usage.heard);
-        let starts = taken.map(|taken| (taken.at, taken.at)).chain(said).chain(spoken.map(|at| (at, at)));
-        let latest = starts.max_by_key(|(at, _)| *at).map(|(_, start)| start);
-        // Before the other side has said anything, its silence counts from the opening on.
-        latest.or_else(|| course.opened().filter(|_| usage.heard))
+        let start = start(usage, course, self.standing.common.heard);
+        start.or_else(|| course.opened().filter(|_| usage.heard))
     }
 
     fn end(&self, start: Time, rule: &ClockRule) -> Time {
@@ -71,10 +64,35 @@ impl Reading<'_> {
             .filter(|longer| self.standing.course.taken(longer.after.as_str()).is_some_and(|taken| taken.at >= start))
             && let Some(rule) = self.rules.clock(&longer.clock)
         {
-            end = self.reckoning.end(end, rule);
+            end = self.reckoning.end(last_moment(end, rule), rule);
         }
         end.plus_ms(self.standing.course.stood_in(&self.usage.pauses, start, self.standing.now))
     }
+}
+
+/// From where a period that lengthens another is counted: days follow on the last day of the first, not on the day after.
+const fn last_moment(end: Time, longer: &ClockRule) -> Time {
+    match longer.unit {
+        Unit::Hour => end,
+        Unit::Day | Unit::WorkingDay | Unit::Month => Time(end.0.saturating_sub(1)),
+    }
+}
+
+/// The latest of what starts a clock. `heard` is when the requested side last took one of the common steps.
+pub(super) fn start(usage: &ClockUse, course: &Course, heard: Option<Time>) -> Option<Time> {
+    let taken = usage.after.iter().filter_map(|step| course.taken(step.as_str()));
+    let said = usage.from.iter().filter_map(|key| {
+        let said = course.said(key)?;
+        Some((said.at, course.time(key)?))
+    });
+    let spoken = [course.heard(), heard].into_iter().flatten().filter(|_| usage.heard);
+    let starts = taken.map(|taken| (taken.at, taken.at)).chain(said).chain(spoken.map(|at| (at, at)));
+    starts.max_by_key(|(at, _)| *at).map(|(_, start)| start)
+}
+
+/// True if a clock runs at all for a request that said this.
+pub(super) fn applies(usage: &ClockUse, course: &Course) -> bool {
+    usage.when.iter().all(|is| holds(is, course))
 }
 
 /// Whether what a request has said so far fits a condition.

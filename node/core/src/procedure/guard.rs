@@ -5,6 +5,7 @@
 
 use super::clocks::holds;
 use super::delivery::id;
+use super::windows::Window;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
 use crate::clock::{due_at_the_earliest, due_at_the_latest};
 use crate::ids::{Digest, EventId, Time};
@@ -23,6 +24,9 @@ const SPECIALITY: &str = "speciality";
 
 /// The fact that names the protocols a request rests on beside its instrument.
 pub(super) const PROTOCOLS: &str = "reference.protocols";
+/// The parts of the clock in which an authority that was notified may raise a ground: the first holds the data back, the second
+/// runs on after they went out.
+const REVIEW: &[&str] = &["ea-review", "ea-review-after"];
 
 /// One step under judgement.
 #[derive(Debug)]
@@ -121,7 +125,13 @@ impl<'a> Judging<'a> {
             | Guard::GroundIsOpen
             | Guard::PartNamesGround
             | Guard::DocumentsComplete
-            | Guard::WithinSpeciality => {}
+            | Guard::WithinSpeciality
+            | Guard::ReceivedByNow
+            | Guard::WindowIsOver
+            | Guard::AnswerIsOverdue
+            | Guard::WithinReview
+            | Guard::WithinObjection
+            | Guard::ExtendsByRule => {}
         }
         Ok(())
     }
@@ -161,6 +171,12 @@ impl<'a> Judging<'a> {
             }
             Guard::IsOpen => self.unless(Delivery::is_open, "it names no hand-over that is open. Name one that is")?,
             Guard::VerifiedWhole => self.unverified()?,
+            Guard::ReceivedByNow => self.wrong_receipt()?,
+            Guard::WindowIsOver => self.held_back()?,
+            Guard::AnswerIsOverdue => self.not_overdue()?,
+            Guard::WithinReview => self.too_late(REVIEW, "no authority may raise a ground here, or none any more")?,
+            Guard::WithinObjection => self.too_late(&["objection"], "no conflict of laws can be raised here")?,
+            Guard::ExtendsByRule => self.wrong_extension()?,
         })
     }
 
@@ -278,8 +294,62 @@ impl<'a> Judging<'a> {
         let mut own = uses.filter(plays).filter(|usage| usage.when.iter().all(|is| holds(is, course)));
         let rule = own.next().and_then(|usage| self.rules.clock(&usage.clock));
         let since = course.time("speciality.free-since");
-        let over = since.zip(rule).and_then(|(since, rule)| due_at_the_latest(since, rule));
+        let over = since.zip(rule).map(|(since, rule)| due_at_the_latest(since, rule));
         Ok(over.is_some_and(|over| self.act.time >= over))
+    }
+
+    /// A window of the request's instrument that plays one of these parts and applies to it.
+    fn window(&self, parts: &'a [&str]) -> Result<Option<Window<'a>>, Refusal> {
+        let basis = self.basis()?.ok();
+        Ok(basis.and_then(|basis| Window::of(self.rules, basis, self.course, parts)))
+    }
+
+    fn wrong_receipt(&self) -> Result<Option<String>, Refusal> {
+        let received = self.act.time("received.at")?;
+        let between = self.course.since() <= received && received <= self.act.time;
+        Ok((!between).then(|| "receipt lies before the sending or after the signature. Say when it came".to_owned()))
+    }
+
+    /// Data are held back while the authority that was notified may still raise a ground.
+    fn held_back(&self) -> Result<Option<String>, Refusal> {
+        let window = self.window(&["ea-review"])?;
+        Ok(window.filter(|window| !window.is_over(self.act.time)).map(|window| {
+            format!("{}. Wait for the notified authority's word or for the end of its period", window.says())
+        }))
+    }
+
+    fn not_overdue(&self) -> Result<Option<String>, Refusal> {
+        Ok(match self.window(&["answer"])? {
+            None => Some("the rules name no period to answer. Add its clock".to_owned()),
+            Some(window) if window.is_over(self.act.time) => None,
+            Some(window) => Some(format!("{}, which is not over. Wait for its end", window.says())),
+        })
+    }
+
+    fn too_late(&self, parts: &'a [&str], none: &str) -> Result<Option<String>, Refusal> {
+        Ok(match self.window(parts)? {
+            None => Some(format!("{none}. Choose another step")),
+            Some(window) if window.is_over(self.act.time) => {
+                Some(format!("{}, which is over. Choose another step", window.says()))
+            }
+            Some(_) => None,
+        })
+    }
+
+    fn wrong_extension(&self) -> Result<Option<String>, Refusal> {
+        let until = self.act.time("measure.until")?;
+        let early = self.lapsed().or_else(|| self.not_later(until));
+        let rule = self.basis()?.ok().and_then(|basis| basis.clock("extends")).and_then(|id| self.rules.clock(id));
+        let (Some(rule), Some(present)) = (rule, self.course.time("measure.until")) else {
+            return Ok(
+                early.or_else(|| Some("the rules name no extension for its instrument. Add its clock".to_owned()))
+            );
+        };
+        let far = (until > due_at_the_latest(present, rule)).then(|| {
+            let (count, unit) = (rule.duration, rule.unit.as_str());
+            format!("{} allows {count} times a {unit} more ({}). Name an earlier end", rule.id, rule.source)
+        });
+        Ok(early.or(far))
     }
 
     /// The hand-over this step names.
@@ -338,7 +408,13 @@ pub(super) fn can_hold(guard: Guard, course: &Course, lapsed: bool) -> bool {
         | Guard::PartNamesGround
         | Guard::DocumentsComplete
         | Guard::WithinSpeciality
-        | Guard::NamesManifest => true,
+        | Guard::NamesManifest
+        | Guard::ReceivedByNow
+        | Guard::WindowIsOver
+        | Guard::AnswerIsOverdue
+        | Guard::WithinReview
+        | Guard::WithinObjection
+        | Guard::ExtendsByRule => true,
     }
 }
 

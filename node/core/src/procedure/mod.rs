@@ -18,6 +18,7 @@ mod order;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use crate::rules::Side;
 pub use clocks::clocks;
@@ -305,7 +306,9 @@ fn may_be_asked(
     }
     let basis = rules.basis(&procedure.code, instrument);
     let asked = course.codes("data.categories");
-    match basis.and_then(|basis| crate::law::closing(basis, &setting.reservations, &asked)) {
+    match basis.and_then(|basis| {
+        crate::law::closing(basis, &setting.reservations, &asked, |condition| clocks::holds(condition, course))
+    }) {
         Some(code) => Err(Refusal::ClosedByDeclaration(code.clone())),
         None => Ok(()),
     }

@@ -4,6 +4,7 @@
 
 mod assistance;
 mod extradition;
+mod orders;
 mod play;
 mod preservation;
 mod scenarios;

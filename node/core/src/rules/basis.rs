@@ -57,6 +57,11 @@ impl Basis {
         let plays = |usage: &&ClockUse| usage.part.as_ref().is_some_and(|named| named.as_str() == part);
         self.clocks.iter().find(plays).map(|usage| &usage.clock)
     }
+
+    /// The clocks that play one of these parts: of those that a condition keeps apart, one for each.
+    pub fn playing<'b>(&'b self, parts: &'b [&str]) -> impl Iterator<Item = &'b ClockUse> {
+        self.clocks.iter().filter(|usage| usage.part.as_ref().is_some_and(|part| parts.contains(&part.as_str())))
+    }
 }
 
 /// The same as a file says it: for several procedures at once, and perhaps like another instrument.
@@ -178,6 +183,9 @@ pub struct ClockUse {
     pub pauses: Vec<Code>,
     /// The fact that says its end, where an act has set one.
     pub until: Option<String>,
+    /// True if that end counts only where it is later than that of the period.
+    #[serde(default)]
+    pub longest: bool,
     /// It runs only if it ends before what this fact says.
     pub before: Option<String>,
     /// It runs only if all of this holds.
@@ -255,6 +263,8 @@ pub struct Closing {
     /// True if it closes a request for those categories and nothing else.
     #[serde(default)]
     pub alone: bool,
+    /// It closes nothing where the request says this.
+    pub unless: Option<Condition>,
 }
 
 /// When a document is needed.

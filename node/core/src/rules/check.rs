@@ -36,6 +36,7 @@ pub(super) fn join(found: &mut Found) -> Rules {
     joining.retention(found, &rules);
     joining.forms(found, &mut rules);
     joining.steps_have_forms(found, &rules);
+    joining.facts_are_said(found, &rules);
     found.mistakes.append(&mut joining.mistakes);
     rules
 }

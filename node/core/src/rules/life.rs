@@ -248,6 +248,18 @@ pub enum Guard {
     IsOpen,
     /// What was verified is the manifest of a hand-over whose terms are accepted.
     VerifiedWhole,
+    /// The receipt it states lies between the sending and the signature.
+    ReceivedByNow,
+    /// Nobody may hold the data back any more, or nobody may at all.
+    WindowIsOver,
+    /// The period to answer is over.
+    AnswerIsOverdue,
+    /// The window in which the data may be held back or barred is open.
+    WithinReview,
+    /// The window in which a conflict of laws may be raised is open.
+    WithinObjection,
+    /// It has not lapsed, and the new end lies later, by no more than the instrument allows.
+    ExtendsByRule,
 }
 
 impl Guard {
@@ -268,6 +280,12 @@ impl Guard {
         Self::OffersTerms,
         Self::IsOpen,
         Self::VerifiedWhole,
+        Self::ReceivedByNow,
+        Self::WindowIsOver,
+        Self::AnswerIsOverdue,
+        Self::WithinReview,
+        Self::WithinObjection,
+        Self::ExtendsByRule,
     ];
 
     /// The name in tables.
@@ -289,6 +307,12 @@ impl Guard {
             Self::OffersTerms => "offers-terms",
             Self::IsOpen => "is-open",
             Self::VerifiedWhole => "verified-whole",
+            Self::ReceivedByNow => "received-by-now",
+            Self::WindowIsOver => "window-is-over",
+            Self::AnswerIsOverdue => "answer-is-overdue",
+            Self::WithinReview => "within-review",
+            Self::WithinObjection => "within-objection",
+            Self::ExtendsByRule => "extends-by-rule",
         }
     }
 
@@ -323,6 +347,18 @@ impl Guard {
             Self::VerifiedWhole => {
                 "the terms of the hand-over it names are accepted, and what was verified is its manifest"
             }
+            Self::ReceivedByNow => "the receipt it states lies between the sending and the signature",
+            Self::WindowIsOver => {
+                "the authority that was notified has raised no ground and its period is over, it has said that there is none, or no such review holds the data back"
+            }
+            Self::AnswerIsOverdue => "the period to answer is over",
+            Self::WithinReview => {
+                "an authority was notified, it has not yet said that there is no ground, and its period is not over"
+            }
+            Self::WithinObjection => "the period to raise a conflict of laws is not over",
+            Self::ExtendsByRule => {
+                "it has not lapsed, and the new end lies after the present one by no more than the instrument allows"
+            }
         }
     }
 
@@ -336,7 +372,7 @@ impl Guard {
             Self::ReachesThreshold => &["reference.instrument", "offence.codes"],
             Self::HoldsLongEnough => &["measure.taken", "measure.until"],
             Self::AsksForLonger => &["extension.until"],
-            Self::EndsLater => &["measure.until"],
+            Self::EndsLater | Self::ExtendsByRule => &["measure.until"],
             Self::GroundIsOpen => &["ground"],
             Self::PartNamesGround => &["accept.scope", "ground"],
             Self::DocumentsComplete => &["documents.sent"],
@@ -347,7 +383,12 @@ impl Guard {
             Self::VerifiedWhole => {
                 &["delivery", "custody.manifest", "custody.record", "custody.items", "custody.bytes"]
             }
-            Self::StillHolds => &[],
+            Self::ReceivedByNow => &["received.at"],
+            Self::StillHolds
+            | Self::WindowIsOver
+            | Self::AnswerIsOverdue
+            | Self::WithinReview
+            | Self::WithinObjection => &[],
         }
     }
 }

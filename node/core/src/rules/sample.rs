@@ -13,6 +13,12 @@ pub(crate) fn shipped() -> &'static Rules {
 /// The value a willing officer would write into a field.
 fn sample(form: &Form, rule: &FieldRule) -> Value {
     let code = || {
+        // An instrument the procedure may be based on, for no other may be named.
+        let instruments = rule.codes.as_ref().is_some_and(|list| list.as_str() == "instruments");
+        let own = || shipped().bases(form.procedure()).next().map(|basis| basis.instrument.to_string());
+        if let Some(instrument) = instruments.then(own).flatten() {
+            return value::Kind::Code(instrument);
+        }
         let list = form.codes(rule).expect("codes have lists");
         let instrument = shipped().bases(form.procedure()).next().map(|basis| &basis.instrument);
         let basis = instrument.filter(|_| rule.key == "reference.instrument");

@@ -264,6 +264,26 @@ fn every_procedure_on_offer_says_how_long_it_is_kept() {
     assert_eq!(forgotten.map(|row| row.code.to_string()).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
+/// A condition on a fact nobody says would let go what a clock is to hold.
+#[test]
+fn what_a_clock_or_a_declaration_looks_at_is_said() {
+    let check = |name: &str, right: &str, wrong: &str| {
+        let spoil = |(file, text): &(&'static str, &'static str)| {
+            let text = if *file == name { text.replacen(right, wrong, 1) } else { (*text).to_owned() };
+            (*file, text)
+        };
+        let spoilt: Vec<(&str, String)> = SHIPPED.iter().map(spoil).collect();
+        let files: Vec<(&str, &str)> = spoilt.iter().map(|(file, text)| (*file, text.as_str())).collect();
+        let found = Rules::parse(&files).expect_err(wrong);
+        assert!(found.iter().any(|m| m.file == name && m.why.contains("as a fact")), "{wrong}: {found:#?}");
+    };
+    check("instruments/eer.toml", "art8.notified", "art8.notifed");
+    check("instruments/eer.toml", "is = [\"emergency\"]", "is = [\"emergence\"]");
+    check("instruments/eer.toml", "from = [\"received.at\"]", "from = [\"received\"]");
+    check("instruments/eio.toml", "until = \"timing.until\"", "until = \"timing\"");
+    check("instruments/2ap-subscriber.toml", "\"notice.made\"", "\"notice.given\"");
+}
+
 #[test]
 fn unknown_keys_are_refused_in_every_section() {
     for (name, text) in SHIPPED {

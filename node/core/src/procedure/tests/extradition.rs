@@ -425,7 +425,7 @@ fn a_warrant_goes_all_the_way() {
     let mut late = line(EAW, &[(A, "request"), (B, "arrest"), (B, "open-hearing")], ALONE);
     assert_eq!(days(&late, "X08", SAMPLE), 60);
     late.push(next(EAW, &late, B, "explain-delay", ALONE));
-    assert_eq!(days(&late, "X08", SAMPLE), 91);
+    assert_eq!(days(&late, "X08", SAMPLE), 90);
     let refused_twice = [
         (A, "request"),
         (B, "arrest"),

@@ -1,12 +1,13 @@
 //! What the tests of the law share: acts whose facts are those of the shipped forms, fitted to what their guards look at, so
 //! that a form that does not give a guard its facts shows here; and every place a procedure's table leads to.
 
+use super::super::windows::Window;
 use super::super::*;
 use crate::ids::hex;
 use crate::law::closed;
 use crate::proto::{Value, value};
 use crate::rules::sample::{full, shipped};
-use crate::rules::{Basis, Guard, StepRow};
+use crate::rules::{Basis, GroundUse, Guard, StepRow};
 use std::sync::Mutex;
 use value::Kind;
 
@@ -28,9 +29,10 @@ pub(super) fn term(text: &str) -> Code {
     Code::parse(text).expect("code")
 }
 
-/// Two Parties that every instrument binds and that reserved nothing.
+/// Two Parties that every instrument binds; the one that is asked declared only what lets it bar a direct order at all.
 pub(super) fn bound() -> Setting {
-    Setting { in_force: shipped().instruments().map(|row| row.code.clone()).collect(), reservations: BTreeSet::new() }
+    let in_force = shipped().instruments().map(|row| row.code.clone()).collect();
+    Setting { in_force, reservations: BTreeSet::from([term("2AP.7.5")]) }
 }
 
 /// All procedures that are offered.
@@ -126,8 +128,20 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
             set_all(act, "charge.codes", &scope);
             set(act, "charge.same-acts", Kind::Flag(true));
         }
-        Guard::StillHolds | Guard::NamesManifest => {}
+        Guard::ReceivedByNow => set(act, "received.at", Kind::TimeMs(now.max(standing.course.since().0))),
+        Guard::WindowIsOver => wait_for(act, standing, "ea-review"),
+        Guard::AnswerIsOverdue => wait_for(act, standing, "answer"),
+        Guard::ExtendsByRule => set(act, "measure.until", later(9)),
+        Guard::StillHolds | Guard::NamesManifest | Guard::WithinReview | Guard::WithinObjection => {}
     }
+}
+
+/// Signs no earlier than the window of the request that plays this part is over.
+fn wait_for(act: &mut Act, standing: &Standing, part: &str) {
+    let parts = [part];
+    let window = Window::of(shipped(), basis(&standing.procedure), &standing.course, &parts);
+    let end = window.and_then(|window| window.end(act.time));
+    act.time = act.time.max(end.unwrap_or(act.time));
 }
 
 /// A request that reaches every threshold of the instrument it is based on.
@@ -169,7 +183,7 @@ pub(super) fn set_all(act: &mut Act, key: &str, codes: &[Code]) {
     act.facts.sort_by(|a, b| a.key.cmp(&b.key));
 }
 
-/// The first ground that the form takes, the instrument opens, and that needs no reservation.
+/// The first ground that the form takes, the instrument opens, and that needs no reservation but what is declared anyway.
 fn fit_ground(act: &mut Act, standing: &Standing) {
     let rules = shipped();
     let form = rules.form(&standing.procedure, &act.step).expect("a form");
@@ -178,6 +192,14 @@ fn fit_ground(act: &mut Act, standing: &Standing) {
     let about = crate::law::Weighed { offences: standing.course.codes("offence.codes"), ..Default::default() };
     let fits = |code: &&Code| rule.only.is_empty() || rule.only.contains(code);
     let open = |code: &&Code| basis.ground(code).is_some_and(|usage| closed(rules, usage, &about, None).is_none());
+    let declared = |usage: &&GroundUse| {
+        fits(&&usage.code) && usage.only_with.as_ref().is_some_and(|code| bound().reservations.contains(code))
+    };
+    if let Some(usage) = basis.grounds.iter().find(declared) {
+        set(act, "ground", Kind::Code(usage.code.to_string()));
+        set(act, "ground.reservation", Kind::Code(usage.only_with.as_ref().expect("declared").to_string()));
+        return;
+    }
     let ground = basis.grounds.iter().map(|usage| &usage.code).filter(fits).find(open);
     let ground = ground.unwrap_or_else(|| panic!("no ground for {}/{}", standing.procedure, act.step));
     set(act, "ground", Kind::Code(ground.to_string()));
@@ -258,7 +280,9 @@ fn place(standing: &Standing) -> Place {
     let mut handed: Vec<String> = standing.deliveries().iter().map(|one| state(one).to_owned()).collect();
     handed.sort();
     handed.dedup();
-    (standing.course.state().to_string(), taken.map(ToString::to_string).collect(), handed)
+    let urgency = standing.course.code(URGENCY).filter(|_| counts_urgency(&standing.procedure));
+    let looked_at = taken.map(ToString::to_string).chain(urgency.map(|level| level.to_string()));
+    (standing.course.state().to_string(), looked_at.collect(), handed)
 }
 
 /// What a procedure's table leads to.
@@ -289,19 +313,36 @@ fn walk(procedure: &ProcedureCode) -> Walked {
         for (row_place, row) in standing.family.rows.iter().enumerate().filter(|(_, row)| fits(row)) {
             let mut act = plain(procedure, number, row.by.side(), row.step.as_str(), &last(&acts));
             fit(&mut act, &standing);
-            if judged(procedure, &acts, &act).is_err() {
-                continue;
-            }
-            walked.taken.insert(row_place);
-            let more = [acts.clone(), vec![act]].concat();
-            let there = place(&folded(procedure, &more));
-            if let std::collections::btree_map::Entry::Vacant(entry) = walked.ways.entry(there) {
-                entry.insert(more.clone());
-                open.push_back(more);
+            let urgent = Some(urgent(&act)).filter(|_| acts.is_empty() && counts_urgency(procedure));
+            for act in [Some(act), urgent].into_iter().flatten() {
+                if judged(procedure, &acts, &act).is_err() {
+                    continue;
+                }
+                walked.taken.insert(row_place);
+                let more = [acts.clone(), vec![act]].concat();
+                let there = place(&folded(procedure, &more));
+                if let std::collections::btree_map::Entry::Vacant(entry) = walked.ways.entry(there) {
+                    entry.insert(more.clone());
+                    open.push_back(more);
+                }
             }
         }
     }
     walked
+}
+
+/// True if the clocks of the procedure look at the urgency: then an emergency leads to places of its own.
+fn counts_urgency(procedure: &ProcedureCode) -> bool {
+    basis(procedure).clocks.iter().flat_map(|usage| &usage.when).any(|when| when.fact == URGENCY)
+}
+
+const URGENCY: &str = "urgency.level";
+
+/// The same in an emergency.
+fn urgent(act: &Act) -> Act {
+    let mut act = act.clone();
+    set_if(&mut act, URGENCY, Kind::Code("emergency".into()));
+    act
 }
 
 /// The shortest thread to a state.

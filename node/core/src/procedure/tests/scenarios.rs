@@ -248,7 +248,9 @@ impl Scenario {
     fn marks(&self) -> String {
         let (rules, basis) = (shipped(), self.basis());
         let mut marks = BTreeSet::from([format!("{} [{}]", basis.instrument, basis.mark.as_str())]);
-        let mut note = |what: &str, mark: Mark| drop(marks.insert(format!("{what} [{}]", mark.as_str())));
+        let mut note = |what: &str, mark: Mark| {
+            marks.insert(format!("{what} [{}]", mark.as_str()));
+        };
         for clock in self.answers.iter().filter_map(|answer| answer.clock.as_ref()) {
             let rule = rules.clock(&term(clock)).unwrap_or_else(|| panic!("{}: no clock {clock}", self.name));
             note(clock, rule.mark);

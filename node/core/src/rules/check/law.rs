@@ -4,7 +4,7 @@ use super::{At, Joining};
 use crate::ids::ProcedureCode;
 use crate::rules::Rules;
 use crate::rules::basis::{Basis, BasisRow, DeclarationKind};
-use crate::rules::form::is_date;
+use crate::rules::form::{Form, Kind, Literal, is_date};
 use crate::rules::life::Family;
 use crate::rules::read::Found;
 use crate::rules::rows::{Code, Ground};
@@ -75,6 +75,35 @@ impl Joining {
         self.says(twice, at, || format!("{} stands for {procedure} twice; take one out", row.instrument));
     }
 
+    /// What clocks and declarations look at is said as a fact by some form of the procedure, and can have the values they name:
+    /// a misspelt fact would let go what is to be held.
+    pub(super) fn facts_are_said(&mut self, found: &Found, rules: &Rules) {
+        if self.torn {
+            return;
+        }
+        for (at, row) in &found.bases {
+            let procedures = row.procedures.iter().filter_map(|code| ProcedureCode::parse(code.as_str()).ok());
+            for procedure in procedures.filter(|code| rules.family(code).is_some()) {
+                let Some(basis) = rules.basis(&procedure, &row.instrument) else { continue };
+                let forms = || rules.forms().filter(|form| *form.procedure() == procedure);
+                let keys =
+                    basis.clocks.iter().flat_map(|usage| usage.from.iter().chain(&usage.until).chain(&usage.before));
+                for key in keys.filter(|key| !forms().any(|form| form.field(key).is_some_and(|field| field.fact))) {
+                    self.says(true, at, || format!("no form of {procedure} says {key} as a fact, which a clock reads"));
+                }
+                let of_closings = basis.closed_by.iter().filter_map(|closing| closing.unless.as_ref());
+                for condition in basis.clocks.iter().flat_map(|usage| &usage.when).chain(of_closings) {
+                    let can = |literal: &Literal| forms().any(|form| can_say(form, &condition.fact, literal));
+                    let empty = condition.is.is_empty() && condition.not.is_empty();
+                    let known = !empty && condition.is.iter().chain(&condition.not).all(can);
+                    self.says(!known, at, || {
+                        format!("no form of {procedure} says {} as a fact of such a value; correct it", condition.fact)
+                    });
+                }
+            }
+        }
+    }
+
     fn refers_to_rows(&mut self, at: &At, basis: &Basis, rules: &Rules) {
         for usage in &basis.grounds {
             self.refers(rules.grounds.contains_key(&usage.code), at, "ground", &usage.code);
@@ -140,4 +169,12 @@ impl Joining {
             self.says(!common, at, || format!("a notice is told by {code}, which is no step of {}", basis.procedure));
         }
     }
+}
+
+/// True if a form says this fact, and it can have this value.
+fn can_say(form: &Form, key: &str, literal: &Literal) -> bool {
+    form.field(key).filter(|field| field.fact).is_some_and(|field| match literal {
+        Literal::Flag(_) => field.kind == Kind::Flag,
+        Literal::Code(code) => field.kind == Kind::Code && form.codes(field).is_some_and(|list| list.has(code)),
+    })
 }
