@@ -59,6 +59,20 @@ pub fn rules(data: &Path) -> Result<Rules, LawFault> {
     joined(&own_files(&data.join(FOLDER))?)
 }
 
+/// The procedures of this build that can be used, by code: what a new Party's authorities are drafted with.
+#[must_use]
+pub fn offered() -> Vec<String> {
+    let rules = joined(&[]).unwrap_or_default();
+    rules.procedures().filter(|row| row.family.is_some()).map(|row| row.code.to_string()).collect()
+}
+
+/// The instruments of this build that can bind Parties, by code: an exercise is founded with all of them.
+#[must_use]
+pub fn instruments() -> Vec<String> {
+    let rules = joined(&[]).unwrap_or_default();
+    rules.instruments().filter(|row| !row.model).map(|row| row.code.to_string()).collect()
+}
+
 /// The law as shipped with these files added.
 ///
 /// # Errors
@@ -130,6 +144,12 @@ like = "BC"
 source = "article 4"
 mark = "p"
 "#;
+
+    #[test]
+    fn what_this_build_offers_is_known() {
+        assert!(offered().iter().any(|code| code == "PRES") && !offered().iter().any(|code| code == "JIT"));
+        assert!(instruments().iter().any(|code| code == "BC") && !instruments().iter().any(|code| code == "UNMT"));
+    }
 
     #[test]
     fn a_file_in_the_folder_is_law_and_a_wrong_one_is_named() {

@@ -139,7 +139,7 @@ impl NewRequest {
         let procedure: ProcedureCode = parse("procedure", &self.procedure)?;
         let step = match &self.step {
             Some(step) => parse("step", step)?,
-            None => opening(rules, &procedure).ok_or(ApiFault::UnknownForm)?,
+            None => opening(rules, &procedure).ok_or_else(unknown_form)?,
         };
         Ok(Act {
             command_id: command_id(self.command_id.as_deref(), key)?.unwrap_or(*request.as_bytes()),
@@ -152,6 +152,10 @@ impl NewRequest {
             lane: self.lane.to_wire(),
         })
     }
+}
+
+fn unknown_form() -> Problem {
+    Problem::new("form.unknown", "nothing was done; no procedure here has this step; see /v1/procedures")
 }
 
 /// The usual step that opens a request of a procedure; none if it is not offered.
@@ -209,9 +213,7 @@ fn body(
     contents: &Map<String, Value>,
     made: &Map<String, Value>,
 ) -> Result<proto::Body, Problem> {
-    let unknown =
-        || Problem::new("form.unknown", "nothing was done; no procedure here has this step; see /v1/procedures");
-    let form = rules.form(procedure, step).ok_or_else(unknown)?;
+    let form = rules.form(procedure, step).ok_or_else(unknown_form)?;
     let by_node = |key: &&String| form.field(key).is_some_and(|rule| rule.by_node);
     if let Some(key) = contents.keys().find(by_node) {
         return Err(ApiFault::MadeByNode(key.clone()).into());

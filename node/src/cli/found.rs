@@ -24,12 +24,11 @@ use super::fault::CliFault;
 use crate::{
     config::commented_default,
     keys::{Keyring, OfflineKeys, OfflineSigner, Passphrase},
+    law,
 };
 
 /// Where keys lie that no running node needs.
 const OFFLINE: &str = "offline";
-/// The Convention on Cybercrime: every Party of an exercise is bound by it.
-const INSTRUMENTS: [&str; 1] = ["BC"];
 
 /// A network to be founded.
 pub(crate) struct Network {
@@ -116,7 +115,9 @@ fn charter(
         root: made.root.public().map(PublicKey::clone),
     };
     let founders: Vec<Founder> = made.iter().map(founder).collect();
-    let mut draft = founding::charter(&network.name, true, secretariat.public(), &founders, &INSTRUMENTS, now);
+    let instruments = law::instruments();
+    let instruments: Vec<&str> = instruments.iter().map(String::as_str).collect();
+    let mut draft = founding::charter(&network.name, true, secretariat.public(), &founders, &instruments, now);
     draft.witnesses = founding::witnesses(&founders);
     let payload = draft.encode_to_vec();
     let fingerprint = document_id(CHARTER_TYPE, &payload);
@@ -213,7 +214,7 @@ mod tests {
             id: "central".to_owned(),
             name: format!("Central Authority of {name}"),
             time_zone: "UTC".to_owned(),
-            procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
+            procedures: law::offered(),
         };
         Member {
             code: code.parse().expect("code"),

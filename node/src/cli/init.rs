@@ -17,7 +17,7 @@ use crate::{
     ceremony::{self, Joined, Joining},
     config::Address,
     keys::{Passphrase, Purpose},
-    time,
+    law, time,
 };
 
 /// The ports of an exercise on one machine start here: beside the default port of a node.
@@ -208,7 +208,7 @@ pub(crate) fn exercise_member(code: PartyCode, name: &str, zone: &str, address: 
         id: id.to_owned(),
         name: title,
         time_zone: zone.to_owned(),
-        procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
+        procedures: law::offered(),
     };
     let offices = vec![
         office("central", format!("Central Authority of {name}")),

@@ -61,6 +61,9 @@ pub(crate) struct Explain {
     /// It is an emergency, on this basis: life-or-safety, critical-infrastructure.
     #[arg(long, value_name = "BASIS")]
     emergency: Option<String>,
+    /// A protocol the request would rest on beside its instrument, for example ECE-P2. May be given several times.
+    #[arg(long, value_name = "CODE")]
+    protocol: Vec<String>,
     /// Leave out what cannot carry the request.
     #[arg(long)]
     offered: bool,
@@ -108,6 +111,7 @@ impl Explain {
             ("sentence_months", number(self.sentence)),
             ("data", self.data_category.join(",")),
             ("emergency", self.emergency.clone().unwrap_or_default()),
+            ("protocols", self.protocol.join(",")),
         ];
         let said = asked.into_iter().filter(|(_, value)| !value.is_empty());
         let pair = |(name, value): (&'static str, String)| {

@@ -106,8 +106,9 @@ const NODE_ROOMS: [(&str, &[&str]); 25] = [
     ("doctor", &["evidence", "handle", "keys", "net", "store", "warnings"]),
     // Acts and looks through the handle; the store's faults are named to give each its HTTP status.
     ("api", &["audit", "backup", "conduct", "doctor", "duty", "evidence", "handle", "roster", "store", "warnings"]),
-    // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds.
-    ("ceremony", &["config", "keys", "net"]),
+    // Documents by file, before any node runs: opens key folders, writes the settings of a new node, reads PeerIds;
+    // drafts authorities for the procedures that are offered.
+    ("ceremony", &["config", "keys", "law", "net"]),
     // Where rooms meet. It does not know the two that come in from outside, `api` and `cli`.
     (
         "runtime",

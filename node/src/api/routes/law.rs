@@ -124,6 +124,8 @@ struct LawAsked {
     data: Option<String>,
     /// The basis of an emergency.
     emergency: Option<String>,
+    /// Protocols the request would rest on beside its instrument.
+    protocols: Option<String>,
 }
 
 impl LawAsked {
@@ -149,6 +151,7 @@ impl LawAsked {
             sentence_months: self.sentence_months,
             categories: list("data", &self.data, &in_list("data-categories"))?,
             emergency: emergency.into_iter().next(),
+            protocols: list("protocols", &self.protocols, &|code| rules.instrument(code).is_some())?,
         })
     }
 

@@ -12,7 +12,10 @@ use comity_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{CeremonyFault, Hex, Moment, after, previous, previous_bytes, text_of};
-use crate::net::{peer_id_of, transport_key_of};
+use crate::{
+    law,
+    net::{peer_id_of, transport_key_of},
+};
 
 /// The format of the file.
 pub(crate) const PROFILE_SCHEMA: &str = "comity/profile-draft/v1";
@@ -256,7 +259,7 @@ impl ProfileDraft {
             id: "central".to_owned(),
             name: format!("Central Authority of {name}"),
             time_zone: "UTC".to_owned(),
-            procedures: ["MLA-STORED", "PRES"].map(str::to_owned).to_vec(),
+            procedures: law::offered(),
         };
         Self::of(&founding::profile(network, party, &[office], &["en"], keys, now))
     }
