@@ -5,6 +5,7 @@
 //! APIs and waits after each act until the other ledger's receipt is here. It decides nothing: all it
 //! shows is what the nodes say. Run again on an old folder it goes on with the same keys and ledgers.
 
+mod cases;
 mod evidence;
 mod outside;
 mod report;
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Hand over this folder as the evidence; a small sample case is made if left out.
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
+    /// Tell another case than a preservation and the assistance that follows it up.
+    #[arg(long, value_name = "CASE")]
+    case: Option<cases::Case>,
     /// End when the request is carried through, instead of staying up.
     #[arg(long)]
     once: bool,
@@ -93,7 +97,10 @@ pub(crate) async fn demo(args: &Args, context: &Context) -> Done {
         None => timeline.goes_on(),
     }
     let mut nodes = exercise.start()?;
-    let told = tell(&mut nodes, &places, &timeline, args).await;
+    let told = match args.case {
+        None => tell(&mut nodes, &places, &timeline, args).await,
+        Some(case) => tell_case(case, &mut nodes, &places, &timeline, args, context).await,
+    };
     for node in nodes {
         node.stop().await;
     }
@@ -137,6 +144,30 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
     timeline.ended(whole, args.is_kept().then_some(places));
     if !args.once {
         timeline.invitation(nodes, &assistance.id);
+        // However the wait ends, the nodes are stopped next.
+        drop(tokio::signal::ctrl_c().await);
+    }
+    Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+}
+
+/// Another case, and then either the end or an invitation.
+async fn tell_case(
+    case: cases::Case,
+    nodes: &mut [Node],
+    places: &Places,
+    timeline: &Timeline,
+    args: &Args,
+    context: &Context,
+) -> Done {
+    let peers = nodes.len() - 1;
+    for node in nodes.iter_mut() {
+        node.is_linked(peers).await?;
+    }
+    timeline.linked(nodes);
+    let whole = cases::tell(case, nodes, places, timeline, context).await?;
+    are_witnessed(nodes, places, timeline).await?;
+    timeline.ended(whole, None);
+    if !args.once {
         // However the wait ends, the nodes are stopped next.
         drop(tokio::signal::ctrl_c().await);
     }
