@@ -109,7 +109,7 @@ fn order(_: Time) -> Value {
         "offence.codes": ["CC-01"],
         "penalty.life": false,
         "penalty.most-months": 60,
-        "validation.judge": true,
+        "validation.judge": "judge",
         "art8.notified": true,
     })
 }
@@ -220,6 +220,7 @@ impl Telling<'_> {
         settle(hands, &done, self.nodes, played, self.places, self.timeline).await?;
         let delivery = text(&done, "/event_id").to_owned();
         self.take(&act(0, "accept-terms", "delivered", nothing), json!({ "delivery": delivery }), played).await?;
+        arvia.client.post_empty(&format!("/v1/deliveries/{delivery}/fetch")).await?;
         let began = time::now();
         let fetched = evidence::fetched(&delivery, &arvia.client, shown).await?;
         self.timeline.fetched(arvia, &fetched, time::now().since(began));
