@@ -83,6 +83,14 @@ pub(super) fn basis(procedure: &ProcedureCode) -> &'static Basis {
     shipped().bases(procedure).next().unwrap_or_else(|| panic!("{procedure} has no basis"))
 }
 
+/// What the instrument that an act names, or its request has named, says of the procedure; of others the first the rules name.
+fn based(act: &Act, standing: &Standing) -> &'static Basis {
+    let key = "reference.instrument";
+    let named = act.code_if_any(key).or_else(|| standing.course.code(key));
+    let own = named.and_then(|instrument| shipped().basis(&standing.procedure, &instrument));
+    own.unwrap_or_else(|| basis(&standing.procedure))
+}
+
 /// Gives an act what the guards of its row look at, where the request stands.
 pub(super) fn fit(act: &mut Act, standing: &Standing) {
     let row = standing
@@ -106,7 +114,7 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Kind::TimeMs(standing.course.time("measure.until").map_or(now, |until| until.0.max(now)) + days * DAY)
     };
     match guard {
-        Guard::BasedOnInstrument | Guard::ReachesThreshold => fit_request(act, &standing.procedure),
+        Guard::BasedOnInstrument | Guard::ReachesThreshold => fit_request(act, based(act, standing)),
         Guard::HoldsLongEnough => {
             set(act, "measure.taken", Kind::TimeMs(now));
             set(act, "measure.until", Kind::TimeMs(now + 61 * DAY));
@@ -139,14 +147,13 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
 /// Signs no earlier than the window of the request that plays this part is over.
 fn wait_for(act: &mut Act, standing: &Standing, part: &str) {
     let parts = [part];
-    let window = Window::of(shipped(), basis(&standing.procedure), &standing.course, &parts);
+    let window = Window::of(shipped(), based(act, standing), &standing.course, &parts);
     let end = window.and_then(|window| window.end(act.time));
     act.time = act.time.max(end.unwrap_or(act.time));
 }
 
 /// A request that reaches every threshold of the instrument it is based on.
-fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
-    let basis = basis(procedure);
+fn fit_request(act: &mut Act, basis: &Basis) {
     set(act, "reference.instrument", Kind::Code(basis.instrument.to_string()));
     for key in ["penalty.most-months", "penalty.requested-months", "sentence.months"] {
         set_if(act, key, Kind::Integer(60));
@@ -166,7 +173,7 @@ fn fit_request(act: &mut Act, procedure: &ProcedureCode) {
 
 /// All documents the instrument knows, and all that were asked for.
 fn fit_documents(act: &mut Act, standing: &Standing) {
-    let of_basis = basis(&standing.procedure).documents.iter().map(|document| document.code.clone());
+    let of_basis = based(act, standing).documents.iter().map(|document| document.code.clone());
     let codes: BTreeSet<Code> = of_basis.chain(standing.course.codes("documents.wanted")).collect();
     if !codes.is_empty() {
         set_all(act, "documents.sent", &codes.into_iter().collect::<Vec<_>>());
@@ -188,7 +195,7 @@ fn fit_ground(act: &mut Act, standing: &Standing) {
     let rules = shipped();
     let form = rules.form(&standing.procedure, &act.step).expect("a form");
     let rule = form.field("ground").expect("a ground");
-    let basis = basis(&standing.procedure);
+    let basis = based(act, standing);
     let about = crate::law::Weighed { offences: standing.course.codes("offence.codes"), ..Default::default() };
     let fits = |code: &&Code| rule.only.is_empty() || rule.only.contains(code);
     let open = |code: &&Code| basis.ground(code).is_some_and(|usage| closed(rules, usage, &about, None).is_none());
