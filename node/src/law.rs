@@ -66,11 +66,13 @@ pub fn offered() -> Vec<String> {
     rules.procedures().filter(|row| row.family.is_some()).map(|row| row.code.to_string()).collect()
 }
 
-/// The instruments of this build that can bind Parties, by code: an exercise is founded with all of them.
-#[must_use]
-pub fn instruments() -> Vec<String> {
-    let rules = joined(&[]).unwrap_or_default();
-    rules.instruments().filter(|row| !row.model).map(|row| row.code.to_string()).collect()
+/// The instruments that can bind Parties, those of these files among them, by code: an exercise is founded with all.
+///
+/// # Errors
+/// As [`rules`].
+pub fn instruments(own: &[PathBuf]) -> Result<Vec<String>, LawFault> {
+    let rules = with_files(own)?;
+    Ok(rules.instruments().filter(|row| !row.model).map(|row| row.code.to_string()).collect())
 }
 
 /// The law as shipped with these files added.
@@ -148,7 +150,8 @@ mark = "p"
     #[test]
     fn what_this_build_offers_is_known() {
         assert!(offered().iter().any(|code| code == "PRES") && !offered().iter().any(|code| code == "JIT"));
-        assert!(instruments().iter().any(|code| code == "BC") && !instruments().iter().any(|code| code == "UNMT"));
+        let binding = instruments(&[]).expect("the shipped rules read");
+        assert!(binding.iter().any(|code| code == "BC") && !binding.iter().any(|code| code == "UNMT"));
     }
 
     #[test]

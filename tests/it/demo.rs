@@ -99,3 +99,19 @@ fn stat(process: u32) -> Option<Vec<String>> {
     let (_, after) = text.rsplit_once(") ")?;
     Some(after.split(' ').map(str::to_owned).collect())
 }
+
+/// Each case ends as its table says, with both ledgers whole and nothing learned by the third Party.
+#[test]
+fn every_case_is_carried_through() {
+    for (case, last, steps) in [("emergency", "closed", 7), ("extradition", "closed", 12), ("epoc", "closed", 9)] {
+        let (code, out, err) = run(&["--json", "demo", "--once", "--case", case]);
+        assert_eq!(code, 0, "{case}: {out}{err}");
+        let told = lines(&out);
+        let of = |what: &str| told.iter().filter(|line| line["what"] == what).collect::<Vec<_>>();
+        assert_eq!(of("signed").len(), steps, "{case}: {out}");
+        assert_eq!(of("receipted").last().expect("acts")["state"], last, "{case}");
+        assert!(of("verified").iter().all(|line| line["ok"] == true) && of("verified").len() == 3, "{case}");
+        assert_eq!(of("outsider")[0]["learned"], false, "{case}");
+        assert_eq!(of("ended")[0]["ok"], true, "{case}");
+    }
+}

@@ -43,6 +43,11 @@ fn operations_run_as_written() {
 }
 
 #[test]
+fn a_treaty_of_two_parties_is_one_file() {
+    walk("examples/treaty.md");
+}
+
+#[test]
 fn a_founding_runs_as_written() {
     walk("examples/founding.md");
 }

@@ -34,6 +34,8 @@ const OFFLINE: &str = "offline";
 pub(crate) struct Network {
     pub(crate) name: NetworkName,
     pub(crate) parties: Vec<Member>,
+    /// Rule files beside those of this build: each Party gets them, and what they name is in force.
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 /// One Party of it.
@@ -115,7 +117,7 @@ fn charter(
         root: made.root.public().map(PublicKey::clone),
     };
     let founders: Vec<Founder> = made.iter().map(founder).collect();
-    let instruments = law::instruments();
+    let instruments = law::instruments(&network.rules)?;
     let instruments: Vec<&str> = instruments.iter().map(String::as_str).collect();
     let mut draft = founding::charter(&network.name, true, secretariat.public(), &founders, &instruments, now);
     draft.witnesses = founding::witnesses(&founders);
@@ -152,6 +154,14 @@ fn write_party(
     write(&documents.join("charter.dsse"), charter)?;
     for (code, profile) in profiles {
         write(&documents.join("profiles").join(format!("{code}.dsse")), profile)?;
+    }
+    if !network.rules.is_empty() {
+        folder(&data.join(law::FOLDER))?;
+    }
+    for path in &network.rules {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let text = fs::read(path).map_err(disk("read", path))?;
+        write(&data.join(law::FOLDER).join(name), &text)?;
     }
     write(&data.join("comity.toml"), settings(network, member, fingerprint).as_bytes())
 }
@@ -230,7 +240,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let into = dir.path().join("network");
         let parties = vec![member("XA", "Arvia", 4811), member("XB", "Belmar", 4812)];
-        let network = Network { name: "exercise.test".parse().expect("name"), parties };
+        let network = Network { name: "exercise.test".parse().expect("name"), parties, rules: Vec::new() };
         let text = Zeroizing::new("correct horse battery".to_owned());
         let passphrase = Passphrase::new(text, Purpose::Create).expect("long enough");
         let founded = found(&network, &into, &passphrase, Time(1_760_000_000_000)).expect("founded");

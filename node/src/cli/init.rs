@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Its Parties: ISO 3166-1 code and name of each.
     #[arg(long, value_name = "CODE:NAME", value_delimiter = ',', required_unless_present = "join")]
     parties: Vec<String>,
+    /// A rule file beside those of this build, such as a treaty of two Parties: each Party gets it, and it is in force.
+    #[arg(long, value_name = "FILE", requires = "found")]
+    rules: Vec<PathBuf>,
     /// The network's name, part of every ledger's name.
     #[arg(long, value_name = "NAME", default_value = "exercise.comity.test")]
     exercise_network: String,
@@ -199,7 +202,7 @@ fn network(args: &Args) -> Result<Network, CliFault> {
         }
         parties.push(member);
     }
-    Ok(Network { name, parties })
+    Ok(Network { name, parties, rules: args.rules.clone() })
 }
 
 /// A Party as exercises have them: a central authority and a contact point, both for every procedure.

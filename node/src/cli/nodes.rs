@@ -68,7 +68,8 @@ impl Exercise<'_> {
             exercise_member(PartyCode::parse(code).expect("two capitals"), name, zone, address)
         };
         let parties = self.parties.iter().zip(free_addresses(self.parties.len())?).map(member).collect();
-        let network = Network { name: NetworkName::parse(self.name).expect("dotted labels"), parties };
+        let network =
+            Network { name: NetworkName::parse(self.name).expect("dotted labels"), parties, rules: Vec::new() };
         let founded = found(&network, self.network, &passphrase, time::now())?;
         Ok(Some((network, founded)))
     }
