@@ -103,7 +103,7 @@ fn stat(process: u32) -> Option<Vec<String>> {
 /// Each case ends as its table says, with both ledgers whole and nothing learned by the third Party.
 #[test]
 fn every_case_is_carried_through() {
-    for (case, last, steps) in [("emergency", "closed", 7), ("extradition", "closed", 12), ("epoc", "closed", 9)] {
+    for (case, last, steps) in [("emergency", "closed", 6), ("extradition", "closed", 12), ("epoc", "closed", 9)] {
         let (code, out, err) = run(&["--json", "demo", "--once", "--case", case]);
         assert_eq!(code, 0, "{case}: {out}{err}");
         let told = lines(&out);

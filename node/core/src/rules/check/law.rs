@@ -63,8 +63,11 @@ impl Joining {
 
     fn basis(&mut self, at: &At, row: &BasisRow, procedure: ProcedureCode, rules: &mut Rules) {
         let like = row.like.as_ref().map(|code| rules.basis(&procedure, code));
-        let missing = like.as_ref().is_some_and(Option::is_none);
-        self.says(missing && !self.torn, at, || format!("it is like an instrument that {procedure} is not based on"));
+        let missing = row.like.as_ref().filter(|_| !self.torn && like == Some(None));
+        self.says(missing.is_some(), at, || {
+            let code = missing.map_or("", Code::as_str);
+            format!("it is like {code}, on which {procedure} is not based")
+        });
         let basis = row.basis(procedure.clone(), like.flatten());
         if let Some(family) = rules.family(&procedure).cloned() {
             self.clock_uses(at, &basis, &family);
