@@ -29,8 +29,8 @@ use comity_core::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub(crate) use eyes::{APPROVAL_PREFIX, OneAtATime, keep_roll, prepared_contents};
 pub use eyes::{EyesFault, Owed, approvals_of, kept_roll, owed, prepared, prepared_as};
-pub(crate) use eyes::{OneAtATime, keep_roll, prepared_contents};
 pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backup};
 pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
 

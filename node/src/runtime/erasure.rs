@@ -17,7 +17,7 @@ use crate::{
     backup::{self, BackupFault, ErasureList},
     conduct::PROOF_PREFIX,
     evidence::{Evidence, EvidenceFault},
-    handle::{self, DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms, prepared_contents},
+    handle::{self, APPROVAL_PREFIX, DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms, prepared_contents},
     store::{Desk, DeskChange, Pending, SledPairs, StoreFault},
 };
 
@@ -81,7 +81,7 @@ fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence, list: Opti
 /// Takes off the desk what lies there of the request and of threads the index does not know any more, and writes it anew.
 fn clear_desk(desk: &Desk, index: &Index<SledPairs>, request: &RequestId) -> Result<(), Left> {
     let mut gone = vec![[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)];
-    gone.extend(prepared_contents(&desk.range(b""), request));
+    gone.extend(prepared_contents(&desk.range(APPROVAL_PREFIX), request));
     for alarm in kept_alarms(desk) {
         if !knows(index, &alarm.thread)? {
             gone.push(alarm.key());

@@ -173,6 +173,9 @@ async fn there_is_no_road_around_two_officers() {
     done_by_two(arvia, &refused.body["approval"]).await;
     follow(arvia, String::new(), "receipt").await;
     assert!(arvia.view().ledger.size() > size);
+    let mut late = step("note", json!({ "message": text("planted-in-what-waits") }));
+    late["command_id"] = json!("22222222222222222222222222222222");
+    check(&arvia.post(&steps, &late).await, 409, "approval.needed");
     let erasure = format!("/v1/requests/{REQUEST}/erasure");
     let wanted = json!({ "ground": "court-order" });
     let refused = settled_refusal(arvia, &erasure, &wanted).await;
@@ -184,6 +187,7 @@ async fn there_is_no_road_around_two_officers() {
     );
     done_by_two(arvia, waiting).await;
     assert_eq!(arvia.post(&erasure, &wanted).await.status, 200, "erased, and once");
+    assert_eq!(arvia.get("/v1/approvals").await.body["waiting"], json!([]), "what waited went with the request");
     federation.close().await;
 }
 
