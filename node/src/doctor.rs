@@ -48,7 +48,7 @@ fn wrong(step: &'static str, code: &'static str, seen: impl Into<String>) -> Fin
 /// Whether this node can do its work by itself: record, sign, listen. Peers do not matter here.
 #[must_use]
 pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
-    vec![
+    let mut found = vec![
         match view.read_only() {
             Some(code) => wrong("ledger", code, "nothing can be recorded"),
             None => fine("ledger", format!("{} records, {} under a signed checkpoint", status.size, status.signed)),
@@ -66,7 +66,9 @@ pub fn fitness(view: &View, status: &Status, now: Time) -> Vec<Finding> {
             true => wrong("listening", "net.not-listening", "no peer can call"),
             false => fine("listening", view.listening.join(" ")),
         },
-    ]
+    ];
+    found.extend(eyes(view, now));
+    found
 }
 
 /// Without an audit tree nothing of a case is shown, and no act done.
@@ -76,6 +78,13 @@ fn audit(view: &View) -> Finding {
         Some(fault) => wrong("audit", fault.code(), "nothing of a case is shown, and no act done"),
         None => fine("audit", format!("{} records, {} under a signed checkpoint", tree.size(), tree.signed())),
     }
+}
+
+/// Whether what went out on one officer's word has had its second look in time.
+fn eyes(view: &View, now: Time) -> Option<Finding> {
+    let warning = warnings::second_owed(view, now)?;
+    let overdue = warning.code == warnings::SECOND_OVERDUE;
+    Some(if overdue { wrong("four eyes", warning.code, warning.detail) } else { fine("four eyes", warning.detail) })
 }
 
 /// Our own events stop while the clock is behind the last record.

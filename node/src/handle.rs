@@ -2,8 +2,10 @@
 //!
 //! A handle is small and cloned freely. Acts go through the engine's bounded queue and come back
 //! once they are on disk; looks read the ledger, the index and the desk directly and never wait for
-//! the engine. It decides nothing. What lies on the desk and several rooms look at is in `kept`.
+//! the engine. It decides nothing. What lies on the desk and several rooms look at is in `kept`, and
+//! what waits there for officers in `eyes`.
 
+mod eyes;
 mod kept;
 
 use std::{
@@ -27,6 +29,8 @@ use comity_core::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub(crate) use eyes::{APPROVAL_PREFIX, OneAtATime, keep_roll, prepared_contents};
+pub use eyes::{EyesFault, Owed, approvals_of, kept_roll, owed, prepared, prepared_as};
 pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backup};
 pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
 
@@ -54,6 +58,8 @@ pub enum Command {
     Erase(Box<Erase>, Reply<ErasureRow>),
     /// A hold for this reason, or a release.
     Hold(RequestId, Option<Code>, Reply<Option<Hold>>),
+    /// A roll of this Party's officers.
+    Roll(Vec<u8>, Reply<u64>),
 }
 
 /// Where the result of a command goes.
@@ -189,6 +195,8 @@ pub struct View {
     pub index: Index<SledPairs>,
     /// Drafts and what else must last but proves nothing.
     pub desk: Arc<Desk>,
+    /// Whoever changes what waits for officers.
+    pub(crate) eyes: OneAtATime,
     /// How ledgers stand with their witnesses.
     pub(crate) witnessing: RwLock<Arc<Witnessing>>,
     /// How the peers behave.
@@ -254,6 +262,14 @@ impl Handle {
         self.ask(|reply| Command::Hold(request, reason, reply)).await
     }
 
+    /// Hands over a roll of this Party's officers. Returns its number once it is on disk and counts, or the reason why not.
+    ///
+    /// # Errors
+    /// As [`Self::act`], and with the roll's own faults.
+    pub async fn roll(&self, envelope: Vec<u8>) -> Result<u64, NotDone> {
+        self.ask(|reply| Command::Roll(envelope, reply)).await
+    }
+
     /// Hands over a document of charter or Parties. Returns once it is on disk and counts, or with the reason why not.
     ///
     /// # Errors
@@ -276,7 +292,8 @@ impl Handle {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
-        let refused = |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new() };
+        let refused =
+            |code, detail: &str| NotDone { code, detail: detail.to_owned(), fields: Vec::new(), wanted: None };
         self.commands.try_send(command(reply)).map_err(|fault| match fault {
             mpsc::error::TrySendError::Full(_) => {
                 refused("engine.busy", "too many commands are waiting; try again in a moment")

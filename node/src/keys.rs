@@ -5,7 +5,7 @@
 //! generations it holds of each role it uses the newest that the profile allows, of the key-encryption key the newest.
 //! Seeds leave it only where a library must hold them: the transport seed, for libp2p.
 //!
-//! Start at [`Keyring`] for a running node, [`OfflineSigner`] for root and charter keys, [`RecoveryKey`] for backups, [`Passphrase`]
+//! Start at [`Keyring`] for a running node, [`OfflineSigner`] for root and charter keys, [`RecoveryKey`] for backups, [`OfficerKey`] for officers, [`Passphrase`]
 //! for what unlocks them. The file format is in `file`, the reasons in `node/decisions/key-files.md`.
 
 mod encoding;
@@ -17,6 +17,7 @@ mod held;
 mod kek;
 mod keyring;
 mod line;
+mod officer;
 mod offline;
 mod passphrase;
 mod recovery;
@@ -26,6 +27,7 @@ pub use fault::KeyFault;
 pub use held::{Held, in_use};
 pub use kek::KeyEncryption;
 pub use keyring::{Keyring, NodeSecrets};
+pub use officer::OfficerKey;
 pub use offline::{OfflineKeys, OfflineSigner};
 pub use passphrase::{Passphrase, Purpose};
 pub use recovery::RecoveryKey;

@@ -11,7 +11,7 @@ use comity_core::{
 };
 
 use crate::{
-    handle::{View, hold_of, last_backup},
+    handle::{View, hold_of, last_backup, owed},
     time::rfc3339,
 };
 
@@ -46,6 +46,8 @@ pub fn all(view: &View, now: Time) -> Vec<Warning> {
     found.extend(key_encryption(view, now));
     found.extend(kept_long_enough(view, now));
     found.extend(backup(view, now));
+    found.extend(second_owed(view, now));
+    found.extend(no_roll(view, now));
     let trust = view.trust();
     for party in trust.charter().parties().keys() {
         found.extend(of(view, party, now));
@@ -120,6 +122,36 @@ fn backup(view: &View, now: Time) -> Option<Warning> {
         None => "none was made yet; see: comity backup create".to_owned(),
     };
     Some(Warning { code: "backup.overdue", party: Some(view.us.party.clone()), detail })
+}
+
+/// The code of a second approval that was not given in time.
+pub(crate) const SECOND_OVERDUE: &str = "approval.second-overdue";
+
+/// What went out on one officer's word, and waits for that of another. Past its time nothing stops by itself, and a
+/// person must look.
+#[must_use]
+pub fn second_owed(view: &View, now: Time) -> Option<Warning> {
+    let owed = owed(&view.desk);
+    let first = owed.iter().map(|row| row.due).min()?;
+    let count = owed.len();
+    let see = "see: comity request approvals";
+    let (code, detail) = match first {
+        due if due <= now => {
+            (SECOND_OVERDUE, format!("{count} went out under break-glass; the first was due {}; {see}", rfc3339(due)))
+        }
+        due => ("approval.second-owed", format!("{count} went out under break-glass; due {}; {see}", rfc3339(due))),
+    };
+    Some(Warning { code, party: Some(view.us.party.clone()), detail })
+}
+
+/// Whether two officers are required and nobody can be one.
+fn no_roll(view: &View, now: Time) -> Option<Warning> {
+    let trust = view.trust();
+    let profile = trust.declared(&view.us.party).filter(|profile| profile.requires_four_eyes())?;
+    let stands = view.roll(profile, now).is_some_and(|roll| roll.stands(profile, now));
+    let detail =
+        "two officers are required and no roll of them counts; nothing can leave; see: comity officer roll".to_owned();
+    (!stands).then(|| Warning { code: "approval.no-roll", party: Some(view.us.party.clone()), detail })
 }
 
 fn is_held(view: &View, request: &[u8]) -> bool {

@@ -17,7 +17,7 @@ pub mod v1;
 mod fresh {
     use std::{fs, path::Path};
 
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
         "keys.proto",
         "charter.proto",
         "event.proto",
@@ -25,6 +25,7 @@ mod fresh {
         "witness.proto",
         "store.proto",
         "backup.proto",
+        "officer.proto",
     ];
 
     #[test]

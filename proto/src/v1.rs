@@ -42,6 +42,8 @@ pub enum KeyRole {
     Charter = 8,
     /// a holder who can open backups; in no profile
     Recovery = 9,
+    /// who approves what leaves; in no profile, on the roll
+    Officer = 10,
 }
 impl KeyRole {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -60,6 +62,7 @@ impl KeyRole {
             Self::Seal => "KEY_ROLE_SEAL",
             Self::Charter => "KEY_ROLE_CHARTER",
             Self::Recovery => "KEY_ROLE_RECOVERY",
+            Self::Officer => "KEY_ROLE_OFFICER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -75,6 +78,7 @@ impl KeyRole {
             "KEY_ROLE_SEAL" => Some(Self::Seal),
             "KEY_ROLE_CHARTER" => Some(Self::Charter),
             "KEY_ROLE_RECOVERY" => Some(Self::Recovery),
+            "KEY_ROLE_OFFICER" => Some(Self::Officer),
             _ => None,
         }
     }
@@ -837,9 +841,10 @@ pub enum RecordKind {
     WitnessNote = 10,
     ForkProof = 11,
     Succession = 12,
-    /// The two kinds of an audit tree, which stand in no ledger that others see. 15 is kept for approvals.
+    /// The kinds of an audit tree, which stand in no ledger that others see.
     Access = 13,
     Act = 14,
+    Approval = 15,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -863,6 +868,7 @@ impl RecordKind {
             Self::Succession => "RECORD_KIND_SUCCESSION",
             Self::Access => "RECORD_KIND_ACCESS",
             Self::Act => "RECORD_KIND_ACT",
+            Self::Approval => "RECORD_KIND_APPROVAL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -883,6 +889,7 @@ impl RecordKind {
             "RECORD_KIND_SUCCESSION" => Some(Self::Succession),
             "RECORD_KIND_ACCESS" => Some(Self::Access),
             "RECORD_KIND_ACT" => Some(Self::Act),
+            "RECORD_KIND_APPROVAL" => Some(Self::Approval),
             _ => None,
         }
     }
@@ -1710,4 +1717,243 @@ pub struct BackupDeskRow {
     pub key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub value: ::prost::alloc::vec::Vec<u8>,
+}
+/// Payload type application/vnd.comity.roll.v1, signed by the directory key. Private: no peer is ever given it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Roll {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    /// strictly increasing from 1
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    #[prost(uint64, tag = "4")]
+    pub issued_ms: u64,
+    /// document id of the profile it belongs to
+    #[prost(bytes = "vec", tag = "5")]
+    pub profile: ::prost::alloc::vec::Vec<u8>,
+    /// ascending by id
+    #[prost(message, repeated, tag = "6")]
+    pub officers: ::prost::alloc::vec::Vec<Officer>,
+    /// ascending by of, by, from
+    #[prost(message, repeated, tag = "7")]
+    pub deputies: ::prost::alloc::vec::Vec<Deputy>,
+    /// ascending by officer, from
+    #[prost(message, repeated, tag = "8")]
+    pub absences: ::prost::alloc::vec::Vec<Absence>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Officer {
+    /// of an office or post, not a person's name
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "Credential", tag = "2")]
+    pub credential: i32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub public_key: ::prost::alloc::vec::Vec<u8>,
+    /// for which authority of the profile
+    #[prost(string, tag = "4")]
+    pub authority: ::prost::alloc::string::String,
+    /// ascending; empty: all
+    #[prost(string, repeated, tag = "5")]
+    pub procedures: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// ascending, at least one
+    #[prost(enumeration = "Side", repeated, tag = "6")]
+    pub sides: ::prost::alloc::vec::Vec<i32>,
+    #[prost(uint64, tag = "7")]
+    pub from_ms: u64,
+    /// 0: no end
+    #[prost(uint64, tag = "8")]
+    pub until_ms: u64,
+}
+/// Who stands in for whom.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deputy {
+    #[prost(string, tag = "1")]
+    pub of: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub from_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub until_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Absence {
+    #[prost(string, tag = "1")]
+    pub officer: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub from_ms: u64,
+    #[prost(uint64, tag = "3")]
+    pub until_ms: u64,
+}
+/// Payload type application/vnd.comity.approval.v1, signed by an officer's own credential.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Approval {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "5")]
+    pub procedure: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub step: ::prost::alloc::string::String,
+    /// Parties, ascending
+    #[prost(string, repeated, tag = "7")]
+    pub recipients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// SHA-256(salt || plaintext body)
+    #[prost(bytes = "vec", tag = "8")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes
+    #[prost(bytes = "vec", tag = "9")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "10")]
+    pub time_ms: u64,
+    #[prost(string, tag = "11")]
+    pub officer: ::prost::alloc::string::String,
+    #[prost(enumeration = "ApprovalKind", tag = "12")]
+    pub kind: i32,
+    /// break-glass: a code of the list emergency-bases; else empty
+    #[prost(string, tag = "13")]
+    pub reason: ::prost::alloc::string::String,
+    /// of the act: an approval serves one
+    #[prost(bytes = "vec", tag = "14")]
+    pub command_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignedApproval {
+    /// exact signed bytes
+    #[prost(bytes = "vec", tag = "1")]
+    pub approval: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the case part of a record of kind APPROVAL holds as header.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalEntry {
+    /// who brought it, and how
+    #[prost(message, optional, tag = "1")]
+    pub asked: ::core::option::Option<AuditEntry>,
+    #[prost(message, optional, tag = "2")]
+    pub approval: ::core::option::Option<SignedApproval>,
+    /// the event, or the intent of an erasure, once it is on disk; before that empty
+    #[prost(bytes = "vec", tag = "3")]
+    pub event_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// A row of the desk: an act that waits for approvals, or one that went out under break-glass and waits for the second.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreparedAct {
+    #[prost(uint64, tag = "1")]
+    pub prepared_ms: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub command_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub procedure: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub step: ::prost::alloc::string::String,
+    /// ascending
+    #[prost(string, repeated, tag = "7")]
+    pub recipients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// plaintext; empty once it is done
+    #[prost(bytes = "vec", tag = "8")]
+    pub body: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "9")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "10")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "Side", tag = "11")]
+    pub side: i32,
+    #[prost(bool, tag = "12")]
+    pub emergency: bool,
+    #[prost(message, repeated, tag = "13")]
+    pub approvals: ::prost::alloc::vec::Vec<SignedApproval>,
+    /// once it is done
+    #[prost(bytes = "vec", tag = "14")]
+    pub event_id: ::prost::alloc::vec::Vec<u8>,
+    /// when the second approval is due; 0 before it is owed
+    #[prost(uint64, tag = "15")]
+    pub due_ms: u64,
+    #[prost(enumeration = "Lane", tag = "16")]
+    pub lane: i32,
+}
+/// The row of the desk that holds the roll.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeptRoll {
+    #[prost(bytes = "vec", tag = "1")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub installed_ms: u64,
+}
+/// How an officer signs. Others, such as WebAuthn, are to have numbers of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Credential {
+    Unspecified = 0,
+    Ed25519 = 1,
+}
+impl Credential {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CREDENTIAL_UNSPECIFIED",
+            Self::Ed25519 => "CREDENTIAL_ED25519",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CREDENTIAL_UNSPECIFIED" => Some(Self::Unspecified),
+            "CREDENTIAL_ED25519" => Some(Self::Ed25519),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApprovalKind {
+    Unspecified = 0,
+    First = 1,
+    Second = 2,
+    /// alone, in an emergency
+    BreakGlass = 3,
+    /// the second one, owed after a break-glass
+    Later = 4,
+}
+impl ApprovalKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "APPROVAL_KIND_UNSPECIFIED",
+            Self::First => "APPROVAL_KIND_FIRST",
+            Self::Second => "APPROVAL_KIND_SECOND",
+            Self::BreakGlass => "APPROVAL_KIND_BREAK_GLASS",
+            Self::Later => "APPROVAL_KIND_LATER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "APPROVAL_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "APPROVAL_KIND_FIRST" => Some(Self::First),
+            "APPROVAL_KIND_SECOND" => Some(Self::Second),
+            "APPROVAL_KIND_BREAK_GLASS" => Some(Self::BreakGlass),
+            "APPROVAL_KIND_LATER" => Some(Self::Later),
+            _ => None,
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod frozen;
 mod index;
 mod mistakes;
 mod namespaces;
+mod officers;
 mod roster;
 mod rotation;
 mod secrets;

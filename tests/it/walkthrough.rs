@@ -89,6 +89,11 @@ fn the_runbook_of_the_key_encryption_key_runs_as_written() {
 }
 
 #[test]
+fn the_runbook_of_officers_runs_as_written() {
+    Place::running().follow(&["officer-leaves"]);
+}
+
+#[test]
 fn every_runbook_is_walked_and_listed() {
     let pages = root().join("deploy/runbooks");
     let listed = fs::read_to_string(pages.join("README.md")).expect("reads");

@@ -132,6 +132,7 @@ pub const fn role_name(role: KeyRole) -> &'static str {
         KeyRole::Witness => "witness",
         KeyRole::Seal => "seal",
         KeyRole::Recovery => "recovery",
+        KeyRole::Officer => "officer",
         KeyRole::Unspecified => "unspecified",
     }
 }
@@ -166,7 +167,7 @@ impl PublicKey {
                 &[Algorithm::Ed25519, Algorithm::MlDsa65]
             }
             KeyRole::Checkpoint | KeyRole::Witness => &[Algorithm::Ed25519, Algorithm::MlDsa44],
-            KeyRole::Transport => &[Algorithm::Ed25519],
+            KeyRole::Transport | KeyRole::Officer => &[Algorithm::Ed25519],
             KeyRole::Seal | KeyRole::Recovery => &[Algorithm::Mlkem768X25519],
             KeyRole::Unspecified => &[],
         };

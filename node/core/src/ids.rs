@@ -160,6 +160,11 @@ text_id!(
     "it must be lower-case letters, digits and hyphens in labels joined by dots"
 );
 text_id!(
+    /// An officer on its Party's roll: a post, such as `duty-2`; no person's name.
+    OfficerId, "officer id", 64, is_dotted,
+    "it must be lower-case letters, digits and hyphens in labels joined by dots"
+);
+text_id!(
     /// The kind of demand, for example `PRES` or `MLA-STORED`.
     ProcedureCode, "procedure code", 24,
     |t: &str| t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'),

@@ -400,7 +400,11 @@ impl<P: Pairs> Index<P> {
             RecordKind::ErasureIntent => self.apply_intent(&record, &mut batch)?,
             RecordKind::Erasure => self.apply_erasure(&record, &mut batch)?,
             // The last two stand in the audit tree, which the index does not follow.
-            RecordKind::Unspecified | RecordKind::WitnessNote | RecordKind::Access | RecordKind::Act => {}
+            RecordKind::Unspecified
+            | RecordKind::WitnessNote
+            | RecordKind::Access
+            | RecordKind::Act
+            | RecordKind::Approval => {}
         }
         self.pairs.apply(&batch)
     }

@@ -2,7 +2,7 @@
 //! time and entropy are handed in, and what must happen comes back as values.
 //!
 //! Read in this order; each module uses only the ones before it:
-//! `ids` `crypto` `wire` `rules` `profile` `ledger` `event` `record` `founding` `clock` `procedure`
+//! `ids` `crypto` `wire` `rules` `profile` `officer` `ledger` `event` `record` `founding` `clock` `procedure`
 //! `case` `index` `outbox` `engine` `carry`. The ledger proves records and never reads acts, so it
 //! stands below `event`, which checks an author's own proof.
 
@@ -25,6 +25,7 @@ pub mod law;
 pub mod ledger;
 pub mod manifest;
 pub mod object;
+pub mod officer;
 pub mod outbox;
 pub mod procedure;
 pub mod profile;

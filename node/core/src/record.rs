@@ -11,6 +11,7 @@ use crate::{
     ids::{Digest, EventId, LedgerIndex, Origin, PartyCode, RequestId, ThreadId, Time},
     ledger::{Context, LeafEntry, Salt, leaf_entry, signatures_digest, slip_digest, slip_nonce},
     manifest::{CUSTODY_TYPE, Statement},
+    officer::Signed,
     profile::{Document, Kind, Profile, Trust},
     proto::{self, CasePart, Fact, NodePart, RecordKind, Signature, SlipRow},
     wire::{DOCUMENT_MAX, PROOF_MAX, WireFault, strict},
@@ -329,6 +330,8 @@ pub fn erasure(
 
 /// Payload type under which an audit record gets its id.
 const AUDIT_TYPE: &str = "application/vnd.comity.audit.v1";
+/// The same of an approval in it.
+const AUDIT_APPROVAL_TYPE: &str = "application/vnd.comity.audit-approval.v1";
 
 /// What somebody asked of this node, in the words of its own table of routes and by ids: no text, no contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -358,31 +361,66 @@ pub struct Outcome {
     pub code: String,
 }
 
+impl Asked {
+    fn entry(self, moment: &Moment<'_>, (us, origin): (&PartyCode, &Origin)) -> proto::AuditEntry {
+        let (status, code) = self.outcome.map(|outcome| (outcome.status, outcome.code)).unwrap_or_default();
+        proto::AuditEntry {
+            network: moment.trust.charter().network.to_string(),
+            party: us.to_string(),
+            origin: origin.to_string(),
+            time_ms: moment.recorded.0,
+            user: self.user,
+            call: self.call,
+            method: self.method,
+            route: self.route,
+            ids: self.ids.into_iter().map(|(name, id)| proto::PathId { name, id }).collect(),
+            request_id: self.request.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            status: status.into(),
+            code,
+        }
+    }
+}
+
 /// An access to contents, or an act, of somebody at this node: a record of the audit tree (SPEC `[A-1]`). It stands
 /// under the node's own key and outlasts the request it concerns.
 #[must_use]
-pub fn audit(moment: &Moment<'_>, (us, origin): (&PartyCode, &Origin), asked: Asked) -> Record {
+pub fn audit(moment: &Moment<'_>, us: (&PartyCode, &Origin), asked: Asked) -> Record {
     let kind = if asked.outcome.is_some() { RecordKind::Access } else { RecordKind::Act };
-    let (status, code) = asked.outcome.map(|outcome| (outcome.status, outcome.code)).unwrap_or_default();
-    let request_id = asked.request.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
-    let header = proto::AuditEntry {
-        network: moment.trust.charter().network.to_string(),
-        party: us.to_string(),
-        origin: origin.to_string(),
-        time_ms: moment.recorded.0,
-        user: asked.user,
-        call: asked.call,
-        method: asked.method,
-        route: asked.route,
-        ids: asked.ids.into_iter().map(|(name, id)| proto::PathId { name, id }).collect(),
-        request_id: request_id.clone(),
-        status: status.into(),
-        code,
-    }
-    .encode_to_vec();
-    let record_id = sha256(&[&pae(AUDIT_TYPE, &header)]);
+    let entry = asked.entry(moment, us);
+    audited(moment, us.0, kind, AUDIT_TYPE, entry.request_id.clone(), entry.encode_to_vec())
+}
+
+/// That an officer approved something, and once that is on disk which event it became: a record of the audit tree (SPEC
+/// `[O-6]`).
+#[must_use]
+pub fn approval(
+    moment: &Moment<'_>,
+    us: (&PartyCode, &Origin),
+    asked: Asked,
+    signed: &Signed,
+    event: Option<&EventId>,
+) -> Record {
+    let asked = Asked { request: Some(signed.approval().request), outcome: None, ..asked }.entry(moment, us);
+    let request_id = asked.request_id.clone();
+    let entry = proto::ApprovalEntry {
+        asked: Some(asked),
+        approval: Some(signed.to_wire()),
+        event_id: event.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+    };
+    audited(moment, us.0, RecordKind::Approval, AUDIT_APPROVAL_TYPE, request_id, entry.encode_to_vec())
+}
+
+fn audited(
+    moment: &Moment<'_>,
+    us: &PartyCode,
+    kind: RecordKind,
+    payload_type: &str,
+    request_id: Vec<u8>,
+    header: Vec<u8>,
+) -> Record {
+    let record_id = sha256(&[&pae(payload_type, &header)]);
     let context = moment.context(kind, us, signatures_digest(&[]), Vec::new());
-    let case = CasePart { payload_type: AUDIT_TYPE.into(), header, ..CasePart::default() };
+    let case = CasePart { payload_type: payload_type.into(), header, ..CasePart::default() };
     let node = NodePart::default();
     let mut record = assemble(moment, Parts { record_id, request: None, thread: None, context, node, case });
     record.node.request_id = request_id;
@@ -392,7 +430,17 @@ pub fn audit(moment: &Moment<'_>, (us, origin): (&PartyCode, &Origin), asked: As
 /// What an audit record says; none if it does not read, or is another kind of record.
 #[must_use]
 pub fn audit_entry(case: &CasePart) -> Option<proto::AuditEntry> {
-    strict(&case.header, PROOF_MAX).ok().filter(|_| case.payload_type == AUDIT_TYPE)
+    match case.payload_type.as_str() {
+        AUDIT_TYPE => strict(&case.header, PROOF_MAX).ok(),
+        AUDIT_APPROVAL_TYPE => audit_approval(case)?.asked,
+        _ => None,
+    }
+}
+
+/// The approval an audit record holds; none if it holds none.
+#[must_use]
+pub fn audit_approval(case: &CasePart) -> Option<proto::ApprovalEntry> {
+    strict(&case.header, PROOF_MAX).ok().filter(|_| case.payload_type == AUDIT_APPROVAL_TYPE)
 }
 
 /// A document of charter or Parties that holds (`RosterChange`), that names the ledger it stands in as the successor of the

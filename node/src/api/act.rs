@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 
 use comity_core::{
     crypto::sha256,
-    engine::{Act, Done},
-    ids::{LedgerIndex, PartyCode, ProcedureCode, RequestId, StepCode},
+    engine::{Act, Done, NotDone},
+    ids::{EventId, LedgerIndex, PartyCode, ProcedureCode, RequestId, StepCode},
     proto,
     rules::Rules,
 };
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{Api, extract::parse, fault::ApiFault, fields, problem::Problem};
+use super::{Api, extract::parse, fault::ApiFault, fields, problem::Problem, views::officers::wanted};
 use crate::{
-    handle::View,
+    handle::{DRAFT_PREFIX, EyesFault, View, prepared_as},
     time::{now, rfc3339},
 };
 
@@ -150,6 +151,7 @@ impl NewRequest {
             step,
             authority: parse("authority", &self.authority)?,
             lane: self.lane.to_wire(),
+            approvals: Vec::new(),
         })
     }
 }
@@ -194,6 +196,7 @@ impl NewStep {
             step,
             authority: parse("authority", &self.authority)?,
             lane: self.lane.to_wire(),
+            approvals: Vec::new(),
         })
     }
 }
@@ -226,11 +229,23 @@ fn body(
     fields::read(form, contents.iter().chain(made)).map_err(|errors| Problem::form(&form.id(), errors))
 }
 
-/// Has the engine do an act. What was done before under the same command id is answered again,
-/// unless it was something else.
-pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
+/// Has the engine do an act, with what officers have said of it. What was done before under the same command id is answered
+/// again, unless it was something else. What officers must approve first is put before them.
+pub(super) async fn perform(api: &Api, mut act: Act) -> Result<ActView, Problem> {
+    let (request, command) = (act.request, act.command_id);
+    act.approvals = api.look(move |view| Ok(view.approvals(&request, &command))).await?;
     let wanted = act.clone();
-    let done = api.handle.act(act).await?;
+    // A task of its own: what was done is settled also when the client that asked has gone.
+    let handle = api.handle.clone();
+    let doing = tokio::spawn(async move {
+        let done = handle.act(act).await?;
+        settled(handle.view(), &request, &command, &done.event).await;
+        Ok(done)
+    });
+    let done = match doing.await.map_err(|_| ApiFault::Stopping)? {
+        Ok(done) => done,
+        Err(refused) => return Err(put_before_officers(api, refused, wanted.lane).await),
+    };
     let answer = ActView::new(&wanted.request, &done);
     if done.before {
         api.look(move |view| is_meant(view, done.index, &wanted)).await?;
@@ -238,18 +253,72 @@ pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
     Ok(answer)
 }
 
+/// Does an act as it was put before officers; if it waits no more, what became of it.
+pub(super) async fn perform_prepared(
+    api: &Api,
+    command: [u8; 16],
+    row: Option<proto::PreparedAct>,
+) -> Result<ActView, Problem> {
+    let waits = row.filter(|row| row.event_id.is_empty());
+    let Some((row, matter)) = waits.and_then(|row| Some((row.clone(), api.handle.view().matter(&row)?))) else {
+        let done = api.look(move |view| Ok(view.done(&command)?)).await?;
+        let (request, done) = done.ok_or(EyesFault::Unknown)?;
+        return Ok(ActView::new(&request, &done));
+    };
+    let opens = matter.step.as_str() == OPENING;
+    let request = matter.request;
+    let body = proto::Body::decode(&row.body[..]).map_err(|_| EyesFault::Unknown)?;
+    let act = Act {
+        command_id: command,
+        request,
+        recipients: if opens { matter.recipients.into_iter().collect() } else { BTreeSet::new() },
+        procedure: matter.procedure,
+        step: matter.step,
+        authority: matter.authority,
+        lane: row.lane(),
+        approvals: Vec::new(),
+        body,
+    };
+    let contents = fields::show(api.handle.view().rules.form_by_id(&act.body.form), &act.body);
+    let done = if opens { open(api, &contents, act).await? } else { perform(api, act).await? };
+    if opens {
+        let draft = [DRAFT_PREFIX, request.as_bytes()].concat();
+        let taken_off = api.look(move |view| Ok(view.desk.delete(&draft)?.wait()?)).await;
+        if let Err(problem) = taken_off {
+            tracing::warn!(target: "api", code = problem.code, "a draft that was sent stays on the desk");
+        }
+    }
+    Ok(done)
+}
+
+/// That an act is on disk goes beside its approvals. If not now, at the next hour or start: the act is done either way.
+pub(super) async fn settled(view: &View, request: &RequestId, command: &[u8; 16], event: &EventId) {
+    if let Err(fault) = view.settle(request, command, event, now()).await {
+        tracing::warn!(target: "api", code = fault.code(), "approvals are not on record with their event; tried again");
+    }
+}
+
+/// A refusal, with what officers must approve if it is for them.
+pub(super) async fn put_before_officers(api: &Api, refused: NotDone, lane: proto::Lane) -> Problem {
+    let Some(to_approve) = refused.wanted.clone() else { return refused.into() };
+    match wanted(api.handle.view(), &to_approve, lane, now()).await {
+        Ok(waiting) => Problem::from(refused).awaits(waiting),
+        Err(fault) => fault.into(),
+    }
+}
+
 /// Opens a request. One that follows up a preservation of ours also has the step signed that says so in
 /// that thread, so that the data stay until this request is decided. The request stands either way; what
 /// became of the other step is in the answer. Repeated, both are done once.
-pub(super) async fn open(api: &Api, new: &NewRequest, act: Act) -> Result<ActView, Problem> {
-    let linked = new.fields.get(PRESERVATION).and_then(Value::as_str).and_then(|id| id.parse::<RequestId>().ok());
+pub(super) async fn open(api: &Api, fields: &Map<String, Value>, act: Act) -> Result<ActView, Problem> {
+    let linked = fields.get(PRESERVATION).and_then(Value::as_str).and_then(|id| id.parse::<RequestId>().ok());
     let (command, authority, lane) = (act.command_id, act.authority.clone(), act.lane);
     let mut answer = perform(api, act).await?;
     if let Some(preservation) = linked {
-        let fields = follow_up_fields(&answer.request_id, new);
+        let fields = follow_up_fields(&answer.request_id, fields);
         let act = follow_up(api, preservation, command, &fields).map(|act| Act { authority, lane, ..act });
         let done = match act {
-            Ok(act) => perform(api, act).await,
+            Ok(act) => perform(api, as_prepared(api, act)).await,
             Err(problem) => Err(problem),
         };
         answer.follow_up = Some(FollowUpView {
@@ -259,6 +328,13 @@ pub(super) async fn open(api: &Api, new: &NewRequest, act: Act) -> Result<ActVie
         });
     }
     Ok(answer)
+}
+
+/// What officers have before them stays as it is: the date in it is that of the first try.
+fn as_prepared(api: &Api, act: Act) -> Act {
+    let row = prepared_as(&api.handle.view().desk, &act.command_id).filter(|row| row.event_id.is_empty());
+    let body = row.and_then(|row| proto::Body::decode(&row.body[..]).ok());
+    Act { body: body.unwrap_or_else(|| act.body.clone()), ..act }
 }
 
 /// The fact by which a request names the preservation it follows up.
@@ -279,10 +355,10 @@ fn follow_up(api: &Api, request: RequestId, command: [u8; 16], fields: &Map<Stri
 }
 
 /// What the step says: the request, its reference, and today's date.
-fn follow_up_fields(request: &str, new: &NewRequest) -> Map<String, Value> {
+fn follow_up_fields(request: &str, opening: &Map<String, Value>) -> Map<String, Value> {
     let today: String = rfc3339(now()).chars().take("0000-00-00".len()).collect();
     let none = json!({ "lang": "zxx", "text": request });
-    let reference = new.fields.get("reference.case").cloned().unwrap_or(none);
+    let reference = opening.get("reference.case").cloned().unwrap_or(none);
     let fields = json!({
         "follow-up.sent": today, "follow-up.reference": reference, "follow-up.request": request,
         "follow-up.elsewhere": false,

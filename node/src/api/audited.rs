@@ -19,7 +19,11 @@ use comity_core::{
 };
 
 use super::{Api, fault::ApiFault, problem::Problem, socket::Caller};
-use crate::{audit::AuditFault, evidence::LotId, handle::View};
+use crate::{
+    audit::AuditFault,
+    evidence::LotId,
+    handle::{View, prepared_as},
+};
 
 /// What a call does, as far as it must be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,10 @@ use Class::{Act, Content, NamedAct, Neither};
 
 /// Every route of the contract, once for each method.
 pub(super) const ROUTES: &[(&str, &str, Class)] = &[
+    ("GET", "/v1/approvals", Content),
+    ("POST", "/v1/approvals", NamedAct),
+    ("GET", "/v1/approvals/{command_id}", Content),
+    ("POST", "/v1/approvals/{command_id}/act", Act),
     ("GET", "/v1/audit", Content),
     ("GET", "/v1/audit/checkpoint", Neither),
     ("GET", "/v1/audit/tlog/{*path}", Neither),
@@ -109,6 +117,8 @@ pub(super) const ROUTES: &[(&str, &str, Class)] = &[
     ("POST", "/v1/requests/{request_id}/lots", Act),
     ("POST", "/v1/requests/{request_id}/steps", Act),
     ("GET", "/v1/retention", Neither),
+    ("GET", "/v1/roll", Content),
+    ("PUT", "/v1/rolls/{roll_id}", Act),
     ("GET", "/v1/status", Neither),
 ];
 
@@ -135,6 +145,11 @@ fn class(method: &Method, route: &str) -> Class {
 pub(super) struct Unrecorded(Asked);
 
 impl Unrecorded {
+    /// What was asked, for a record of another kind.
+    pub(super) fn asked(&self) -> Asked {
+        self.0.clone()
+    }
+
     /// Records it as one in this request.
     pub(super) async fn record(self, api: &Api, request: RequestId) -> Result<(), AuditFault> {
         record(api, Asked { request: Some(request), ..self.0 }).await
@@ -211,6 +226,11 @@ async fn request_of(api: &Api, of_ledger: bool, ids: Vec<(String, String)>) -> O
     let look = move |view: &View| {
         let of = |(name, id): &(String, String)| match name.as_str() {
             "event_id" => of_event(view, &id.parse().ok()?),
+            "command_id" => {
+                let command: RequestId = id.parse().ok()?;
+                let row = prepared_as(&view.desk, command.as_bytes());
+                row.and_then(|row| RequestId::from_slice(&row.request_id).ok())
+            }
             "manifest" => evidence.request_of(&id.parse::<ItemId>().ok()?),
             "lot_id" => {
                 let lot: LotId = id.parse().ok()?;

@@ -74,6 +74,9 @@ pub enum ApiFault {
     /// It is all there.
     #[error("api.not-erased: there is nothing to show; this request was not erased; see /v1/requests")]
     NotErased,
+    /// Nobody is on it.
+    #[error("api.no-roll: there is nothing to show; no roll of officers was installed here; see: comity officer roll")]
+    NoRollHere,
     /// No such draft here.
     #[error("api.unknown-draft: nothing was done; no such draft lies here, or it was sent; see /v1/drafts")]
     UnknownDraft,
@@ -195,6 +198,7 @@ impl ApiFault {
             Self::BrokenBody => "api.broken-body",
             Self::UnknownRequest => "api.unknown-request",
             Self::NotErased => "api.not-erased",
+            Self::NoRollHere => "api.no-roll",
             Self::UnknownDraft => "api.unknown-draft",
             Self::UnknownForm => "api.unknown-form",
             Self::DraftChanged => "api.draft-changed",

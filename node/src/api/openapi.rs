@@ -25,6 +25,7 @@ use super::problem::{PROBLEM_JSON, ProblemView};
         (name = "node", description = "How the node is, and whom it knows."),
         (name = "requests", description = "Requests and the steps taken in them."),
         (name = "retention", description = "How long requests are kept, what holds them, and letting them go."),
+        (name = "officers", description = "Who may approve what leaves, what waits for them, and what they say."),
         (name = "drafts", description = "Requests not yet signed; only this office sees them."),
         (name = "evidence", description = "What is under seal, handed over, fetched, verified, read."),
         (name = "feed", description = "What happens, in order, at least once."),

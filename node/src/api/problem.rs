@@ -11,8 +11,8 @@ use comity_core::{engine::NotDone, index::IndexFault};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::fault::ApiFault;
-use crate::{audit::AuditFault, evidence::EvidenceFault, store::StoreFault};
+use super::{fault::ApiFault, views::officers::WaitingView};
+use crate::{audit::AuditFault, evidence::EvidenceFault, handle::EyesFault, store::StoreFault};
 
 /// The media type of problems.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -50,6 +50,9 @@ pub(super) struct ProblemView {
     /// Field by field, if a form was not in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// What officers must approve first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<WaitingView>,
 }
 
 /// A problem on its way out.
@@ -58,13 +61,19 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     detail: String,
     errors: Vec<FieldError>,
+    approval: Option<Box<WaitingView>>,
 }
 
 impl Problem {
+    /// The same, with what officers must approve first.
+    pub(super) fn awaits(self, waiting: WaitingView) -> Self {
+        Self { approval: Some(Box::new(waiting)), ..self }
+    }
+
     /// A problem of another room, with its code and text.
     pub(super) fn new(code: &'static str, text: &str) -> Self {
         let detail = text.strip_prefix(code).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text);
-        Self { code, detail: detail.to_owned(), errors: Vec::new() }
+        Self { code, detail: detail.to_owned(), errors: Vec::new(), approval: None }
     }
 
     /// A form that is not in order.
@@ -85,6 +94,12 @@ impl From<EvidenceFault> for Problem {
             EvidenceFault::NotDone(refused) => (*refused).into(),
             other => Self::new(other.code(), &other.to_string()),
         }
+    }
+}
+
+impl From<EyesFault> for Problem {
+    fn from(fault: EyesFault) -> Self {
+        Self::new(fault.code(), &fault.to_string())
     }
 }
 
@@ -145,6 +160,7 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
             code: problem.code,
             request_id: request_id.to_owned(),
             errors: problem.errors,
+            approval: problem.approval.map(|waiting| *waiting),
         };
         let body = serde_json::to_vec(&view).expect("texts and numbers always become JSON");
         *response.body_mut() = body.into();
@@ -178,6 +194,9 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("erase.", StatusCode::CONFLICT, None),
     ("hold.unknown-reason", StatusCode::UNPROCESSABLE_ENTITY, None),
     ("hold.none", StatusCode::CONFLICT, None),
+    ("approval.malformed", StatusCode::UNPROCESSABLE_ENTITY, None),
+    ("approval.unknown", StatusCode::NOT_FOUND, None),
+    ("approval.", StatusCode::CONFLICT, None),
     ("backup.busy", StatusCode::CONFLICT, Some(60)),
     ("backup.stopped", StatusCode::SERVICE_UNAVAILABLE, Some(5)),
     ("backup.disk", StatusCode::INSUFFICIENT_STORAGE, None),
@@ -223,6 +242,7 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("api.unknown-form", StatusCode::NOT_FOUND, None),
     ("api.no-such-file", StatusCode::NOT_FOUND, None),
     ("api.no-such-fork", StatusCode::NOT_FOUND, None),
+    ("api.no-roll", StatusCode::NOT_FOUND, None),
     ("api.unknown-party", StatusCode::NOT_FOUND, None),
     ("api.no-such-proof", StatusCode::NOT_FOUND, None),
     ("api.not-cut-off", StatusCode::CONFLICT, None),
@@ -274,6 +294,8 @@ mod tests {
         check("request.erased", 410, None);
         check("erase.held", 409, None);
         check("erase.unknown-ground", 422, None);
+        check("approval.needed", 409, None);
+        check("approval.unknown", 404, None);
         check("backup.busy", 409, Some(60));
         check("backup.not-configured", 409, None);
         check("engine.busy", 503, Some(1));
@@ -309,6 +331,7 @@ mod tests {
             code: "form.incomplete",
             detail: "the form PRES/request is not complete".to_owned(),
             fields: vec![("data.from".to_owned(), "form.missing-field", "fill it in".to_owned())],
+            wanted: None,
         };
         let response = render(Problem::from(refused).into_response(), "0a0b");
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);

@@ -2,6 +2,7 @@
 //! kind of mistake.
 
 mod audit;
+mod officers;
 mod operations;
 mod town;
 
@@ -63,6 +64,9 @@ fn every_route_is_in_the_contract_with_its_problem() {
     let contract = serde_json::to_value(&contract).expect("JSON");
     let paths: Vec<&String> = contract["paths"].as_object().expect("paths").keys().collect();
     let expected = [
+        "/v1/approvals",
+        "/v1/approvals/{command_id}",
+        "/v1/approvals/{command_id}/act",
         "/v1/audit",
         "/v1/audit/checkpoint",
         "/v1/audit/tlog/{path}",
@@ -123,6 +127,8 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/requests/{request_id}/lots",
         "/v1/requests/{request_id}/steps",
         "/v1/retention",
+        "/v1/roll",
+        "/v1/rolls/{roll_id}",
         "/v1/status",
     ];
     assert_eq!(paths, expected);

@@ -18,11 +18,12 @@ use std::{
 
 use comity_core::{
     crypto::{DataKey, Signer, hmac_sha256},
-    ids::{LedgerIndex, NetworkName, Origin, PartyCode, Time},
+    ids::{EventId, LedgerIndex, NetworkName, Origin, PartyCode, Time},
     ledger::{Checkpoint, LedgerFault},
+    officer::Signed,
     profile::Trust,
-    proto::{AuditEntry, RecordKind},
-    record::{self, Asked, Moment},
+    proto::{ApprovalEntry, AuditEntry, RecordKind},
+    record::{self, Asked, Moment, Record},
 };
 
 pub use fault::AuditFault;
@@ -51,10 +52,12 @@ pub struct Audit {
 pub struct Audited {
     /// Where it stands.
     pub index: LedgerIndex,
-    /// `Access` or `Act`.
+    /// `Access`, `Act` or `Approval`.
     pub kind: RecordKind,
-    /// What it says.
+    /// Who asked for what.
     pub entry: AuditEntry,
+    /// What an officer said, if that is what it is about.
+    pub approval: Option<ApprovalEntry>,
 }
 
 /// Opens the tree's files in a data folder, or makes them.
@@ -108,13 +111,31 @@ impl Audit {
     /// # Errors
     /// When it cannot be recorded: then nothing may be given out or done.
     pub async fn record(&self, trust: &Trust, asked: Asked) -> Result<(), AuditFault> {
+        self.append(trust, |moment| record::audit(moment, (&self.party, &self.origin), asked)).await
+    }
+
+    /// Records that an officer approved something, and which event it became if it has.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn approved(
+        &self,
+        trust: &Trust,
+        asked: Asked,
+        signed: &Signed,
+        event: Option<&EventId>,
+    ) -> Result<(), AuditFault> {
+        self.append(trust, |moment| record::approval(moment, (&self.party, &self.origin), asked, signed, event)).await
+    }
+
+    async fn append(&self, trust: &Trust, record: impl FnOnce(&Moment<'_>) -> Record) -> Result<(), AuditFault> {
         let submitted = {
             // Handed over under the lock, so that the tree has the records in the order of their times.
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             let recorded = time::now().max(*last);
             *last = recorded;
             let moment = Moment { trust, recorded, salt: random() };
-            self.ledger.append(vec![record::audit(&moment, (&self.party, &self.origin), asked)])?
+            self.ledger.append(vec![record(&moment)])?
         };
         match submitted.await {
             Ok(_) => Ok(()),
@@ -131,7 +152,8 @@ impl Audit {
         let StoredRecord { kind, case, .. } = self.ledger.read(index)?;
         let entry = case.as_ref().and_then(record::audit_entry);
         let bad = Damage { kind: DamageKind::Record, record: index.0, segment: 0, offset: 0 };
-        entry.map(|entry| Audited { index, kind, entry }).ok_or(StoreFault::Damaged(bad))
+        let approval = case.as_ref().and_then(record::audit_approval);
+        entry.map(|entry| Audited { index, kind, entry, approval }).ok_or(StoreFault::Damaged(bad))
     }
 
     /// Signs all records that are on disk and keeps the note, if any of them is unsigned and the tree is whole.

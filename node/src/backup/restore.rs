@@ -32,7 +32,7 @@ use crate::{
     conduct::PROOF_PREFIX,
     disk::Disk,
     evidence::vault::{Vault, erase_items},
-    handle::{DRAFT_PREFIX, hold_key},
+    handle::{DRAFT_PREFIX, hold_key, prepared_contents},
     keys::{Keyring, RecoveryKey},
     store::{Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
     time,
@@ -215,10 +215,12 @@ impl Writing<'_> {
     fn desk(&self, rows: &[u8]) -> Result<(), BackupFault> {
         let rows: BackupDesk =
             strict(rows, usize::MAX).map_err(|_| BackupFault::damaged(&self.chain.folder, "without its desk"))?;
+        let waiting: Vec<_> = rows.rows.iter().map(|row| (row.key.clone(), row.value.clone())).collect();
         let gone: BTreeSet<Vec<u8>> = self
             .gone
             .iter()
             .flat_map(|request| [[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)])
+            .chain(self.gone.iter().flat_map(|request| prepared_contents(&waiting, request)))
             .collect();
         let kept = rows.rows.into_iter().filter(|row| !gone.contains(&row.key) && !self.shows(row));
         let changes = kept.map(|row| DeskChange::Put(row.key, Zeroizing::new(row.value)));

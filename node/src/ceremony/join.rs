@@ -225,5 +225,5 @@ fn draft(
         return Ok(draft);
     }
     let name = charter.parties().get(party).map_or(party.as_str(), |party| party.name.as_str());
-    Ok(ProfileDraft::first(&charter.network, party, name, keys, now))
+    Ok(ProfileDraft::first(&charter.network, party, name, keys, charter.exercise, now))
 }

@@ -4,7 +4,7 @@
 //! This room reads and writes the files that people carry from one machine to the next, and says in words what they
 //! hold. Whether a document counts is for `profile` in core; what is said here before everybody has signed is never
 //! taken for proof. It prints nothing, and opens no key but the one a person names. Start at `Document` for what is
-//! carried, `Beside` for what it is judged beside, `Standing` for who has signed. Serves SPEC `[C-*]` and `[P-*]`.
+//! carried, `Beside` for what it is judged beside, `Standing` for who has signed, `officer` for the roll. Serves SPEC `[C-*]`, `[P-*]` and `[O-2]`.
 
 mod beside;
 mod collect;
@@ -16,6 +16,7 @@ mod holder;
 mod join;
 mod kit;
 mod minutes;
+mod officer;
 mod rows;
 mod show;
 mod sign;
@@ -34,12 +35,16 @@ pub(crate) use self::{
         directory::DirectoryDraft,
         is_directory_draft,
         profile::ProfileDraft,
+        roll::RollDraft,
     },
     fault::CeremonyFault,
     holder::{Holder, fingerprint as holder_fingerprint},
     join::{Joined, Joining, join, may_join_again},
     kit::{check_kit, is_kit, kit},
     minutes::minutes,
+    officer::{
+        OFFICER_SCHEMA, check_roll, public_text as officer_text, read_public as read_officer, read_roll, sign_roll,
+    },
     show::{fingerprint_block, next_steps, shown, shown_json, warnings},
     sign::sign,
     standing::{Outcome, Standing},

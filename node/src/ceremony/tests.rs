@@ -94,7 +94,7 @@ pub(super) fn keys_of(name: &str) -> PublicRoleKeys {
 pub(super) fn profile() -> proto::Profile {
     let network = NetworkName::parse("ceremony.comity.test").expect("name");
     let code = "XA".parse().expect("code");
-    let mut draft = ProfileDraft::first(&network, &code, "Arvia", &keys_of("XA"), NOW);
+    let mut draft = ProfileDraft::first(&network, &code, "Arvia", &keys_of("XA"), true, NOW);
     draft.add_keys(&keys_of("another node"), NOW);
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("profile.toml");

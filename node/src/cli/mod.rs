@@ -23,6 +23,7 @@ mod key;
 mod law;
 mod ledger;
 mod nodes;
+mod officer;
 mod out;
 mod paper;
 mod party;
@@ -141,6 +142,9 @@ enum Command {
     /// The profile of a Party, its directory and its suspension: likewise.
     #[command(subcommand)]
     Profile(profile::Command),
+    /// The officers of this Party who approve what leaves it.
+    #[command(subcommand)]
+    Officer(officer::Command),
     /// What a charter, profile, directory, suspension or kit is, and whether it holds.
     Verify(verify::Args),
     /// How fast this machine is at what a node does, beside what bounds it.
@@ -208,6 +212,7 @@ fn dispatch(command: Command, context: &Context) -> Done {
         Command::Key(command) => key::key(command, context),
         Command::Charter(command) => charter::charter(&command, context),
         Command::Profile(command) => profile::profile(&command, context),
+        Command::Officer(command) => officer::officer(&command, context),
         Command::Verify(args) => verify::verify(&args, context),
         Command::Demo(args) => wait_for(demo::demo(&args, context)),
         Command::Bench(command) => wait_for(bench::bench(command, context)),

@@ -206,7 +206,7 @@ fn profile_draft(args: &Draft, beside: &Beside, context: &Context) -> Result<Pro
         return Ok(draft);
     }
     let (code, name) = party(charter, args.party.as_deref().unwrap_or_default())?;
-    Ok(ProfileDraft::first(&charter.network, &code, &name, &named(&code)?, beside.now))
+    Ok(ProfileDraft::first(&charter.network, &code, &name, &named(&code)?, charter.exercise, beside.now))
 }
 
 /// A Party the charter names, and its name there.

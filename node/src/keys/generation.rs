@@ -45,6 +45,9 @@ pub(super) const CHARTER: Family = Family { role: KeyRole::Charter, name: "chart
 pub(super) const RECOVERY: Family =
     Family { role: KeyRole::Recovery, name: "recovery", halves: &[("mlkem768-x25519", Algorithm::Mlkem768X25519)] };
 
+/// Signs approvals; the officer's own, and in no folder of a node.
+pub(super) const OFFICER: Family = Family { role: KeyRole::Officer, name: "officer", halves: &[ED25519] };
+
 impl Family {
     /// The family of a role that a node holds keys of.
     pub(super) fn of(role: KeyRole) -> Option<&'static Self> {

@@ -40,6 +40,10 @@ pub(super) fn look_over(audit: &Audit) -> Result<LookOver, StoreFault> {
 /// Signs what is unsigned: now, every hour, and last when the node stops, after whoever could still ask.
 pub(super) async fn keep(view: Arc<View>, keys: Arc<Keyring>, stop: CancellationToken) {
     loop {
+        // Before it is signed, what was done and not said to be: the process, or who asked, had ended in between.
+        if let Err(fault) = view.settle_all(time::now()).await {
+            warn!(target: "audit", code = fault.code(), "approvals are not on record with their events; tried again");
+        }
         sign(&view, &keys).await;
         tokio::select! {
             () = stop.cancelled() => break,

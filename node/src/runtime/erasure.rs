@@ -1,4 +1,4 @@
-//! What an erasure destroys outside the ledger's records, and how holds are kept. On workers: all of it waits for the disk.
+//! What an erasure destroys outside the ledger's records, and how holds and rolls are kept. On workers: all of it waits for the disk.
 //!
 //! The list of erasures in its second place comes first, so that no backup brings back what goes. Then the keys: from then on whatever is left of the request opens for nobody. Then what lies unencrypted, or under keys
 //! the node keeps, goes too: evidence, desk, index. Each step may be done twice, so a crash between any two of them is
@@ -7,7 +7,7 @@
 use comity_core::{
     carry,
     engine::{Hold, JobId},
-    ids::{RequestId, ThreadId},
+    ids::{RequestId, ThreadId, Time},
     index::{Index, IndexFault},
 };
 use tracing::warn;
@@ -17,7 +17,7 @@ use crate::{
     backup::{self, BackupFault, ErasureList},
     conduct::PROOF_PREFIX,
     evidence::{Evidence, EvidenceFault},
-    handle::{DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms},
+    handle::{self, APPROVAL_PREFIX, DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms, prepared_contents},
     store::{Desk, DeskChange, Pending, SledPairs, StoreFault},
 };
 
@@ -81,6 +81,7 @@ fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence, list: Opti
 /// Takes off the desk what lies there of the request and of threads the index does not know any more, and writes it anew.
 fn clear_desk(desk: &Desk, index: &Index<SledPairs>, request: &RequestId) -> Result<(), Left> {
     let mut gone = vec![[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)];
+    gone.extend(prepared_contents(&desk.range(APPROVAL_PREFIX), request));
     for alarm in kept_alarms(desk) {
         if !knows(index, &alarm.thread)? {
             gone.push(alarm.key());
@@ -108,4 +109,10 @@ pub(super) fn keep_hold(job: JobId, request: &RequestId, hold: Option<&Hold>, vi
         None => view.desk.delete(&hold_key(request)),
     };
     Back::HoldKept(job, change.and_then(Pending::wait).map_err(|fault| fault.code()))
+}
+
+/// Keeps a roll of officers in place of the one there is.
+pub(super) fn keep_roll(job: JobId, envelope: Vec<u8>, view: &View, now: Time) -> Back {
+    let kept = handle::keep_roll(&view.desk, envelope, now).and_then(Pending::wait);
+    Back::RollKept(job, kept.map_err(|fault| fault.code()))
 }

@@ -49,7 +49,7 @@ use crate::{
         Evidence,
         vault::{Vault, VaultFault},
     },
-    handle::{COMMANDS_MAX, Handle, Status, View, kept_holds},
+    handle::{COMMANDS_MAX, Handle, Status, View, kept_holds, kept_roll},
     keys::{KeyFault, Keyring, in_use},
     law::{self, LawFault},
     net::{self, NetFault, NetSettings},
@@ -202,6 +202,7 @@ enum Back {
     /// What an erasure destroys is destroyed, or not yet; a fault the node does not go on after stands outside.
     Destroyed(JobId, Result<Result<(), &'static str>, StoreFault>),
     HoldKept(JobId, Result<(), &'static str>),
+    RollKept(JobId, Result<(), &'static str>),
     Nothing,
     Lost,
 }
@@ -294,7 +295,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let alarmed = alarms::raised_until(&desk);
     let conduct = Conduct::new(conduct::kept(&desk), now);
     let mut engine = Engine::open(us.clone(), book, rules.clone(), &index, alarmed, ledger.signed())?;
-    engine.remember_holds(kept_holds(&desk));
+    remember(&mut engine, &desk, now);
     let (events, peers) = mpsc::channel(NET_EVENTS_MAX);
     let net_settings = NetSettings {
         listen: settings.listen.iter().map(|address| address.as_str().to_owned()).collect(),
@@ -316,6 +317,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         audit,
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
+        eyes: Arc::default(),
         witnessing: RwLock::default(),
         conduct,
         addresses: addresses(settings),
@@ -355,6 +357,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         documents: BTreeMap::new(),
         erasures: BTreeMap::new(),
         holds: BTreeMap::new(),
+        rolls: BTreeMap::new(),
         registrar,
         bell,
         answers: BTreeMap::new(),
@@ -376,6 +379,15 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
     let witness = tokio::spawn(witnesses.run(watch.0, watch.1, watch.2, beat, stop.clone()));
     let roster = tokio::spawn(room.run(handle.clone(), keys, opener, admission, stop.clone()));
     Ok(Node { handle, evidence, backups, stop, task, conduct, roster, witness, audit, looking, _folder: folder })
+}
+
+/// Gives the engine what the desk keeps for it.
+fn remember(engine: &mut Engine, desk: &Desk, now: Time) {
+    engine.remember_holds(kept_holds(desk));
+    let Some((roll, _)) = kept_roll(desk) else { return };
+    if let Err(fault) = engine.remember_roll(&roll, now) {
+        warn!(target: "runtime", code = fault.code(), "the roll of officers does not count: {fault}");
+    }
 }
 
 /// Ledger, desk and index, and what they say of charter and Parties. Reading and verifying them blocks.

@@ -83,6 +83,7 @@ pub(super) struct Turn {
     pub(super) documents: BTreeMap<Ticket, handle::Reply<News>>,
     pub(super) erasures: BTreeMap<Ticket, handle::Reply<ErasureRow>>,
     pub(super) holds: BTreeMap<Ticket, handle::Reply<Option<Hold>>>,
+    pub(super) rolls: BTreeMap<Ticket, handle::Reply<u64>>,
     pub(super) registrar: Registrar,
     pub(super) bell: Bell,
     pub(super) answers: BTreeMap<Ticket, Reply>,
@@ -236,6 +237,14 @@ impl Turn {
                     drop(waiting.send(result)); // as above
                 }
             }
+            Output::KeepRoll { job, envelope } => {
+                self.spawn(move || erasure::keep_roll(job, envelope, &view, time::now()));
+            }
+            Output::Rolled(ticket, result) => {
+                if let Some(waiting) = self.rolls.remove(&ticket) {
+                    drop(waiting.send(result)); // as above
+                }
+            }
             Output::Trust(change) => self.on_trust(*change),
             Output::Contradicted(document, envelope) => self.registrar.contradicted(*document, envelope),
             Output::Notify(notice) => {
@@ -311,6 +320,10 @@ impl Turn {
             Command::Hold(request, reason, reply) => {
                 self.holds.insert(ticket, reply);
                 Input::Hold(ticket, request, reason)
+            }
+            Command::Roll(envelope, reply) => {
+                self.rolls.insert(ticket, reply);
+                Input::Roll(ticket, envelope)
             }
         };
         self.step(input)
@@ -489,6 +502,7 @@ impl Turn {
             }
             Back::Destroyed(job, destroyed) => self.step(Input::Destroyed(job, destroyed?)),
             Back::HoldKept(job, kept) => self.step(Input::HoldKept(job, kept)),
+            Back::RollKept(job, kept) => self.step(Input::RollKept(job, kept)),
             Back::Nothing => Ok(()),
             Back::Lost => Err(RunFault::Worker),
         }

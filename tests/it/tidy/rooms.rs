@@ -9,7 +9,7 @@ use super::{
 
 /// Rooms of core from the floor up. A room uses strictly lower ones only. The ledger proves records
 /// and never reads acts: it stands below `event`, which checks an author's own proof.
-const CORE_LEVELS: [(&str, u8); 22] = [
+const CORE_LEVELS: [(&str, u8); 23] = [
     // The generated shapes stand below everything.
     ("proto", 0),
     ("ids", 1),
@@ -21,6 +21,8 @@ const CORE_LEVELS: [(&str, u8); 22] = [
     ("ledger", 4),
     // Judges a Party's checkpoints under its keys.
     ("profile", 5),
+    // Who at a Party may approve what leaves it; its roll is signed under the profile. No event is needed to know that.
+    ("officer", 6),
     ("event", 6),
     ("founding", 7),
     // Seals keys as bodies are sealed, and is named by the records of custody.

@@ -1,7 +1,7 @@
 //! Erasing a request: from an operator's wish to the record that says it is done.
 //!
 //! Checked before anything is made: the ground, a hold, the end of the request, its time of retention, debts, acts under
-//! way. Then the intent is appended, which is the point of no return: from there on the index knows nothing more of the
+//! way, and whether enough officers have approved. Then the intent is appended, which is the point of no return: from there on the index knows nothing more of the
 //! request than that, and every act on it is refused. Then the keys are destroyed with what lies outside the ledger, and
 //! last the erasure is appended. What is interrupted after the intent goes on at the next start, by this same road.
 //! Nothing is ever erased by itself. Serves SPEC `[F-10]`.
@@ -12,8 +12,9 @@ use super::{Engine, EngineFault, Job, JobId, NotDone, Output, Step, Ticket, own:
 use crate::{
     case::Case,
     clock::{day, kept_until},
-    ids::{Digest, EventId, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
+    ids::{AuthorityId, Digest, EventId, PartyCode, ProcedureCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault, Pairs},
+    officer::Signed,
     proto::{ErasureRow, EventRow},
     record::erasure,
     rules::Code,
@@ -31,6 +32,10 @@ pub struct Erase {
     pub request: RequestId,
     /// On which ground of the rules.
     pub ground: Code,
+    /// Whose officers approve it; that of our last act in the request if nobody says.
+    pub authority: Option<AuthorityId>,
+    /// What officers have said of it; none where one suffices.
+    pub approvals: Vec<Signed>,
 }
 
 /// Why a request is not erased. Nothing was done.
@@ -123,7 +128,13 @@ impl Engine {
                 let refused = not_done(spared.code(), &spared.to_string());
                 step.out.push(Output::Erased(ticket, Err(refused)));
             }
-            Ok(threads) => self.intend(step, ticket, wanted, threads),
+            Ok(threads) => {
+                let rows = threads.first().map(|thread| step.index.events(thread)).transpose()?.unwrap_or_default();
+                match self.erasure_is_seen(step, wanted, &rows) {
+                    Err(refused) => step.out.push(Output::Erased(ticket, Err(refused))),
+                    Ok(()) => self.intend(step, ticket, wanted, threads),
+                }
+            }
         }
         Ok(())
     }

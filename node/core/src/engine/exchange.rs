@@ -249,7 +249,8 @@ fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) 
         | RecordKind::ForkProof
         | RecordKind::Succession
         | RecordKind::Access
-        | RecordKind::Act => return None, // no event and no refusal: nothing to say
+        | RecordKind::Act
+        | RecordKind::Approval => return None, // no event and no refusal: nothing to say
     };
     Some(Output::Answer(ticket, event, reply))
 }

@@ -8,8 +8,8 @@
 //!
 //! One act of a thread is decided at a time; what arrives meanwhile waits in a short queue, so that
 //! every act is judged against all that the ledger holds of its thread. `own` makes our events,
-//! `custody` our statements about evidence, `erasure` lets go of requests and `hold` keeps them from it, `roster` takes in
-//! what is signed about Parties, `arrival` judges the events of peers, `exchange` keeps debts and answers moving.
+//! `custody` our statements about evidence, `erasure` lets go of requests and `hold` keeps them from it, `eyes` asks whether
+//! enough officers have approved, `roster` takes in what is signed about Parties, `arrival` judges the events of peers, `exchange` keeps debts and answers moving.
 //!
 //! What a crash leaves: only what was appended. Jobs, queues and the outbox plan are forgotten;
 //! commands are answered again by their id, deliveries by their event id, debts from the index.
@@ -18,12 +18,14 @@ mod arrival;
 mod custody;
 mod erasure;
 mod exchange;
+mod eyes;
 mod hold;
 mod own;
 mod roster;
 
 pub use custody::{Custody, release_command, verify_command};
 pub use erasure::Erase;
+pub use eyes::{ERASURE_STEP, ToApprove, erasure_body, erasure_command};
 pub use hold::Hold;
 pub use own::CLOCK_BEHIND_MS_MAX;
 pub use roster::Change;
@@ -44,6 +46,7 @@ use crate::{
     },
     index::{Index, IndexFault, Pairs},
     ledger::Appended,
+    officer::{Roll, Signed},
     outbox::Outbox,
     profile::{Book, Document, News, Trust},
     proto::{self, ErasureRow, Lane, RecordKind, Signature},
@@ -82,6 +85,8 @@ pub struct Act {
     pub body: proto::Body,
     /// How urgent its delivery is.
     pub lane: Lane,
+    /// What officers have said of it; none where one suffices.
+    pub approvals: Vec<Signed>,
 }
 
 /// What moves the engine. It holds contents of cases, so it has no `Debug`.
@@ -105,6 +110,10 @@ pub enum Input {
     Hold(Ticket, RequestId, Option<Code>),
     /// A hold or its release is on disk; or not, with the stable code of the reason.
     HoldKept(JobId, Result<(), &'static str>),
+    /// A roll of this Party's officers, from wherever it came.
+    Roll(Ticket, Vec<u8>),
+    /// A roll is on disk; or not, with the stable code of the reason.
+    RollKept(JobId, Result<(), &'static str>),
     /// A peer's answer, checked by a worker.
     Answered(PartyCode, EventId, Box<Verified<PeerAnswer>>),
     /// A body was sealed, or could not be.
@@ -209,6 +218,15 @@ pub enum Output {
     },
     /// What became of a hold or release: what stands of it now.
     Held(Ticket, Result<Option<Hold>, NotDone>),
+    /// Keep this roll in place of the one there is.
+    KeepRoll {
+        /// Comes back in `RollKept`.
+        job: JobId,
+        /// As it came.
+        envelope: Vec<u8>,
+    },
+    /// What became of a roll: its number, once it counts.
+    Rolled(Ticket, Result<u64, NotDone>),
     /// What became of a document.
     Documented(Ticket, Result<News, NotDone>),
     /// More is known of charter and Parties from now on.
@@ -261,6 +279,8 @@ pub struct NotDone {
     pub detail: String,
     /// What is wrong in each field of the form: (field, code, what to do).
     pub fields: Vec<(String, &'static str, String)>,
+    /// What officers must approve first, if it is for them to let it be done.
+    pub wanted: Option<Box<ToApprove>>,
 }
 
 /// What people should see.
@@ -338,6 +358,7 @@ enum Job {
     Destroy(RequestId),
     Erase(RequestId),
     Hold(Box<hold::Holding>),
+    Roll(Box<eyes::Rolling>),
 }
 
 /// The state machine. One task owns it.
@@ -358,6 +379,7 @@ pub struct Engine {
     commands: BTreeSet<[u8; 16]>,
     erasures: erasure::Erasures,
     holds: BTreeMap<RequestId, Hold>,
+    roll: Option<Arc<Roll>>,
     numbers: BTreeMap<(PartyCode, i32), u64>,
     last_recorded: Time,
     size: u64,
@@ -418,6 +440,7 @@ impl Engine {
             commands: BTreeSet::new(),
             erasures: erasure::interrupted(index)?,
             holds: BTreeMap::new(),
+            roll: None,
             numbers: BTreeMap::new(),
             last_recorded,
             size,
@@ -457,6 +480,8 @@ impl Engine {
             Input::Destroyed(job, destroyed) => self.on_destroyed(&mut step, job, destroyed)?,
             Input::Hold(ticket, request, reason) => self.on_hold(&mut step, ticket, request, reason)?,
             Input::HoldKept(job, kept) => self.on_hold_kept(&mut step, job, kept)?,
+            Input::Roll(ticket, envelope) => self.on_roll(&mut step, ticket, envelope),
+            Input::RollKept(job, kept) => self.on_roll_kept(&mut step, job, kept)?,
             Input::Answered(peer, event, answer) => self.on_answered(&mut step, &peer, &event, answer.into_inner())?,
             Input::Sealed(job, sealed) => self.on_sealed(&mut step, job, sealed)?,
             Input::Signed(job, signatures) => self.on_signed(&mut step, job, signatures)?,
@@ -569,7 +594,8 @@ impl Engine {
                 | Job::Intend(_)
                 | Job::Destroy(_)
                 | Job::Erase(_)
-                | Job::Hold(_),
+                | Job::Hold(_)
+                | Job::Roll(_),
                 _,
             ) => Err(EngineFault::UnknownJob(id)),
         }
@@ -604,7 +630,7 @@ impl Engine {
             Job::Document(entering) => self.document_appended(step, *entering)?,
             Job::Intend(intending) => self.intent_appended(step, *intending)?,
             Job::Erase(request) => self.erasure_appended(step, &request)?,
-            Job::Destroy(_) | Job::Hold(_) => return Err(EngineFault::UnknownJob(id)),
+            Job::Destroy(_) | Job::Hold(_) | Job::Roll(_) => return Err(EngineFault::UnknownJob(id)),
         }
         Ok(())
     }
@@ -635,7 +661,7 @@ impl Engine {
             Job::Document(entering) => self.document_failed(step, &entering, code)?,
             Job::Intend(intending) => self.intent_failed(step, *intending, code)?,
             Job::Erase(request) => self.put_off(step, &request, code),
-            Job::Destroy(_) | Job::Hold(_) => return Err(EngineFault::UnknownJob(id)),
+            Job::Destroy(_) | Job::Hold(_) | Job::Roll(_) => return Err(EngineFault::UnknownJob(id)),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Our own acts: from a command to an event on disk.
 //!
 //! Checked before anything is made: the authority's power, the form, the step against the thread's
-//! state. Then seal, sign, append, reply. The thread stays occupied from check to append, so that
+//! state, and whether enough officers have approved. Then seal, sign, append, reply. The thread stays occupied from check to append, so that
 //! the event descends from everything of its thread that our ledger holds before it.
 
 use std::collections::BTreeSet;
@@ -129,7 +129,7 @@ impl Engine {
 
     fn prepare<P>(
         &self,
-        step: &Step<'_, P>,
+        step: &mut Step<'_, P>,
         ticket: Ticket,
         act: &Act,
         place: &Place,
@@ -160,6 +160,7 @@ impl Engine {
         if plaintext.len() > ENVELOPE_MAX / 2 {
             return Err(not_done("request.too-large", "the form is over 512 KiB; send papers as attachments"));
         }
+        self.act_is_seen(step, act, (&case, side), (&recipients, &facts, &plaintext))?;
         let header = Header {
             network: self.trust.charter().network.clone(),
             exercise: self.trust.charter().exercise,
@@ -229,7 +230,7 @@ impl Engine {
             return Ok(form.facts(&act.body));
         }
         let fields = mistakes.into_iter().map(|m| (m.field.clone(), m.code(), m.to_string())).collect();
-        Err(NotDone { code: "form.incomplete", detail: format!("the form {id} is not complete"), fields })
+        Err(NotDone { code: "form.incomplete", detail: format!("the form {id} is not complete"), fields, wanted: None })
     }
 
     fn seal_key<P>(&self, to: &PartyCode, step: &Step<'_, P>) -> Result<PublicKey, NotDone> {
@@ -332,7 +333,7 @@ impl Engine {
 }
 
 pub(super) fn not_done(code: &'static str, detail: &str) -> NotDone {
-    NotDone { code, detail: detail.to_owned(), fields: Vec::new() }
+    NotDone { code, detail: detail.to_owned(), fields: Vec::new(), wanted: None }
 }
 
 fn busy() -> NotDone {

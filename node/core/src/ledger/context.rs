@@ -49,12 +49,25 @@ impl Context {
         .encode_to_vec()
     }
 
-    /// Reads exactly what [`Self::to_bytes`] writes.
+    /// Reads exactly what [`Self::to_bytes`] writes, of a record that may stand in a ledger others see. An approval stands in
+    /// none (SPEC `[O-6]`): its kind is as unknown here as it was when version 1 was closed.
     ///
     /// # Errors
     /// When the bytes are not canonical, the kind is unknown, a digest is missing or has another
     /// length, or there are too many slips.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LedgerFault> {
+        let context = Self::of_the_house(bytes)?;
+        if context.kind == RecordKind::Approval {
+            return Err(LedgerFault::ContextField("kind"));
+        }
+        Ok(context)
+    }
+
+    /// The same of a record that may stand in an audit tree.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    pub fn of_the_house(bytes: &[u8]) -> Result<Self, LedgerFault> {
         let wire: proto::Context = strict(bytes, PROOF_MAX).map_err(LedgerFault::ContextMalformed)?;
         let kind = RecordKind::try_from(wire.kind).unwrap_or(RecordKind::Unspecified);
         if kind == RecordKind::Unspecified {
@@ -96,6 +109,9 @@ mod tests {
         assert_eq!(Context::from_bytes(&context().to_bytes()), Ok(context()));
         let bare = Context { slips: vec![], ..context() };
         assert_eq!(Context::from_bytes(&bare.to_bytes()), Ok(bare));
+        let house = Context { kind: RecordKind::Approval, ..context() };
+        assert_eq!(Context::from_bytes(&house.to_bytes()), Err(LedgerFault::ContextField("kind")));
+        assert_eq!(Context::of_the_house(&house.to_bytes()), Ok(house));
     }
 
     fn check(change: impl Fn(&mut proto::Context), expected: LedgerFault) {

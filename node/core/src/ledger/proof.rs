@@ -59,7 +59,8 @@ impl RecordProof {
         .encode_to_vec()
     }
 
-    /// A proof of these parts, for whoever made them: it is not judged, and may be longer than what travels.
+    /// A proof of these parts, for whoever made them: it is not judged, may be longer than what travels, and may be of a record
+    /// of an audit tree.
     ///
     /// # Errors
     /// When the context is not acceptable.
@@ -71,7 +72,7 @@ impl RecordProof {
         path: Vec<Digest>,
         note: Vec<u8>,
     ) -> Result<Self, LedgerFault> {
-        let context = Context::from_bytes(&context_bytes)?;
+        let context = Context::of_the_house(&context_bytes)?;
         Ok(Self { record_id, context, context_bytes, salt, index, path, note })
     }
 

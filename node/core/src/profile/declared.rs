@@ -17,6 +17,10 @@ use crate::{
     wire::{ascending, showable},
 };
 
+/// The declaration by which a Party says whether two officers must approve what leaves it.
+pub const FOUR_EYES: &str = "FOUR-EYES";
+const FOUR_EYES_OFF: &str = "off";
+
 /// A key with the dates it may be used between.
 #[derive(Debug, Clone)]
 pub(super) struct DatedKey {
@@ -232,6 +236,13 @@ impl Profile {
         self.declarations.iter().find(|row| row.code == code).map(|row| row.value.as_str())
     }
 
+    /// True if nothing leaves this Party without two officers (SPEC `[O-1]`). Any value but `off` asks for it: one that is
+    /// misspelt must not open what its root keys meant to close.
+    #[must_use]
+    pub fn requires_four_eyes(&self) -> bool {
+        self.declaration(FOUR_EYES).is_some_and(|value| value != FOUR_EYES_OFF)
+    }
+
     /// The codes of its declarations and reservations.
     pub fn declarations(&self) -> impl Iterator<Item = (&str, &str)> {
         self.declarations.iter().map(|row| (row.code.as_str(), row.value.as_str()))
@@ -389,7 +400,12 @@ fn read_keys(
 fn check_key(wire: &proto::RoleKey, key: &PublicKey) -> Result<(), ProfileFault> {
     let declared = match key.role {
         KeyRole::Directory | KeyRole::Record | KeyRole::Checkpoint | KeyRole::Witness | KeyRole::Seal => true,
-        KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter | KeyRole::Recovery => false,
+        KeyRole::Unspecified
+        | KeyRole::Root
+        | KeyRole::Transport
+        | KeyRole::Charter
+        | KeyRole::Recovery
+        | KeyRole::Officer => false,
     };
     let known = wire.role == key.role as i32 && wire.algorithm == key.algorithm as i32;
     if !declared || !known || !key.fits_its_role() {

@@ -30,7 +30,7 @@ use crate::{
 pub use book::{Book, Judged, News};
 pub use chain::{Mandate, REFOUNDING_MS, Succession};
 pub use charter::{Charter, Party, witness_quorum};
-pub use declared::{PartyLedger, Profile};
+pub use declared::{FOUR_EYES, PartyLedger, Profile};
 pub use directory::{DIRECTORY_TYPE, Directory, FROZEN_MS, Freshness, HEAD_TYPE, Head, Held, STALE_MS};
 pub use document::{Document, Kind, claimed};
 pub use hours::Hours;
@@ -201,13 +201,13 @@ pub fn signing_message(id: &Digest) -> Vec<u8> {
 }
 
 /// An envelope of one kind of document, taken apart; no signature is checked yet.
-struct Opened<M> {
-    wire: M,
-    id: Digest,
-    signatures: Vec<proto::Signature>,
+pub(crate) struct Opened<M> {
+    pub(crate) wire: M,
+    pub(crate) id: Digest,
+    pub(crate) signatures: Vec<proto::Signature>,
 }
 
-fn read<M: prost::Message + Default>(
+pub(crate) fn read<M: prost::Message + Default>(
     envelope: &[u8],
     payload_type: &'static str,
     name: &'static str,

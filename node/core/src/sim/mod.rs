@@ -16,13 +16,14 @@
 //! ```
 //!
 //! `faults` breaks things, `letting_go` erases and holds, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
-//! `scenarios`, `erasures`, `succession` and `lies` tell single stories.
+//! `scenarios`, `erasures`, `eyes`, `succession` and `lies` tell single stories.
 
 mod byzantine;
 mod check;
 mod count;
 mod documents;
 mod erasures;
+mod eyes;
 mod faults;
 mod forge;
 mod letting_go;
@@ -432,6 +433,7 @@ impl Sim {
             step,
             authority: AuthorityId::parse("central").expect("id"),
             lane: if self.chance.one_in(4) { Lane::Emergency } else { Lane::Normal },
+            approvals: Vec::new(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     ids::{Digest, EventId, KeyId, LedgerIndex, Origin, PartyCode, RequestId, Time},
     index::{Index, MemoryPairs, RecordView},
     ledger::{Appended, Checkpoint, Tree, leaf_hash, signatures_digest},
+    officer::Signed,
     profile::{Book, News, Trust},
     proto::{Algorithm, CasePart, ErasureRow, KeyRole, Lane, RecordKind},
     record::{Moment, Record, document, document_envelope},
@@ -56,6 +57,7 @@ struct Disk {
     /// Requests whose keys are destroyed: their case parts are bytes that nobody can read.
     destroyed: BTreeSet<RequestId>,
     holds: BTreeMap<RequestId, Hold>,
+    roll: Option<Vec<u8>>,
     written: VecDeque<(JobId, Record)>,
     queued: VecDeque<(JobId, Record)>,
 }
@@ -68,6 +70,11 @@ pub(super) struct SimNode {
     pub(super) replies: Vec<(Ticket, Result<Done, NotDone>)>,
     pub(super) erased: Vec<Result<ErasureRow, NotDone>>,
     pub(super) held: Vec<Result<Option<Hold>, NotDone>>,
+    pub(super) rolled: Vec<Result<u64, NotDone>>,
+    /// What its officers have said of whatever it is asked to erase.
+    pub(super) approvals: Vec<Signed>,
+    /// True if no roll can be kept.
+    pub(super) roll_fails: bool,
     /// How often a peer was told that what it sent was erased here.
     pub(super) told_erased: usize,
     /// True if keys cannot be destroyed now.
@@ -113,6 +120,9 @@ impl SimNode {
             replies: Vec::new(),
             erased: Vec::new(),
             held: Vec::new(),
+            rolled: Vec::new(),
+            approvals: Vec::new(),
+            roll_fails: false,
             told_erased: 0,
             keys_stay: false,
             notices: Vec::new(),
@@ -182,13 +192,19 @@ impl SimNode {
     pub(super) fn erase(&mut self, request: RequestId, ground: &str) {
         self.tickets += 1;
         let ground = Code::parse(ground).expect("a code");
-        self.take_in(Input::Erase(self.tickets, Box::new(Erase { request, ground })));
+        let wanted = Erase { request, ground, authority: None, approvals: self.approvals.clone() };
+        self.take_in(Input::Erase(self.tickets, Box::new(wanted)));
     }
 
     pub(super) fn hold(&mut self, request: RequestId, reason: Option<&str>) {
         self.tickets += 1;
         let reason = reason.map(|reason| Code::parse(reason).expect("a code"));
         self.take_in(Input::Hold(self.tickets, request, reason));
+    }
+
+    pub(super) fn roll(&mut self, envelope: Vec<u8>) {
+        self.tickets += 1;
+        self.take_in(Input::Roll(self.tickets, envelope));
     }
 
     /// True if the keys of a record's request are gone.
@@ -359,6 +375,12 @@ impl SimNode {
                 self.take_in(Input::HoldKept(job, Ok(())));
             }
             Output::Held(_, result) => self.held.push(result),
+            Output::KeepRoll { job, .. } if self.roll_fails => self.take_in(Input::RollKept(job, Err("store.busy"))),
+            Output::KeepRoll { job, envelope } => {
+                self.disk.roll = Some(envelope);
+                self.take_in(Input::RollKept(job, Ok(())));
+            }
+            Output::Rolled(_, result) => self.rolled.push(result),
             Output::Notify(notice) => self.notices.push(notice),
             Output::Documented(ticket, result) => self.documented.push((ticket, result)),
             Output::Trust(change) => self.world.trust = change.trust,
@@ -466,8 +488,16 @@ impl SimNode {
             u64::MAX,
         )
         .expect("opens");
-        self.engine.remember_holds(self.disk.holds.clone());
+        self.remember();
         self.take_in(Input::Tick);
+    }
+
+    /// What the desk keeps for the engine.
+    fn remember(&mut self) {
+        self.engine.remember_holds(self.disk.holds.clone());
+        if let Some(roll) = &self.disk.roll {
+            self.engine.remember_roll(roll, self.alarmed).expect("the roll still counts");
+        }
     }
 
     /// The disk is replaced by an older copy of it, and the node starts again with a profile that names a ledger in the place
@@ -490,7 +520,7 @@ impl SimNode {
         self.engine =
             Engine::open(self.us.clone(), book, self.world.rules.clone(), &self.index, self.alarmed, u64::MAX)
                 .expect("opens");
-        self.engine.remember_holds(self.disk.holds.clone());
+        self.remember();
         self.take_in(Input::Tick);
     }
 

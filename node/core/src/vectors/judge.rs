@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{
     evidence_cases,
     material::Material,
-    rest,
+    officer_cases, rest,
     shapes::{Bytes, Expect, Input, Key, Seen, Sig},
     thread,
 };
@@ -136,6 +136,9 @@ pub(super) fn judge(m: &Material, input: &Input) -> Verdict {
         | Input::ObjectRoot { .. }
         | Input::ReadManifest { .. }
         | Input::ReadCustody { .. } => evidence_cases::judge(m, input),
+        Input::OpenRoll { .. } | Input::ReadApproval { .. } | Input::CheckApprovals { .. } => {
+            officer_cases::judge(m, input)
+        }
         Input::LogFrame { .. }
         | Input::SegmentHead { .. }
         | Input::Running { .. }

@@ -26,6 +26,7 @@ use crate::{
     },
     ids::{DAY_MS, Digest, NetworkName, Origin, Time, hex, unhex},
     ledger::Checkpoint,
+    officer::{ROLL_TYPE, tests as house},
     profile::{
         CHARTER_TYPE, Charter, DIRECTORY_TYPE, HEAD_TYPE, PROFILE_TYPE, Profile, SUSPENSION_TYPE, Trust, document_id,
         node_of,
@@ -63,6 +64,14 @@ impl Material {
     pub(super) fn read(file: &MaterialFile) -> Self {
         let bytes = |(name, text): (&String, &String)| (name.clone(), unhex(text, "material").expect("hexadecimal"));
         Self::new(file.bytes.iter().map(bytes).collect())
+    }
+
+    /// The same, but for what is kept already: signatures are made once.
+    pub(super) fn but(mut self, kept: &MaterialFile) -> Self {
+        let kept = Self::read(kept).bytes.into_iter().filter(|(name, _)| self.bytes.contains_key(name));
+        let kept: Vec<_> = kept.collect();
+        self.bytes.extend(kept);
+        Self::new(self.bytes)
     }
 
     pub(super) fn file(&self) -> MaterialFile {
@@ -141,7 +150,25 @@ pub(super) fn fresh() -> Material {
     let (event, _) = travel(&mut pile);
     bad_events(&mut pile, &event);
     notes(&mut pile);
+    rolls(&mut pile);
     Material::new(pile)
+}
+
+/// A profile of XA that requires two officers, and rolls of these.
+fn rolls(pile: &mut Pile) {
+    let strict = house::signed_profile(&house::profile_draft("XA", Some("required")));
+    let fingerprint = Digest::from_slice(&pile["charter-fingerprint"]).expect("a digest");
+    let charter = Charter::open(&pile["charter"], fingerprint).expect("a charter");
+    let profile = Profile::open(&strict, &charter, START).expect("a profile");
+    let roll = house::roll_draft(&profile, ["one", "three", "two"].map(house::officer).to_vec());
+    put(pile, "profile-xa-four-eyes", strict);
+    put(pile, "roll", house::signed_roll(&roll));
+    put(pile, "roll-of-another-profile", house::signed_roll(&proto::Roll { profile: vec![1; 32], ..roll.clone() }));
+    let by_root = sign(ROLL_TYPE, roll.encode_to_vec(), &[&root("XA", KeyRole::Root)]).expect("signed");
+    put(pile, "roll-signed-by-root", by_root);
+    let mut stray = roll;
+    stray.officers[0].authority = "police".into();
+    put(pile, "roll-of-no-authority", house::signed_roll(&stray));
 }
 
 fn put(pile: &mut Pile, name: &str, bytes: impl Into<Vec<u8>>) {

@@ -3,8 +3,8 @@
 //!
 //! `shapes` is what a file holds, `material` makes the bytes that need signatures (ML-DSA signing is
 //! hedged, so they are made once and kept), `cases` write the files from them, `judge` calls the
-//! functions under test. To write all files anew: `COMITY_BLESS=1 cargo test -p comity-core vectors`; those below `v1/` are of
-//! version 1 and are never written again.
+//! functions under test. To write all files anew: `COMITY_BLESS=1 cargo test -p comity-core vectors`; with `COMITY_BLESS=more`
+//! material that is there already stays as it is. Those below `v1/` are of version 1 and are never written again.
 
 // `judge` sorts inputs by kind once; the functions it sorts them to say that nothing else may come.
 #![allow(clippy::wildcard_enum_match_arm)]
@@ -15,6 +15,7 @@ mod floor_cases;
 mod judge;
 mod ledger_cases;
 mod material;
+mod officer_cases;
 mod rest;
 mod shapes;
 mod thread;
@@ -39,6 +40,7 @@ fn files(m: &Material) -> Vec<File> {
         exchange_cases::files(m),
         ledger_cases::files(m),
         evidence_cases::files(m),
+        officer_cases::files(m),
     ]
     .concat()
 }
@@ -47,8 +49,9 @@ fn files(m: &Material) -> Vec<File> {
 fn kept() -> Material {
     static BLESSED: Once = Once::new();
     BLESSED.call_once(|| {
-        if std::env::var_os("COMITY_BLESS").is_some() {
+        if let Some(how) = std::env::var_os("COMITY_BLESS") {
             let fresh = material::fresh();
+            let fresh = if how == "more" { fresh.but(&read::<MaterialFile>("material.json")) } else { fresh };
             write("material.json", &fresh.file());
             files(&fresh).iter().for_each(|file| write(&format!("{}.json", file.family), file));
         }

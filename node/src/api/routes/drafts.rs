@@ -247,7 +247,7 @@ async fn send(
         Ok((whole, act))
     };
     let (whole, act) = api.look(look).await?;
-    let done = open(&api, &whole, act).await?;
+    let done = open(&api, &whole.fields, act).await?;
     // It is signed and on disk: that the draft stays would be no reason to say otherwise.
     let taken_off = api.look(move |view| Ok(view.desk.delete(&key(&id))?.wait()?)).await;
     if let Err(problem) = taken_off {

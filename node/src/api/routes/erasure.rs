@@ -3,20 +3,29 @@
 //! Neither act needs a command id: a request is erased once, held or not held, so asking twice is asking once.
 
 use axum::{Json, extract::State, http::StatusCode};
-use comity_core::{engine::Erase, ids::RequestId, index::IndexFault, proto::ErasureRow, rules::Code};
+use comity_core::{
+    engine::{Erase, NotDone, erasure_command},
+    ids::{AuthorityId, EventId, RequestId},
+    index::IndexFault,
+    proto::{self, ErasureRow, value::Kind},
+    rules::Code,
+};
+use prost::Message as _;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        Api, cursor,
+        Api,
+        act::{put_before_officers, settled},
+        cursor,
         extract::{Asked, JsonBody, Params, page, parse},
         fault::ApiFault,
         problem::Problem,
         views::erasure::{self, ErasureView, ErasuresView, HoldView, RetentionView},
     },
-    handle::View,
+    handle::{EyesFault, View},
     time,
 };
 
@@ -54,6 +63,9 @@ struct Rows {
 struct NewErasure {
     /// A ground of the rules, for example `retention-over`; see `/v1/retention`.
     ground: String,
+    /// Whose officers approve it, where two must; that of our last act in the request if left out.
+    #[serde(default)]
+    authority: Option<String>,
 }
 
 /// Why a request is to be kept.
@@ -109,8 +121,46 @@ async fn erase(
     let ground = code("ground", &new.ground)?;
     let evidence = api.evidence.clone();
     api.look(move |_| Ok(evidence.is_at_rest(&request)?)).await?;
-    let row: ErasureRow = api.handle.erase(Erase { request, ground }).await?;
-    Ok(Json(ErasureView::new(&request, &row)))
+    let authority = new.authority.as_deref().map(|id| parse("authority", id)).transpose()?;
+    erase_seen(&api, request, ground, authority).await.map(Json)
+}
+
+/// Erases a request as that was put before officers.
+pub(super) async fn erase_prepared(api: &Api, row: &proto::PreparedAct) -> Result<ErasureView, Problem> {
+    let view = api.handle.view();
+    let unknown = || Problem::from(EyesFault::Unknown);
+    let matter = view.matter(row).ok_or_else(unknown)?;
+    let body = proto::Body::decode(&row.body[..]).map_err(|_| unknown())?;
+    let value = body.fields.first().and_then(|field| field.values.first()).and_then(|value| value.kind.clone());
+    let ground = match value {
+        Some(Kind::Code(ground)) => code("ground", &ground)?,
+        _ => return Err(unknown()),
+    };
+    erase_seen(api, matter.request, ground, Some(matter.authority)).await
+}
+
+/// With what officers have said of it; what they must approve first is put before them.
+async fn erase_seen(
+    api: &Api,
+    request: RequestId,
+    ground: Code,
+    authority: Option<AuthorityId>,
+) -> Result<ErasureView, Problem> {
+    let command = erasure_command(&request);
+    let approvals = api.look(move |view| Ok(view.approvals(&request, &command))).await?;
+    let handle = api.handle.clone();
+    let erasing = tokio::spawn(async move {
+        let row = handle.erase(Erase { request, ground, authority, approvals }).await?;
+        if let Ok(intent) = EventId::from_slice(&row.intent) {
+            settled(handle.view(), &request, &command, &intent).await;
+        }
+        Ok(row)
+    });
+    let erased: Result<ErasureRow, NotDone> = erasing.await.map_err(|_| ApiFault::Stopping)?;
+    match erased {
+        Ok(row) => Ok(ErasureView::new(&request, &row)),
+        Err(refused) => Err(put_before_officers(api, refused, proto::Lane::Normal).await),
+    }
 }
 
 /// Holds a request back from erasure, whatever rule or ground would let it go. Answered once that is on disk.

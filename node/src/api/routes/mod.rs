@@ -14,6 +14,7 @@ mod evidence;
 mod law;
 mod ledger;
 mod node;
+mod officers;
 mod parties;
 mod requests;
 
@@ -29,6 +30,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(requests::routes())
         .merge(drafts::routes())
         .merge(erasure::routes())
+        .merge(officers::routes())
         .merge(backup::routes())
         .merge(evidence::routes())
         .merge(deliveries::routes())

@@ -211,7 +211,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let act = new.act(key, &api.handle.view().rules)?;
     unrecorded.record(&api, act.request).await?;
-    Ok(created(open(&api, &new, act).await?))
+    Ok(created(open(&api, &new.fields, act).await?))
 }
 
 /// Signs and sends a step in a request. Answered once it is on disk; repeating it gives the same answer.

@@ -14,11 +14,12 @@ use std::{
 };
 
 use comity_core::{
-    crypto::{HybridSigner, Seed},
+    crypto::{HybridSigner, PublicKey, Seed, sha256},
     founding::{self, Founder, Office},
     ids::{Digest, NetworkName, PartyCode},
-    profile::{CHARTER_TYPE, document_id, node_key},
-    proto::{Algorithm, KeyRole},
+    officer::ROLL_TYPE,
+    profile::{CHARTER_TYPE, FOUR_EYES, Profile, document, document_id, node_key, signing_message},
+    proto::{self, Algorithm, KeyRole},
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request, body::Bytes, client::conn::http1};
@@ -159,7 +160,24 @@ impl Federation {
         let folder = tempfile::tempdir().expect("folder");
         let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
         let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
-        let fingerprint = found(folder.path(), &codes, &keyrings);
+        let fingerprint = found(folder.path(), &codes, &keyrings, &[]);
+        Self::open(folder, &codes, fingerprint, keyrings).await
+    }
+
+    /// The same, where nothing leaves Arvia without two officers; and a roll of these, in each of these versions.
+    pub(super) async fn of_two_with_officers(rolls: &[&dyn Fn(&mut proto::Roll)]) -> (Self, Vec<Vec<u8>>) {
+        let folder = tempfile::tempdir().expect("folder");
+        let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
+        let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
+        let declared = proto::Declaration { code: FOUR_EYES.to_owned(), value: "required".to_owned() };
+        let fingerprint = found(folder.path(), &codes, &keyrings, &[declared]);
+        let trust = load_trust(&folder.path().join("XA"), fingerprint, time::now()).expect("loads");
+        let profile = trust.profile(&codes[0], time::now()).expect("its profile");
+        let signed = (1..).zip(rolls).map(|(version, change)| roll(profile, &keyrings[0], version, change)).collect();
+        (Self::open(folder, &codes, fingerprint, keyrings).await, signed)
+    }
+
+    async fn open(folder: TempDir, codes: &[PartyCode; 2], fingerprint: Digest, keyrings: [Keyring; 2]) -> Self {
         let [arvia_keys, belmar_keys] = keyrings;
         let settings = |code: &PartyCode| settings(&folder.path().join(code.as_str()), code, fingerprint);
         let belmar = Town::open(settings(&codes[1]), belmar_keys).await;
@@ -174,7 +192,7 @@ impl Federation {
         let folder = tempfile::tempdir().expect("folder");
         let codes = ["XA", "XB"].map(|code| PartyCode::parse(code).expect("code"));
         let keyrings = codes.each_ref().map(|code| keyring(&folder.path().join(code.as_str())));
-        let fingerprint = found(folder.path(), &codes, &keyrings);
+        let fingerprint = found(folder.path(), &codes, &keyrings, &[]);
         let named = keyrings[0].for_profile(&network(), &codes[0]).expect("keys").node.expect("a node");
         let transport = node_key(&named.peer_id).expect("a key");
         let roster = Roster::new([(codes[0].clone(), vec![transport], Vec::new())]).expect("a roster");
@@ -233,7 +251,7 @@ fn root(role: KeyRole, seed: u8) -> HybridSigner {
 }
 
 /// Writes charter and profiles into both folders; gives the charter's fingerprint.
-fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Digest {
+fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2], declared: &[proto::Declaration]) -> Digest {
     let now = time::now();
     let roots = [root(KeyRole::Root, 10), root(KeyRole::Root, 20)];
     let founder = |(code, root): (&PartyCode, &HybridSigner)| {
@@ -247,7 +265,7 @@ fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Dige
     let signed = founding::sign_charter(&charter, &[&secretariat]).expect("signed");
     let profiles: Vec<Vec<u8>> = (0..2)
         .map(|n| {
-            let draft = founding::profile(
+            let mut draft = founding::profile(
                 &network(),
                 &codes[n],
                 &[office()],
@@ -255,6 +273,9 @@ fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Dige
                 &keyrings[n].for_profile(&network(), &codes[n]).expect("keys"),
                 now,
             );
+            if n == 0 {
+                draft.declarations = declared.to_vec();
+            }
             founding::sign_profile(&draft, &[&roots[n]]).expect("signed")
         })
         .collect();
@@ -267,6 +288,40 @@ fn found(folder: &Path, codes: &[PartyCode; 2], keyrings: &[Keyring; 2]) -> Dige
         }
     }
     document_id(CHARTER_TYPE, &charter.encode_to_vec())
+}
+
+/// The credential of an officer, by name.
+pub(super) fn credential(name: &str) -> Seed {
+    Seed::new(*sha256(&[name.as_bytes()]).as_bytes())
+}
+
+/// A roll of three officers of Arvia, changed so, signed with its node's directory key.
+fn roll(profile: &Profile, keys: &Keyring, version: u64, change: &dyn Fn(&mut proto::Roll)) -> Vec<u8> {
+    let officer = |name: &str| proto::Officer {
+        id: name.to_owned(),
+        credential: proto::Credential::Ed25519 as i32,
+        public_key: PublicKey::of(KeyRole::Officer, Algorithm::Ed25519, &credential(name)).expect("a key").bytes,
+        authority: "central".to_owned(),
+        procedures: Vec::new(),
+        sides: vec![1, 2],
+        from_ms: 1,
+        until_ms: 0,
+    };
+    let mut wire = proto::Roll {
+        network: profile.network.to_string(),
+        party: profile.party.to_string(),
+        version,
+        issued_ms: time::now().0,
+        profile: profile.id().as_bytes().to_vec(),
+        officers: ["one", "three", "two"].map(officer).to_vec(),
+        deputies: Vec::new(),
+        absences: Vec::new(),
+    };
+    change(&mut wire);
+    let payload = wire.encode_to_vec();
+    let message = signing_message(&document_id(ROLL_TYPE, &payload));
+    let signer = keys.directory_signer(profile, time::now()).expect("a directory key");
+    document(ROLL_TYPE, payload, signer.sign_pair(&message).expect("signed"))
 }
 
 fn office() -> Office {

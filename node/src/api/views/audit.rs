@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comity_core::{
     ids::{Digest, LedgerIndex, RequestId, hex},
     ledger::{RecordProof, Resource, Salt, checkpoint},
+    officer::Signed,
     proto::{self, RecordKind},
 };
 use prost::Message as _;
@@ -48,7 +49,7 @@ pub(in crate::api) struct AuditView {
 struct AuditEntryView {
     /// Where it stands in the audit tree.
     index: u64,
-    /// `access` or `act`.
+    /// `access`, `act` or `approval`.
     kind: &'static str,
     /// When it was recorded: before it happened.
     at: Option<String>,
@@ -68,11 +69,53 @@ struct AuditEntryView {
     status: Option<u32>,
     /// Accesses: why nothing was given out; null if something was.
     code: Option<String>,
+    /// Approvals: what an officer said, and of what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<AuditApprovalView>,
+}
+
+/// What an officer said.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditApproval)]
+struct AuditApprovalView {
+    /// Who, as the roll names the post.
+    officer: String,
+    /// `first`, `second`, `break-glass` or `later`.
+    kind: &'static str,
+    /// Break-glass: why.
+    reason: Option<String>,
+    /// When, by the officer's clock.
+    time: Option<String>,
+    /// The step.
+    step: String,
+    /// To whom.
+    recipients: Vec<String>,
+    /// SHA-256 over salt and body.
+    digest: String,
+    /// The event it became; null in the record of the approval itself.
+    event_id: Option<String>,
+}
+
+impl AuditApprovalView {
+    fn new(entry: &proto::ApprovalEntry) -> Option<Self> {
+        let signed = Signed::from_wire(entry.approval.as_ref()?).ok()?;
+        let approval = signed.approval();
+        Some(Self {
+            officer: approval.officer.to_string(),
+            kind: approval.kind.as_str(),
+            reason: approval.reason.as_ref().map(ToString::to_string),
+            time: at(approval.time.0),
+            step: approval.step.to_string(),
+            recipients: approval.recipients.iter().map(ToString::to_string).collect(),
+            digest: approval.digest.to_string(),
+            event_id: (!entry.event_id.is_empty()).then(|| hex(&entry.event_id)),
+        })
+    }
 }
 
 impl AuditEntryView {
     fn new(audited: Audited) -> Self {
-        let Audited { index, kind: of, entry } = audited;
+        let Audited { index, kind: of, entry, approval } = audited;
         let some = |text: String| (!text.is_empty()).then_some(text);
         Self {
             index: index.0,
@@ -86,6 +129,7 @@ impl AuditEntryView {
             request_id: some(hex(&entry.request_id)),
             status: (of == RecordKind::Access).then_some(entry.status),
             code: some(entry.code),
+            approval: approval.as_ref().and_then(AuditApprovalView::new),
         }
     }
 }

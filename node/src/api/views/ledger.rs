@@ -293,5 +293,6 @@ pub(super) const fn kind(kind: RecordKind) -> &'static str {
         RecordKind::Succession => "succession",
         RecordKind::Access => "access",
         RecordKind::Act => "act",
+        RecordKind::Approval => "approval",
     }
 }

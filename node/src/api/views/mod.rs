@@ -11,6 +11,7 @@ pub(super) mod law;
 pub(super) mod ledger;
 pub(super) mod metrics;
 pub(super) mod node;
+pub(super) mod officers;
 pub(super) mod parties;
 pub(super) mod peers;
 pub(super) mod requests;

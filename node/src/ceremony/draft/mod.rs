@@ -2,11 +2,12 @@
 //!
 //! A draft says the same as the document it becomes: document to draft to document gives the same bytes. Lists need
 //! not be sorted by hand, keys may be named by their `.pub` files, times are RFC 3339. An unknown field is refused with
-//! its line. Start at [`charter`], [`profile`] or [`directory`].
+//! its line. Start at [`charter`], [`profile`], [`directory`] or [`roll`].
 
 pub(super) mod charter;
 pub(super) mod directory;
 pub(super) mod profile;
+pub(super) mod roll;
 
 use std::path::Path;
 

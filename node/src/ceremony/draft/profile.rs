@@ -6,7 +6,7 @@ use comity_core::{
     crypto::PublicKey,
     founding::{self, Office, PublicRoleKeys},
     ids::{DAY_MS, Digest, KeyId, NetworkName, Origin, PartyCode, Time},
-    profile::{node_key, peer_id},
+    profile::{FOUR_EYES, node_key, peer_id},
     proto::{self, KeyRole},
 };
 use serde::{Deserialize, Serialize};
@@ -253,6 +253,7 @@ impl ProfileDraft {
         party: &PartyCode,
         name: &str,
         keys: &PublicRoleKeys,
+        exercise: bool,
         now: Time,
     ) -> Self {
         let office = Office {
@@ -261,7 +262,12 @@ impl ProfileDraft {
             time_zone: "UTC".to_owned(),
             procedures: law::offered(),
         };
-        Self::of(&founding::profile(network, party, &[office], &["en"], keys, now))
+        let mut wire = founding::profile(network, party, &[office], &["en"], keys, now);
+        if !exercise {
+            let (code, value) = (FOUR_EYES.to_owned(), "required".to_owned());
+            wire.declarations = vec![proto::Declaration { code, value }];
+        }
+        Self::of(&wire)
     }
 
     /// The version after this profile, which says the same so far.
@@ -455,9 +461,12 @@ impl RoleKey {
             KeyRole::Checkpoint => Role::Checkpoint,
             KeyRole::Witness => Role::Witness,
             KeyRole::Seal => Role::Seal,
-            KeyRole::Unspecified | KeyRole::Root | KeyRole::Transport | KeyRole::Charter | KeyRole::Recovery => {
-                Role::Other
-            }
+            KeyRole::Unspecified
+            | KeyRole::Root
+            | KeyRole::Transport
+            | KeyRole::Charter
+            | KeyRole::Recovery
+            | KeyRole::Officer => Role::Other,
         };
         let algorithm = match wire.algorithm() {
             proto::Algorithm::Ed25519 => Algorithm::Ed25519,

@@ -6,7 +6,11 @@ mod roll;
 
 pub(crate) use roll::Role;
 
-use comity_core::crypto::{PublicKey, role_name};
+use comity_core::{
+    crypto::{PublicKey, role_name},
+    ids::hex,
+    proto::{Algorithm, KeyRole},
+};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,8 +19,8 @@ use serde_json::{Value, json};
 use super::{Context, Done, Verdict};
 use crate::{
     backup::{RECIPIENT_SCHEMA, read_recipient, recipient_text},
-    ceremony::{self, Holder, fingerprint_block, holder_fingerprint, public_file},
-    keys::{KeyFault, OfflineKeys, Passphrase, Purpose, RecoveryKey, Token},
+    ceremony::{self, Holder, OFFICER_SCHEMA, fingerprint_block, holder_fingerprint, public_file},
+    keys::{KeyFault, OfficerKey, OfflineKeys, Passphrase, Purpose, RecoveryKey, Token},
     words,
 };
 
@@ -28,7 +32,7 @@ pub(crate) enum Command {
         /// The folder to make; it must not exist or be empty.
         folder: PathBuf,
         /// What the keys are for: `root` signs a Party's profiles, `charter` signs the network's charters, `recovery` opens
-        /// backups.
+        /// backups, `officer` approves what leaves a Party.
         #[arg(long)]
         role: Pair,
         #[command(flatten)]
@@ -81,6 +85,8 @@ pub(crate) enum Pair {
     Charter,
     /// Opens backups, and signs nothing.
     Recovery,
+    /// An officer's own: approves what leaves a Party.
+    Officer,
 }
 
 /// The command.
@@ -92,6 +98,16 @@ pub(crate) fn key(command: Command, context: &Context) -> Done {
         Command::Show { path, passphrase_file } if RecoveryKey::is_in(&path) && !public_file(&path).exists() => {
             let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
             give_out(&RecoveryKey::open(&path, &passphrase)?, &path, context)
+        }
+        Command::Show { path, passphrase_file } if OfficerKey::is_in(&path) && !public_file(&path).exists() => {
+            let passphrase = Passphrase::obtain(passphrase_file.as_deref(), Purpose::Open)?;
+            give_out_officer(&OfficerKey::open(&path, &passphrase)?, &path, context)
+        }
+        Command::Show { path, .. } if is_officer(&path) => {
+            let bytes = ceremony::read_officer(&public_of(&path))?;
+            let key = PublicKey { role: KeyRole::Officer, algorithm: Algorithm::Ed25519, bytes };
+            context.out.either(&officer_told(&key, None), |_| officer_shown(&key));
+            Ok(Verdict::Fine)
         }
         Command::Show { path, .. } if is_recipient(&path) => {
             let key = read_recipient(&public_of(&path))?;
@@ -112,6 +128,7 @@ fn create(folder: &Path, role: Pair, token: Option<&Token>, passphrase_file: Opt
         Pair::Root => OfflineKeys::Root,
         Pair::Charter => OfflineKeys::Charter,
         Pair::Recovery => return create_recovery(folder, token, passphrase_file, context),
+        Pair::Officer => return create_officer(folder, token, passphrase_file, context),
     };
     let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
     let holder = Holder::create(folder, which, &passphrase, token)?;
@@ -126,6 +143,48 @@ fn public_of(path: &Path) -> PathBuf {
 /// Whether a public half is that of a recovery key, as far as its own format says.
 fn is_recipient(path: &Path) -> bool {
     std::fs::read_to_string(public_of(path)).is_ok_and(|text| text.contains(RECIPIENT_SCHEMA))
+}
+
+/// Whether a public half is that of an officer's key, as far as its own format says.
+fn is_officer(path: &Path) -> bool {
+    std::fs::read_to_string(public_of(path)).is_ok_and(|text| text.contains(OFFICER_SCHEMA))
+}
+
+/// An officer's key, in files: one half and no pair, so no token of ours holds it.
+fn create_officer(folder: &Path, token: Option<&Token>, passphrase_file: Option<&Path>, context: &Context) -> Done {
+    if token.is_some() {
+        return Err(KeyFault::NotForTokens.into());
+    }
+    ceremony::refuse_existing(&public_file(folder))?;
+    let passphrase = Passphrase::obtain(passphrase_file, Purpose::Create)?;
+    give_out_officer(&OfficerKey::create(folder, &passphrase)?, folder, context)
+}
+
+/// Writes the half of an officer's key that the roll names, and says what to do with it.
+fn give_out_officer(key: &OfficerKey, folder: &Path, context: &Context) -> Done {
+    let public = public_file(folder);
+    ceremony::write(&public, ceremony::officer_text(&key.public().bytes).as_bytes())?;
+    context.out.either(&officer_told(key.public(), Some(&public)), |_| {
+        format!(
+            "{}\nNext:\n  1. You: keep {} to yourself; who has it and its passphrase signs as you.\n  \
+             2. You: hand {} to whoever drafts the roll, and compare the key with it by another way.",
+            officer_shown(key.public()),
+            folder.display(),
+            public.display()
+        )
+    });
+    Ok(Verdict::Fine)
+}
+
+fn officer_told(key: &PublicKey, made: Option<&Path>) -> Value {
+    json!({
+        "schema": "comity/officer-key-holder/v1", "role": role_name(key.role), "public_key": hex(&key.bytes),
+        "public": made.map(|public| public.display().to_string()),
+    })
+}
+
+fn officer_shown(key: &PublicKey) -> String {
+    format!("Role: {}\nKey: {}", role_name(key.role), hex(&key.bytes))
 }
 
 /// A recovery key: it opens what is sealed to it, so no token that only signs can hold it.

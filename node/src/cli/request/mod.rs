@@ -3,6 +3,7 @@
 //! A draft lies on the node's desk under the id it will have for ever; sending it twice sends it
 //! once. Ids may be shortened to as many digits as are unique. Start at [`request`].
 
+mod approve;
 mod draft;
 mod erasure;
 mod guide;
@@ -95,6 +96,10 @@ pub(crate) enum Command {
     },
     /// Take a step in a request.
     Act(Act),
+    /// What waits for officers, and what went out on the word of one.
+    Approvals,
+    /// Look at what would leave, and approve it as an officer; done at once when enough have.
+    Approve(approve::Approve),
     /// Whose turn it is, and until when.
     Inbox {
         /// Only requests with a deadline, the nearest first.
@@ -205,6 +210,8 @@ pub(crate) async fn request(command: Command, context: &Context) -> Done {
         Command::Hold { id, reason } => erasure::hold(&id, &reason, &client, context).await,
         Command::ReleaseHold { id } => erasure::release(&id, &client, context).await,
         Command::Act(act) => take_step(&act, &client, context).await,
+        Command::Approvals => approve::list_all(&client, context).await,
+        Command::Approve(args) => approve::approve(&args, &client, context).await,
         Command::Inbox { due } => list::inbox(due, &client, context).await,
     }
 }

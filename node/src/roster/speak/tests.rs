@@ -97,7 +97,8 @@ impl Library {
 
     fn accept(&self, envelope: Vec<u8>) -> Result<News, NotDone> {
         let taken = self.book.lock().unwrap_or_else(PoisonError::into_inner).accept(&envelope, START);
-        let news = taken.map_err(|f| NotDone { code: f.code(), detail: f.to_string(), fields: Vec::new() })?;
+        let news =
+            taken.map_err(|f| NotDone { code: f.code(), detail: f.to_string(), fields: Vec::new(), wanted: None })?;
         if news != News::Known {
             let document = claimed(&envelope).expect("well formed");
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).push((document, envelope));

@@ -248,6 +248,7 @@ impl World {
             authority: AuthorityId::parse(if lane & 4 == 4 { "nobody" } else { "central" }).expect("an id"),
             body,
             lane: if lane & 1 == 1 { Lane::Emergency } else { Lane::Normal },
+            approvals: Vec::new(),
         });
     }
 

@@ -184,7 +184,12 @@ impl Node {
             Output::Documented(..) | Output::Trust(_) | Output::Contradicted(..) => {
                 unreachable!("no document is handed over")
             }
-            Output::Destroy { .. } | Output::Erased(..) | Output::KeepHold { .. } | Output::Held(..) => {
+            Output::Destroy { .. }
+            | Output::Erased(..)
+            | Output::KeepHold { .. }
+            | Output::Held(..)
+            | Output::KeepRoll { .. }
+            | Output::Rolled(..) => {
                 unreachable!("nothing is erased or held")
             }
         }
