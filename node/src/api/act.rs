@@ -265,8 +265,9 @@ pub(super) async fn perform_prepared(
         let (request, done) = done.ok_or(EyesFault::Unknown)?;
         return Ok(ActView::new(&request, &done));
     };
-    let opens = matter.step.as_str() == OPENING;
     let request = matter.request;
+    // Some steps open a request and are taken later in another: what is not there yet is opened.
+    let opens = api.look(move |view| Ok(view.index.threads_of(&request)?.is_empty())).await?;
     let body = proto::Body::decode(&row.body[..]).map_err(|_| EyesFault::Unknown)?;
     let act = Act {
         command_id: command,
