@@ -132,9 +132,9 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
         Guard::ConditionsAreOpen => {
-            let known = based(act, standing).grounds.iter().map(|usage| &usage.code);
-            let condition = known.cloned().find(|code| code.as_str().starts_with("C-")).expect("a condition");
-            set_all(act, "conditions", &[condition]);
+            let mut known = based(act, standing).grounds.iter().map(|usage| &usage.code);
+            let condition = known.find(|code| code.as_str().starts_with("C-")).expect("a condition");
+            set_all(act, "conditions", std::slice::from_ref(condition));
         }
         Guard::DocumentsComplete => fit_documents(act, standing),
         Guard::WithinSpeciality => {
