@@ -124,6 +124,7 @@ impl<'a> Judging<'a> {
             | Guard::EndsLater
             | Guard::GroundIsOpen
             | Guard::PartNamesGround
+            | Guard::ConditionsAreOpen
             | Guard::DocumentsComplete
             | Guard::WithinSpeciality
             | Guard::ReceivedByNow
@@ -159,6 +160,7 @@ impl<'a> Judging<'a> {
             Guard::EndsLater => self.not_later(self.act.time("measure.until")?),
             Guard::GroundIsOpen => self.wrong_ground()?,
             Guard::PartNamesGround => self.wrong_part()?,
+            Guard::ConditionsAreOpen => self.wrong_condition()?,
             Guard::DocumentsComplete => self.lacks_documents()?,
             Guard::WithinSpeciality => self.outside_speciality()?,
             Guard::NamesManifest => ManifestRef::read(self.act).map(|_| None)?,
@@ -250,6 +252,20 @@ impl<'a> Judging<'a> {
     fn wrong_part(&self) -> Result<Option<String>, Refusal> {
         let in_part = self.act.code("accept.scope")?.as_str() == PART;
         if in_part || self.act.code_if_any("ground").is_some() { self.wrong_ground() } else { Ok(None) }
+    }
+
+    /// What is supplied may depend on no other conditions than those the instrument knows.
+    fn wrong_condition(&self) -> Result<Option<String>, Refusal> {
+        let named = self.act.some_codes("conditions")?;
+        let basis = match self.basis()? {
+            Ok(basis) => basis,
+            Err(why) => return Ok(Some(why)),
+        };
+        let unknown = named.iter().find(|code| basis.ground(code).is_none());
+        Ok(unknown.map(|code| {
+            let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
+            format!("{why}. Choose one of its conditions")
+        }))
     }
 
     /// The documents that are named as sent are those the instrument demands, and those the requested side asked for.
@@ -406,6 +422,7 @@ pub(super) fn can_hold(guard: Guard, course: &Course, lapsed: bool) -> bool {
         | Guard::EndsLater
         | Guard::GroundIsOpen
         | Guard::PartNamesGround
+        | Guard::ConditionsAreOpen
         | Guard::DocumentsComplete
         | Guard::WithinSpeciality
         | Guard::NamesManifest

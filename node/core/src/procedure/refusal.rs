@@ -70,9 +70,9 @@ pub enum Refusal {
     /// The event descends from a void one.
     #[error("procedure.void-parent: the step was not taken; it follows {0}, which a member refused. Sign it anew")]
     VoidParent(EventId),
-    /// The ground is open only to a Party that made a reservation.
+    /// The ground, or the renunciation of speciality, is open only where the Party made a reservation.
     #[error(
-        "procedure.no-reservation: the step was not taken; its ground needs the reservation {0}, which the Party did not make. Choose another ground"
+        "procedure.no-reservation: the step was not taken; what it relies on needs the reservation {0}, which the Party did not make. Rely on something else"
     )]
     NoReservation(Code),
     /// The event descends from itself; only a broken digest could do that.

@@ -34,6 +34,8 @@ pub struct Basis {
     pub offences: Vec<Code>,
     /// The declarations of the requested Party that close it, each in whole or for some categories.
     pub closed_by: Vec<Closing>,
+    /// The declaration of the requested Party without which no person renounces speciality; none if it needs none.
+    pub renounced_with: Option<Code>,
     /// What a request must be accompanied by.
     pub documents: Vec<Document>,
     /// What must be told to whom.
@@ -85,6 +87,7 @@ pub(super) struct BasisRow {
     pub(super) emergencies: Option<Vec<Code>>,
     pub(super) offences: Option<Vec<Code>>,
     pub(super) closed_by: Option<Vec<Closing>>,
+    pub(super) renounced_with: Option<Code>,
     pub(super) documents: Option<Vec<Document>>,
     pub(super) notices: Option<Vec<Notice>>,
     pub(super) source: String,
@@ -116,6 +119,7 @@ impl BasisRow {
             emergencies: own(self.emergencies.as_ref(), like.map(|like| &like.emergencies)),
             offences: own(self.offences.as_ref(), like.map(|like| &like.offences)),
             closed_by: own(self.closed_by.as_ref(), like.map(|like| &like.closed_by)),
+            renounced_with: self.renounced_with.clone().or_else(|| like.and_then(|like| like.renounced_with.clone())),
             documents: own(self.documents.as_ref(), like.map(|like| &like.documents)),
             notices: own(self.notices.as_ref(), like.map(|like| &like.notices)),
             source: self.source.clone(),

@@ -234,6 +234,8 @@ pub enum Guard {
     GroundIsOpen,
     /// What is not executed is refused on a ground that is open.
     PartNamesGround,
+    /// The conditions it names are open under the instrument.
+    ConditionsAreOpen,
     /// Each document the instrument or the requested side demands is named as sent.
     DocumentsComplete,
     /// What the person is charged with is what the person was surrendered for, or speciality does not stand against it.
@@ -273,6 +275,7 @@ impl Guard {
         Self::EndsLater,
         Self::GroundIsOpen,
         Self::PartNamesGround,
+        Self::ConditionsAreOpen,
         Self::DocumentsComplete,
         Self::WithinSpeciality,
         Self::NamesManifest,
@@ -300,6 +303,7 @@ impl Guard {
             Self::EndsLater => "ends-later",
             Self::GroundIsOpen => "ground-is-open",
             Self::PartNamesGround => "part-names-ground",
+            Self::ConditionsAreOpen => "conditions-are-open",
             Self::DocumentsComplete => "documents-complete",
             Self::WithinSpeciality => "within-speciality",
             Self::NamesManifest => "names-manifest",
@@ -334,6 +338,7 @@ impl Guard {
                 "the ground is open under the instrument; with the reservation it needs; not for offences it is closed to"
             }
             Self::PartNamesGround => "what is not executed is refused on a ground that is open under the instrument",
+            Self::ConditionsAreOpen => "the conditions it names are open under the instrument",
             Self::DocumentsComplete => {
                 "each document the instrument demands for such a person, and each the requested side asked for, is named as sent"
             }
@@ -375,6 +380,7 @@ impl Guard {
             Self::EndsLater | Self::ExtendsByRule => &["measure.until"],
             Self::GroundIsOpen => &["ground"],
             Self::PartNamesGround => &["accept.scope", "ground"],
+            Self::ConditionsAreOpen => &["conditions"],
             Self::DocumentsComplete => &["documents.sent"],
             Self::WithinSpeciality => &["charge.codes", "charge.same-acts"],
             Self::NamesManifest => MANIFEST,

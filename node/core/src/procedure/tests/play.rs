@@ -29,10 +29,11 @@ pub(super) fn term(text: &str) -> Code {
     Code::parse(text).expect("code")
 }
 
-/// Two Parties that every instrument binds; the one that is asked declared only what lets it bar a direct order at all.
+/// Two Parties that every instrument binds; the one that is asked declared only what lets it bar a direct order at all, and what
+/// lets a person renounce speciality.
 pub(super) fn bound() -> Setting {
     let in_force = shipped().instruments().map(|row| row.code.clone()).collect();
-    Setting { in_force, reservations: BTreeSet::from([term("2AP.7.5")]) }
+    Setting { in_force, reservations: BTreeSet::from([term("2AP.7.5"), term("ECE-P3.5")]) }
 }
 
 /// All procedures that are offered.
@@ -130,6 +131,11 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::OffersTerms => name(act, standing, Delivery::is_offered),
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
+        Guard::ConditionsAreOpen => {
+            let mut known = based(act, standing).grounds.iter().map(|usage| &usage.code);
+            let condition = known.find(|code| code.as_str().starts_with("C-")).expect("a condition");
+            set_all(act, "conditions", std::slice::from_ref(condition));
+        }
         Guard::DocumentsComplete => fit_documents(act, standing),
         Guard::WithinSpeciality => {
             let scope = standing.course.codes("speciality.scope");

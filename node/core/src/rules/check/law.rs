@@ -127,6 +127,9 @@ impl Joining {
                 self.refers(rules.clocks.contains_key(clock), at, "clock", clock);
             }
         }
+        if let Some(code) = &basis.renounced_with {
+            self.refers(rules.declarations.contains_key(code), at, "declaration", code);
+        }
         for closing in &basis.closed_by {
             self.refers(rules.declarations.contains_key(&closing.code), at, "declaration", &closing.code);
         }

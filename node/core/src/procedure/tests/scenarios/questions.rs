@@ -91,11 +91,21 @@ impl Question {
         let under = self.under.as_ref().or_else(|| self.offered.first());
         let Some(opinion) = under.map(|instrument| self.of(&opinions, instrument)) else {
             assert!(self.open.is_empty() && self.closed.is_empty() && self.clocks.is_none(), "{name}: under which?");
-            return String::new();
+            return "none".to_owned();
         };
         self.weigh(opinion);
-        let mark = opinion.basis.mark.as_str();
-        format!("{} [{mark}]", opinion.instrument.code)
+        self.marks(opinion)
+    }
+
+    /// The marks of what the answer rests on: the basis, the clocks and the grounds that are named.
+    fn marks(&self, opinion: &Opinion<'_>) -> String {
+        let named = |code: &Code| self.open.iter().chain(self.closed.keys()).any(|ground| ground == code.as_str());
+        let basis = (&opinion.instrument.code, opinion.basis.mark);
+        let clocks = opinion.clocks.iter().filter(|_| self.clocks.is_some());
+        let clocks = clocks.map(|deadline| (&deadline.rule.id, deadline.rule.mark));
+        let grounds = opinion.grounds.iter().map(|view| (&view.ground.code, view.mark)).filter(|(code, _)| named(code));
+        let all = [basis].into_iter().chain(clocks).chain(grounds);
+        all.map(|(code, mark)| format!("{code} [{}]", mark.as_str())).collect::<Vec<_>>().join(", ")
     }
 
     fn of<'o, 'r>(&self, opinions: &'o [Opinion<'r>], instrument: &str) -> &'o Opinion<'r> {
