@@ -16,7 +16,7 @@ use crate::law;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Each instrument that could carry a request between two Parties: whether it may, deadlines, grounds, documents.
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// All procedures, with the instruments they may be based on; those that are not offered yet among them.
     Procedures,
     /// Read rule files together with those of this build and name every mistake. Needs no node.

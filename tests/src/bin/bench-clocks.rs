@@ -4,14 +4,7 @@
 //! on an instrument whose clocks all run at once; the engine opens over them as at a start of a node and is then told the time.
 //! Beside it stands the same number of plain timers in an ordered set, the least anybody could do.
 
-use std::{
-    collections::BTreeSet,
-    error::Error,
-    fmt::Write as _,
-    fs,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, sync::Arc, time::Duration};
 
 use comity_core::{
     clock::Reckoning,
@@ -26,6 +19,7 @@ use comity_core::{
     rules::{Rules, SHIPPED},
 };
 use prost::Message as _;
+use tokio::time::Instant;
 
 type Loose = Box<dyn Error + Send + Sync>;
 

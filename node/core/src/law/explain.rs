@@ -37,7 +37,7 @@ pub struct Opinion<'r> {
     pub basis: &'r Basis,
     /// Why it cannot carry the request, in words; empty if it can.
     pub against: Vec<String>,
-    /// An instrument that takes its place between these Parties and carries the procedure too.
+    /// An instrument that takes its place between these Parties.
     pub replaced_by: Option<Code>,
     /// The clocks that would run.
     pub clocks: Vec<Deadline<'r>>,
@@ -116,7 +116,7 @@ impl<'r> Reading<'_, 'r> {
             instrument,
             basis,
             against: self.against(procedure, instrument, basis),
-            replaced_by: self.replaced_by(procedure, instrument),
+            replaced_by: self.replaced_by(instrument),
             clocks: basis.clocks.iter().filter_map(|usage| self.deadline(usage)).collect(),
             grounds: basis
                 .grounds
@@ -170,11 +170,10 @@ impl<'r> Reading<'_, 'r> {
         against
     }
 
-    /// An instrument that binds both, carries the procedure too and takes the place of this one.
-    fn replaced_by(&self, procedure: &Procedure, instrument: &Instrument) -> Option<Code> {
-        let others = self.rules.bases(&procedure.code).filter_map(|basis| self.rules.instrument(&basis.instrument));
-        let mut instead = others.filter(|other| other.replaces.contains(&instrument.code) && self.binds(other).is_ok());
-        instead.next().map(|other| other.code.clone())
+    /// An instrument that binds both and takes the place of this one between them, perhaps by procedures of its own.
+    fn replaced_by(&self, instrument: &Instrument) -> Option<Code> {
+        let instead = |other: &&Instrument| other.replaces.contains(&instrument.code) && self.binds(other).is_ok();
+        self.rules.instruments().find(instead).map(|other| other.code.clone())
     }
 
     fn deadline(&self, usage: &'r ClockUse) -> Option<Deadline<'r>> {
