@@ -8,8 +8,15 @@ use crate::rules::{Code, GroundUse};
 use std::collections::BTreeSet;
 
 /// Facts that name a ground, a condition among them.
-const NAMING: &[&str] =
-    &["ground", "conditions", "terms.codes", "postponed.ground", "objection.ground", "consult.ground", "contact.ground"];
+const NAMING: &[&str] = &[
+    "ground",
+    "conditions",
+    "terms.codes",
+    "postponed.ground",
+    "objection.ground",
+    "consult.ground",
+    "contact.ground",
+];
 
 /// A second, which is how near to its end a clock is looked at.
 const SECOND: u64 = 1_000;
@@ -63,9 +70,11 @@ impl Shown {
         let codes: BTreeSet<&Code> = opened().flat_map(|basis| &basis.grounds).map(|usage| &usage.code).collect();
         let open = codes.into_iter().filter(|code| !self.open.contains(*code));
         let open = open.map(|code| format!("no scenario relies on {code}"));
-        let barred = rules.grounds().filter(|row| row.is_blocked() && !self.closed.iter().any(|(_, code)| *code == row.code));
+        let barred =
+            rules.grounds().filter(|row| row.is_blocked() && !self.closed.iter().any(|(_, code)| *code == row.code));
         let barred = barred.map(|row| format!("no scenario is refused {}", row.code));
-        let limited = opened().flat_map(|basis| basis.grounds.iter().filter(|usage| is_limited(usage)).map(move |usage| (basis, usage)));
+        let limited = opened()
+            .flat_map(|basis| basis.grounds.iter().filter(|usage| is_limited(usage)).map(move |usage| (basis, usage)));
         let limited: BTreeSet<(Code, Code)> =
             limited.map(|(basis, usage)| (basis.instrument.clone(), usage.code.clone())).collect();
         let limited = limited.iter().filter(|pair| !self.closed.contains(*pair));
@@ -76,7 +85,10 @@ impl Shown {
 
 /// True if an instrument closes the ground for some requests, or to some Parties.
 const fn is_limited(usage: &GroundUse) -> bool {
-    usage.only_with.is_some() || usage.never_for.is_some() || usage.closed_with.is_some() || usage.closed_from_months.is_some()
+    usage.only_with.is_some()
+        || usage.never_for.is_some()
+        || usage.closed_with.is_some()
+        || usage.closed_from_months.is_some()
 }
 
 /// The grounds that an act says.
