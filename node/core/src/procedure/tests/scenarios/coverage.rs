@@ -94,9 +94,9 @@ const fn is_limited(usage: &GroundUse) -> bool {
 /// The grounds that an act says.
 fn grounds(says: &std::collections::BTreeMap<String, toml::Value>) -> impl Iterator<Item = Code> {
     let values = says.iter().filter(|(key, _)| NAMING.contains(&key.as_str())).map(|(_, value)| value);
-    let texts = values.flat_map(|value| match value {
-        toml::Value::Array(values) => values.iter().filter_map(toml::Value::as_str).collect(),
-        one => one.as_str().into_iter().collect::<Vec<_>>(),
+    let texts = values.flat_map(|value| {
+        let listed = value.as_array().into_iter().flatten();
+        listed.chain([value]).filter_map(toml::Value::as_str)
     });
     texts.filter_map(Code::parse)
 }
