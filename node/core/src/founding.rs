@@ -295,7 +295,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn charter_bytes() -> Vec<u8> {
-        charter_of(&CODES)
+        charter_of(&CODES, &["BC"])
     }
 
     fn founders(parties: &[&str]) -> Vec<Founder> {
@@ -307,22 +307,29 @@ pub(crate) mod tests {
         parties.iter().map(founder).collect()
     }
 
-    fn charter_of(parties: &[&str]) -> Vec<u8> {
+    fn charter_of(parties: &[&str], instruments: &[&str]) -> Vec<u8> {
         let secretariat = root("secretariat", KeyRole::Charter);
         let founders = founders(parties);
-        let draft = charter(&network(), true, secretariat.public(), &founders, &["BC"], START);
+        let draft = charter(&network(), true, secretariat.public(), &founders, instruments, START);
         sign_charter(&draft, &[&secretariat]).expect("signed")
     }
 
     pub(crate) fn profile_bytes(party: &str, signer: &str) -> Vec<u8> {
+        profile_with(party, signer, &["PRES"], &[])
+    }
+
+    /// A profile whose one authority may act in these procedures, of a Party that declares so much.
+    fn profile_with(party: &str, signer: &str, procedures: &[&str], declared: &[&str]) -> Vec<u8> {
         let office = Office {
             id: "central".into(),
             name: format!("Central Authority of {party}"),
             time_zone: "Europe/Zurich".into(),
-            procedures: vec!["PRES".into()],
+            procedures: procedures.iter().map(|&procedure| procedure.to_owned()).collect(),
         };
         let public = keys(party).public(&network(), &code(party)).expect("public keys");
-        let draft = profile(&network(), &code(party), &[office], &["en"], &public, START);
+        let mut draft = profile(&network(), &code(party), &[office], &["en"], &public, START);
+        let declaration = |code: &&str| proto::Declaration { code: (*code).to_owned(), value: String::new() };
+        draft.declarations = declared.iter().map(declaration).collect();
         sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
     }
 
@@ -370,7 +377,7 @@ pub(crate) mod tests {
     }
 
     fn found(parties: &[&str]) -> Book {
-        let bytes = charter_of(parties);
+        let bytes = charter_of(parties, &["BC"]);
         let mut book = Book::found(&bytes, fingerprint(&bytes)).expect("charter");
         for party in parties {
             book.accept(&profile_bytes(party, party), START).expect("profile");
@@ -385,6 +392,18 @@ pub(crate) mod tests {
         let codes = codes(count);
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
         founded.entry(count).or_insert_with(|| found(&codes)).clone()
+    }
+
+    /// Two Parties towards each other bound by all of these instruments, each with power in all of these procedures; the
+    /// second, which is asked, has declared so much.
+    pub(crate) fn book_under(instruments: &[&str], procedures: &[&str], declared: &[&str]) -> Book {
+        let parties = &CODES[..2];
+        let bytes = charter_of(parties, instruments);
+        let mut book = Book::found(&bytes, fingerprint(&bytes)).expect("charter");
+        for (party, declared) in parties.iter().zip([&[], declared]) {
+            book.accept(&profile_with(party, party, procedures, declared), START).expect("profile");
+        }
+        book
     }
 
     /// The keys of a Party, made once.
@@ -408,7 +427,7 @@ pub(crate) mod tests {
         assert_eq!(named(&duties(3)[1]), ("XB".into(), "XA XC".into()));
         let many = duties(12);
         assert!(many.iter().all(|duty| duty.witnesses.len() == 7 && !duty.witnesses.contains(&duty.party)));
-        let charter: proto::Charter = strict(&payload(&charter_of(&all)), 1 << 20).expect("a charter");
+        let charter: proto::Charter = strict(&payload(&charter_of(&all, &["BC"])), 1 << 20).expect("a charter");
         let charter = proto::Charter { witnesses: many, ..charter };
         let signed = sign_charter(&charter, &[&root("secretariat", KeyRole::Charter)]).expect("signed");
         let read = Charter::open(&signed, fingerprint(&signed)).expect("holds");

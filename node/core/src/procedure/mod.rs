@@ -17,7 +17,7 @@ mod guard;
 mod order;
 mod refusal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod windows;
 
 pub use crate::rules::Side;

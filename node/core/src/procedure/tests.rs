@@ -5,7 +5,7 @@
 mod assistance;
 mod extradition;
 mod orders;
-mod play;
+pub(crate) mod play;
 mod preservation;
 mod scenarios;
 mod second_protocol;

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `faults` breaks things, `letting_go` erases and holds, `byzantine` and `forge` lie, `check` asks for the promises, `count` counts,
-//! `scenarios`, `erasures`, `eyes`, `succession` and `lies` tell single stories.
+//! `scenarios`, `erasures`, `eyes`, `succession` and `lies` tell single stories, `procedures` carries each procedure to its ends.
 
 mod byzantine;
 mod check;
@@ -30,6 +30,7 @@ mod letting_go;
 mod lies;
 mod long;
 mod node;
+mod procedures;
 mod scenarios;
 mod succession;
 
@@ -45,6 +46,7 @@ use crate::{
     founding::tests as founded,
     ids::{AuthorityId, DAY_MS, ProcedureCode, RequestId, StepCode, ThreadId, Time},
     procedure::{Side, next_steps},
+    profile::Book,
     proto::{Body, EventRow, Lane, RecordKind, value::Kind},
     rules::{Form, sample},
 };
@@ -147,9 +149,13 @@ struct Sim {
 
 impl Sim {
     fn new(seed: u64, plan: Plan) -> Self {
+        Self::within(seed, plan, founded::book_of(plan.nodes))
+    }
+
+    /// In a network that was founded otherwise.
+    fn within(seed: u64, plan: Plan, book: Book) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let book = founded::book_of(plan.nodes);
         let world = World { trust: Arc::new(book.trust()), book, rules: Arc::new(sample::shipped().clone()) };
         // Clocks that jump back must not come to lie before the founding.
         let now = founded::START.plus_ms(DAY_MS);

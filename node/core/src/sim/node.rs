@@ -524,6 +524,11 @@ impl SimNode {
         self.take_in(Input::Tick);
     }
 
+    /// The newest checkpoint of its ledger, as it is spoken of.
+    pub(super) fn note(&self) -> &[u8] {
+        &self.note
+    }
+
     /// The size and root of the ledger as it was after so many records.
     pub(super) fn root_at(&self, size: u64) -> Digest {
         self.tree.root_at(size).expect("held")

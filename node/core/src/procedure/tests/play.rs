@@ -11,7 +11,7 @@ use crate::rules::{Basis, GroundUse, Guard, StepRow};
 use std::sync::Mutex;
 use value::Kind;
 
-pub(super) const HOUR: u64 = 3_600_000;
+pub(crate) const HOUR: u64 = 3_600_000;
 pub(super) const DAY: u64 = 24 * HOUR;
 /// The moment every sample field says, and an hour later, when the first act is signed.
 pub(super) const SAMPLE: u64 = 1_700_000_000_000;
@@ -31,13 +31,13 @@ pub(super) fn term(text: &str) -> Code {
 
 /// Two Parties that every instrument binds; the one that is asked declared only what lets it bar a direct order at all, and what
 /// lets a person renounce speciality.
-pub(super) fn bound() -> Setting {
+pub(crate) fn bound() -> Setting {
     let in_force = shipped().instruments().map(|row| row.code.clone()).collect();
     Setting { in_force, reservations: BTreeSet::from([term("2AP.7.5"), term("ECE-P3.5")]) }
 }
 
 /// All procedures that are offered.
-pub(super) fn offered() -> Vec<ProcedureCode> {
+pub(crate) fn offered() -> Vec<ProcedureCode> {
     shipped().procedures().filter(|row| row.family.is_some()).map(|row| row.code.clone()).collect()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn plain(procedure: &ProcedureCode, number: u8, side: Side, step: &st
 }
 
 /// Says another value of a fact the act has.
-pub(super) fn set(act: &mut Act, key: &str, kind: Kind) {
+pub(crate) fn set(act: &mut Act, key: &str, kind: Kind) {
     let fact = act.facts.iter_mut().find(|fact| fact.key == key).unwrap_or_else(|| panic!("no fact {key}"));
     fact.value = Some(Value { kind: Some(kind) });
 }
@@ -93,7 +93,7 @@ fn based(act: &Act, standing: &Standing) -> &'static Basis {
 }
 
 /// Gives an act what the guards of its row look at, where the request stands.
-pub(super) fn fit(act: &mut Act, standing: &Standing) {
+pub(crate) fn fit(act: &mut Act, standing: &Standing) {
     let row = standing
         .family
         .rows
@@ -225,7 +225,7 @@ fn name(act: &mut Act, standing: &Standing, fits: fn(&Delivery) -> bool) {
     }
 }
 
-pub(super) fn folded(procedure: &ProcedureCode, acts: &[Act]) -> Standing {
+pub(crate) fn folded(procedure: &ProcedureCode, acts: &[Act]) -> Standing {
     fold(shipped(), procedure, acts, START).expect("known procedure")
 }
 
@@ -278,7 +278,7 @@ pub(super) fn at_once(procedure: &str, common: &[Act], one: Vec<Act>, two: Vec<A
 }
 
 /// What tells one place a request can be in from another, as far as its table looks.
-pub(super) type Place = (String, Vec<String>, Vec<String>);
+pub(crate) type Place = (String, Vec<String>, Vec<String>);
 
 fn place(standing: &Standing) -> Place {
     let rows = &standing.family.rows;
@@ -300,15 +300,15 @@ fn place(standing: &Standing) -> Place {
 
 /// What a procedure's table leads to.
 #[derive(Default)]
-pub(super) struct Walked {
+pub(crate) struct Walked {
     /// The shortest thread to each place.
-    pub(super) ways: BTreeMap<Place, Vec<Act>>,
+    pub(crate) ways: BTreeMap<Place, Vec<Act>>,
     /// The rows that were taken on the way, by their place in the table.
     pub(super) taken: BTreeSet<usize>,
 }
 
 /// How to come to every place of a procedure. Found once: many tests walk all of them.
-pub(super) fn walked(procedure: &ProcedureCode) -> Arc<Walked> {
+pub(crate) fn walked(procedure: &ProcedureCode) -> Arc<Walked> {
     static FOUND: Mutex<BTreeMap<ProcedureCode, Arc<Walked>>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     Arc::clone(found.entry(procedure.clone()).or_insert_with(|| Arc::new(walk(procedure))))
@@ -349,7 +349,7 @@ fn counts_urgency(procedure: &ProcedureCode) -> bool {
     basis(procedure).clocks.iter().flat_map(|usage| &usage.when).any(|when| when.fact == URGENCY)
 }
 
-const URGENCY: &str = "urgency.level";
+pub(crate) const URGENCY: &str = "urgency.level";
 
 /// The same in an emergency.
 fn urgent(act: &Act) -> Act {
