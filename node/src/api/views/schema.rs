@@ -165,7 +165,12 @@ mod tests {
     #[test]
     fn a_stranger_judges_by_the_schema_as_the_node_by_the_form() {
         let rules = Rules::parse(SHIPPED).expect("the shipped rules read");
-        for form in rules.forms() {
+        // A form that procedures share is looked at once.
+        let mut seen = std::collections::BTreeSet::new();
+        let told = |form: &&Form| {
+            seen.insert((form.title().to_owned(), form.template().map(|rule| rule.key.clone()).collect::<Vec<_>>()))
+        };
+        for form in rules.forms().filter(told) {
             let schema = jsonschema::validator_for(&of(form)).unwrap_or_else(|bad| panic!("{}: {bad}", form.id()));
             let whole: Map<String, Value> =
                 form.template().map(|rule| (rule.key.clone(), sample(form, rule))).collect();
