@@ -178,6 +178,7 @@ fn command(sim: &mut Sim, procedure: &ProcedureCode, request: RequestId, way: &S
         step: way.step.clone(),
         authority: AuthorityId::parse("central").expect("id"),
         lane: if urgent { Lane::Emergency } else { Lane::Normal },
+        approvals: Vec::new(),
     };
     Ok((act, command))
 }
