@@ -7,6 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use comity_core::rules::{RuleMistake, Rules, SHIPPED};
@@ -17,6 +18,9 @@ pub const FOLDER: &str = "rules";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// As many treaties as one State has, several times over.
 const FILES_MAX: usize = 1_000;
+
+/// The rules of this build alone, read once.
+static OF_THE_BUILD: LazyLock<Rules> = LazyLock::new(|| Rules::parse(SHIPPED).expect("a test reads what is shipped"));
 
 /// Why there are no rules to go by.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +66,7 @@ pub fn rules(data: &Path) -> Result<Rules, LawFault> {
 /// The procedures of this build that can be used, by code: what a new Party's authorities are drafted with.
 #[must_use]
 pub fn offered() -> Vec<String> {
-    let rules = joined(&[]).unwrap_or_default();
-    rules.procedures().filter(|row| row.family.is_some()).map(|row| row.code.to_string()).collect()
+    OF_THE_BUILD.procedures().filter(|row| row.family.is_some()).map(|row| row.code.to_string()).collect()
 }
 
 /// The instruments that can bind Parties, those of these files among them, by code: an exercise is founded with all.

@@ -4,7 +4,7 @@
 //! run, whether a step may be taken. It keeps nothing and decides nothing of its own.
 
 use crate::{
-    clock::{Alert, Reckoning, Running},
+    clock::{Reckoning, Running},
     ids::{AuthorityId, EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
     law,
     procedure::{self, Act, Refusal, Setting, Side, Standing},
@@ -142,11 +142,14 @@ impl Case {
         let Some(((opener, procedure), asked)) = self.opening.as_ref().zip(self.asked.as_ref()) else {
             return Reckoning::utc();
         };
-        let calendar = |party, side| law::calendar(rules, trust, party, procedure, self.authorities.get(&side), now);
+        let calendar = |party, side, declared: &BTreeMap<_, _>| {
+            law::calendar(trust, party, procedure, self.authorities.get(&side), declared, now)
+        };
+        let declared = law::declared(rules, trust, asked, now);
         Reckoning {
-            requesting: calendar(opener, Side::Requesting),
-            requested: calendar(asked, Side::Requested),
-            periods: law::periods(rules, trust, asked, now),
+            requesting: calendar(opener, Side::Requesting, &law::declared(rules, trust, opener, now)),
+            requested: calendar(asked, Side::Requested, &declared),
+            periods: law::periods(rules, &declared),
         }
     }
 
@@ -155,24 +158,6 @@ impl Case {
     pub fn clocks(&self, rules: &Rules, reckoning: &Reckoning, now: Time) -> Vec<Running> {
         let standing = self.standing(rules, now).ok().flatten();
         standing.map(|standing| procedure::clocks(rules, &standing, reckoning)).unwrap_or_default()
-    }
-
-    /// The alarms of all clocks that fell due after `since` and by `now`.
-    #[must_use]
-    pub fn alarms(&self, rules: &Rules, reckoning: &Reckoning, since: Time, now: Time) -> Vec<(String, Alert)> {
-        let clocks = self.clocks(rules, reckoning, now);
-        let due = |clock: &Running| {
-            let alerts = clock.alerts(rules.alerts(), since, now);
-            alerts.into_iter().map(|alert| (clock.rule.to_string(), alert)).collect::<Vec<_>>()
-        };
-        clocks.iter().flat_map(due).collect()
-    }
-
-    /// When the next alarm falls due.
-    #[must_use]
-    pub fn next_alarm(&self, rules: &Rules, reckoning: &Reckoning, now: Time) -> Option<Time> {
-        let clocks = self.clocks(rules, reckoning, now);
-        clocks.iter().filter_map(|clock| clock.next_alert(rules.alerts(), now)).map(|alert| alert.at).min()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     clock::Reckoning,
     event::{Header, Slip},
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
-    procedure::whose_turn,
+    procedure::{self, whose_turn},
     profile::Kind,
     proto::{
         AnswerRow, AppliedRow, CasePart, DocumentRow, EventRow, Lane, LedgersRow, NodePart, NumbersRow, OwedRow,
@@ -594,7 +594,8 @@ impl<P: Pairs> Index<P> {
             Some(standing) if !case.is_void() => (standing.name(), whose_turn(standing), standing.closes()),
             Some(_) | None => ("void", None, Some(Time(0))),
         };
-        let due = case.clocks(rules, &Reckoning::utc(), Time(0)).iter().map(|clock| clock.due.0).min().unwrap_or(0);
+        let clocks = standing.iter().flat_map(|standing| procedure::clocks(rules, standing, &Reckoning::utc()));
+        let due = clocks.map(|clock| clock.due.0).min().unwrap_or(0);
         let mut members: Vec<String> = first.recipients.iter().chain([&first.author]).cloned().collect();
         members.sort();
         let row = ThreadRow {

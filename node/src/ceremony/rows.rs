@@ -7,6 +7,7 @@ use comity_core::{
     ids::{KeyId, hex},
     profile::{Quorum, witness_quorum},
     proto::{self, KeyRole},
+    rules::Side,
 };
 
 use super::{
@@ -182,11 +183,7 @@ fn ledger((number, ledger): (u32, &proto::Ledger)) -> Row {
 }
 
 fn power(authority: &str, power: &proto::Power) -> Row {
-    let side = match power.side() {
-        proto::Side::Requesting => "requesting",
-        proto::Side::Requested => "requested",
-        proto::Side::Unspecified => "no",
-    };
+    let side = Side::read(power.side).map_or("no", Side::as_str);
     let dates = format!("from {}{}", plain(power.from_ms), date(" until ", power.until_ms));
     row(format!("Power of {authority} in {} on the {side} side", power.procedure), dates)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
-use comity_core::{officer::ROLL_TYPE, profile::document_id, proto, wire::DOCUMENT_MAX, wire::strict};
+use comity_core::{officer::ROLL_TYPE, profile::document_id, proto, rules::Side, wire::DOCUMENT_MAX, wire::strict};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ fn sign(
 
 /// A roll as the one who signs it must see it.
 fn told(wire: &proto::Roll) -> String {
-    let side = |side: &i32| if *side == 1 { "requesting" } else { "requested" };
+    let side = |side: &i32| Side::read(*side).map_or("no", Side::as_str);
     let until = |ms: u64| if ms == 0 { "open".to_owned() } else { crate::time::rfc3339(comity_core::ids::Time(ms)) };
     let from = |ms: u64| crate::time::rfc3339(comity_core::ids::Time(ms));
     let officer = |row: &proto::Officer| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use comity_core::{
     engine::{Done, ERASURE_STEP, ToApprove},
-    ids::{AuthorityId, DAY_MS, EventId, LedgerIndex, PartyCode, ProcedureCode, RequestId, StepCode, ThreadId, Time},
+    ids::{AuthorityId, DAY_MS, EventId, PartyCode, ProcedureCode, RequestId, StepCode, Time},
     index::IndexFault,
     officer::{Fault, Kind, Matter, Office, Roll, Signed, body_digest},
     profile::Profile,
@@ -162,11 +162,7 @@ impl View {
     #[must_use]
     pub fn matter(&self, row: &PreparedAct) -> Option<Matter> {
         let recipients = row.recipients.iter().map(|code| PartyCode::parse(code).ok());
-        let side = match row.side() {
-            proto::Side::Requesting => Side::Requesting,
-            proto::Side::Requested => Side::Requested,
-            proto::Side::Unspecified => return None,
-        };
+        let side = Side::read(row.side)?;
         Some(Matter {
             network: self.trust().charter().network.clone(),
             party: self.us.party.clone(),
@@ -373,13 +369,10 @@ impl View {
     /// # Errors
     /// When the index does not answer.
     pub fn done(&self, command: &[u8; 16]) -> Result<Option<(RequestId, Done)>, IndexFault> {
-        let Some(event) = self.index.command(command)? else { return Ok(None) };
-        let seen = self.index.seen(&event)?.ok_or(IndexFault::Damaged)?;
-        let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
-        let row = self.index.thread(&thread)?.ok_or(IndexFault::Damaged)?;
+        let Some(done) = Done::before(&self.index, command)? else { return Ok(None) };
+        let row = self.index.thread(&done.thread)?.ok_or(IndexFault::Damaged)?;
         let request = RequestId::from_slice(&row.request_id).map_err(|_| IndexFault::Damaged)?;
-        let index = LedgerIndex(seen.index);
-        Ok(Some((request, Done { event, thread, index, before: true })))
+        Ok(Some((request, done)))
     }
 }
 

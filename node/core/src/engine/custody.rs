@@ -54,7 +54,7 @@ impl Engine {
         ticket: Ticket,
         wanted: &Custody,
     ) -> Result<(), EngineFault> {
-        if let Some(done) = Self::done_before(step, &wanted.command_id)? {
+        if let Some(done) = Done::before(step.index, &wanted.command_id)? {
             step.out.push(Output::Reply(ticket, Ok(done)));
             return Ok(());
         }

@@ -6,7 +6,7 @@
 use super::{Engine, EngineFault, Job, Notice, Output, Reply, Step, Ticket};
 use crate::{
     case::Case,
-    clock::Reckoning,
+    clock::{Alert, Running},
     event::PeerAnswer,
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{Index, IndexFault, Pairs},
@@ -161,22 +161,34 @@ impl Engine {
         thread: &ThreadId,
         since: Time,
     ) -> Result<(), EngineFault> {
-        let case = case_of(step.index, thread)?;
-        let reckoning = case.reckoning(&self.rules, &self.trust, step.now);
-        for (rule, alert) in case.alarms(&self.rules, &reckoning, since, step.now) {
-            let notice = Notice::Clock { thread: *thread, rule, percent: alert.percent, at: alert.at };
-            step.out.push(Output::Notify(notice));
+        let clocks = self.clocks(step.index, thread, step.now)?;
+        for clock in &clocks {
+            let notice = |alert: Alert| Notice::Clock {
+                thread: *thread,
+                rule: clock.rule.to_string(),
+                percent: alert.percent,
+                at: alert.at,
+            };
+            let alerts = clock.alerts(self.rules.alerts(), since, step.now);
+            step.out.extend(alerts.into_iter().map(|alert| Output::Notify(notice(alert))));
         }
-        self.watch_clocks(&case, &reckoning, thread, step.now);
+        self.watch_clocks(&clocks, thread, step.now);
         Ok(())
     }
 
-    /// Remembers when the next clock alarm of a thread is due.
-    fn watch_clocks(&mut self, case: &Case, reckoning: &Reckoning, thread: &ThreadId, now: Time) {
+    /// The clocks of a thread that run.
+    fn clocks<P: Pairs>(&self, index: &Index<P>, thread: &ThreadId, now: Time) -> Result<Vec<Running>, IndexFault> {
+        let case = Case::of(&index.events(thread)?).map_err(|_| IndexFault::Damaged)?;
+        Ok(case.clocks(&self.rules, &case.reckoning(&self.rules, &self.trust, now), now))
+    }
+
+    /// Remembers when the next alarm of a thread's clocks is due.
+    fn watch_clocks(&mut self, clocks: &[Running], thread: &ThreadId, now: Time) {
         if let Some(at) = self.alarm_of.remove(thread) {
             self.alarms.remove(&(at, *thread));
         }
-        if let Some(at) = case.next_alarm(&self.rules, reckoning, now) {
+        let next = clocks.iter().filter_map(|clock| clock.next_alert(self.rules.alerts(), now));
+        if let Some(at) = next.map(|alert| alert.at).min() {
             self.alarms.insert((at, *thread));
             self.alarm_of.insert(*thread, at);
         }
@@ -184,9 +196,8 @@ impl Engine {
 
     pub(super) fn load_alarms<P: Pairs>(&mut self, index: &Index<P>) -> Result<(), EngineFault> {
         self.each_thread(index, |engine, thread, _| {
-            let case = case_of(index, thread)?;
-            let reckoning = case.reckoning(&engine.rules, &engine.trust, engine.alarmed);
-            engine.watch_clocks(&case, &reckoning, thread, engine.alarmed);
+            let clocks = engine.clocks(index, thread, engine.alarmed)?;
+            engine.watch_clocks(&clocks, thread, engine.alarmed);
             Ok(())
         })
     }
@@ -228,10 +239,6 @@ impl Engine {
         let wakes = wakes.chain(self.erase_again());
         step.out.extend(wakes.min().map(Output::WakeAt));
     }
-}
-
-fn case_of<P: Pairs>(index: &Index<P>, thread: &ThreadId) -> Result<Case, IndexFault> {
-    Case::of(&index.events(thread)?).map_err(|_| IndexFault::Damaged)
 }
 
 fn answer(ticket: Ticket, event: EventId, index: LedgerIndex, kind: RecordKind) -> Option<Output> {

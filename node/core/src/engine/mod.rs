@@ -270,6 +270,19 @@ pub struct Done {
     pub before: bool,
 }
 
+impl Done {
+    /// What a command did before, if it did.
+    ///
+    /// # Errors
+    /// When the index does not answer, or not with what belongs together.
+    pub fn before<P: Pairs>(index: &Index<P>, command: &[u8; 16]) -> Result<Option<Self>, IndexFault> {
+        let Some(event) = index.command(command)? else { return Ok(None) };
+        let seen = index.seen(&event)?.ok_or(IndexFault::Damaged)?;
+        let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
+        Ok(Some(Self { event, thread, index: LedgerIndex(seen.index), before: true }))
+    }
+}
+
 /// Why a command was not done. Nothing was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDone {

@@ -54,7 +54,7 @@ impl Engine {
         ticket: Ticket,
         act: Box<Act>,
     ) -> Result<(), EngineFault> {
-        if let Some(done) = Self::done_before(step, &act.command_id)? {
+        if let Some(done) = Done::before(step.index, &act.command_id)? {
             step.out.push(Output::Reply(ticket, Ok(done)));
             return Ok(());
         }
@@ -83,17 +83,6 @@ impl Engine {
             Err(refused) => step.out.push(Output::Reply(ticket, Err(refused))),
         }
         Ok(())
-    }
-
-    /// A command carried out before gives its first result again.
-    pub(super) fn done_before<P: Pairs>(
-        step: &Step<'_, P>,
-        command_id: &[u8; 16],
-    ) -> Result<Option<Done>, EngineFault> {
-        let Some(event) = step.index.command(command_id)? else { return Ok(None) };
-        let seen = step.index.seen(&event)?.ok_or(IndexFault::Damaged)?;
-        let thread = ThreadId::from_slice(&seen.thread_id).map_err(|_| IndexFault::Damaged)?;
-        Ok(Some(Done { event, thread, index: LedgerIndex(seen.index), before: true }))
     }
 
     fn place<P: Pairs>(&self, step: &Step<'_, P>, act: &Act) -> Result<Result<Place, NotDone>, EngineFault> {

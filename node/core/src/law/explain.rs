@@ -5,7 +5,8 @@ use super::{NotOffered, Weighed, binds, closed, closing, declared, periods, shor
 use crate::ids::{PartyCode, ProcedureCode, Time};
 use crate::profile::Trust;
 use crate::rules::{
-    Basis, ClockRule, ClockUse, Code, Condition, Document, Ground, Instrument, Literal, Mark, Notice, Procedure, Rules,
+    Basis, ClockRule, ClockUse, Code, Condition, Document, Ground, GroundUse, Instrument, Literal, Mark, Notice,
+    Procedure, Rules,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,9 +90,9 @@ pub struct GroundView<'r> {
 #[must_use]
 pub fn explain<'r>(rules: &'r Rules, trust: &Trust, question: &Question<'_>) -> Vec<Opinion<'r>> {
     let asked = |row: &&Procedure| question.procedure.is_none_or(|code| *code == row.code);
-    let made: BTreeMap<Code, String> = declared(rules, trust, question.to, question.at);
+    let made = declared(rules, trust, question.to, question.at);
+    let periods = periods(rules, &made);
     let reserved: BTreeSet<Code> = made.into_keys().collect();
-    let periods = periods(rules, trust, question.to, question.at);
     let reading = Reading { rules, trust, question, reserved, periods };
     let rows = rules.procedures().filter(asked);
     let mut opinions: Vec<Opinion<'r>> =
@@ -118,22 +119,7 @@ impl<'r> Reading<'_, 'r> {
             against: self.against(procedure, instrument, basis),
             replaced_by: self.replaced_by(instrument),
             clocks: basis.clocks.iter().filter_map(|usage| self.deadline(usage)).collect(),
-            grounds: basis
-                .grounds
-                .iter()
-                .filter_map(|usage| {
-                    let named = usage.only_with.as_ref().filter(|code| self.reserved.contains(code));
-                    let why = match &usage.only_with {
-                        Some(code) if named.is_none() => {
-                            Some(format!("it needs the reservation {code}, which {} has not made", self.question.to))
-                        }
-                        Some(_) | None => closed(self.rules, usage, &self.question.about, named),
-                    };
-                    let ground = self.rules.ground(&usage.code)?;
-                    let (source, mark) = (usage.source.as_str(), usage.mark);
-                    Some(GroundView { ground, closed: why, mandatory: usage.mandatory, source, mark })
-                })
-                .collect(),
+            grounds: basis.grounds.iter().filter_map(|usage| self.ground(usage)).collect(),
             documents: &basis.documents,
             notices: &basis.notices,
         })
@@ -176,12 +162,24 @@ impl<'r> Reading<'_, 'r> {
         self.rules.instruments().find(instead).map(|other| other.code.clone())
     }
 
+    fn ground(&self, usage: &'r GroundUse) -> Option<GroundView<'r>> {
+        let ground = self.rules.ground(&usage.code)?;
+        let named = usage.only_with.as_ref().filter(|code| self.reserved.contains(code));
+        let closed = match &usage.only_with {
+            Some(code) if named.is_none() => {
+                Some(format!("it needs the reservation {code}, which {} has not made", self.question.to))
+            }
+            Some(_) | None => closed(self.rules, usage, &self.question.about, named),
+        };
+        Some(GroundView { ground, closed, mandatory: usage.mandatory, source: &usage.source, mark: usage.mark })
+    }
+
     fn deadline(&self, usage: &'r ClockUse) -> Option<Deadline<'r>> {
         let rule = self.rules.clock(&usage.clock)?;
         let mut provided = Vec::new();
         for condition in &usage.when {
             match self.question.facts.get(&condition.fact) {
-                Some(known) if !fits(condition, known) => return None,
+                Some(known) if !condition.holds(|literals| literals.contains(known)) => return None,
                 Some(_) => {}
                 None => provided.push(in_words(condition)),
             }
@@ -190,10 +188,6 @@ impl<'r> Reading<'_, 'r> {
         let longer = longer.and_then(|longer| Some((self.rules.clock(&longer.clock)?, &longer.after)));
         Some(Deadline { rule, declared: self.periods.get(&rule.id).copied(), provided, longer })
     }
-}
-
-fn fits(condition: &Condition, known: &Literal) -> bool {
-    (condition.is.is_empty() || condition.is.contains(known)) && !condition.not.contains(known)
 }
 
 fn in_words(condition: &Condition) -> String {

@@ -96,25 +96,25 @@ pub fn declared(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> B
     all.filter(|(code, value)| lawful(code, value)).map(|(code, value)| (code, value.to_owned())).collect()
 }
 
-/// The periods a Party has declared in place of those of the rules, per clock.
+/// Of what a Party has [`declared`], the periods in place of those of the rules, per clock.
 #[must_use]
-pub fn periods(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> BTreeMap<Code, u32> {
-    let period = |(code, value): (Code, String)| {
-        let row = rules.declaration(&code).filter(|row| row.kind == DeclarationKind::Period)?;
+pub fn periods(rules: &Rules, declared: &BTreeMap<Code, String>) -> BTreeMap<Code, u32> {
+    let period = |(code, value): (&Code, &String)| {
+        let row = rules.declaration(code).filter(|row| row.kind == DeclarationKind::Period)?;
         Some((row.clock.clone()?, value.parse().ok()?))
     };
-    declared(rules, trust, party, now).into_iter().filter_map(period).collect()
+    declared.iter().filter_map(period).collect()
 }
 
 /// The calendar a Party counts by in a procedure: the zone of the authority that speaks for it there, the holidays of its
-/// directory, and the days on which it declares that nobody works.
+/// directory, and the days on which it has [`declared`] that nobody works.
 #[must_use]
 pub fn calendar(
-    rules: &Rules,
     trust: &Trust,
     party: &PartyCode,
     procedure: &ProcedureCode,
     authority: Option<&AuthorityId>,
+    declared: &BTreeMap<Code, String>,
     now: Time,
 ) -> Calendar {
     let Some(profile) = trust.profile(party, now) else { return Calendar::utc() };
@@ -126,9 +126,8 @@ pub fn calendar(
     let office = authority.and_then(|id| profile.authorities().get(id)).or_else(competent);
     let zone = office.map_or("UTC", |office| office.time_zone.as_str());
     let holidays = trust.directory(party).map(|directory| directory.holidays()).unwrap_or_default();
-    let declared = declared(rules, trust, party, now);
-    let weekend =
-        Code::parse(WEEKEND).and_then(|code| declared.get(&code)).map_or_else(Vec::new, |value| weekdays(value));
+    let weekend = declared.iter().find(|(code, _)| code.as_str() == WEEKEND);
+    let weekend = weekend.map_or_else(Vec::new, |(_, value)| weekdays(value));
     Calendar::of(zone, holidays.iter().map(String::as_str), &weekend)
 }
 

@@ -233,11 +233,8 @@ fn read_officer(row: &proto::Officer) -> Result<Officer, ProfileFault> {
     if !ascending(&row.procedures) || !ascending(&row.sides) || row.sides.is_empty() {
         return Err(ProfileFault::Content("the procedures and sides of an officer must rise, and he needs a side"));
     }
-    let sides = row.sides.iter().map(|side| match proto::Side::try_from(*side) {
-        Ok(proto::Side::Requesting) => Ok(Side::Requesting),
-        Ok(proto::Side::Requested) => Ok(Side::Requested),
-        Ok(proto::Side::Unspecified) | Err(_) => Err(ProfileFault::Content("the side of an officer is of no kind")),
-    });
+    let of_no_kind = ProfileFault::Content("the side of an officer is of no kind");
+    let sides = row.sides.iter().map(|side| Side::read(*side).ok_or_else(|| of_no_kind.clone()));
     let procedures = row.procedures.iter().map(|code| ProcedureCode::parse(code).map_err(ProfileFault::Name));
     Ok(Officer {
         key,

@@ -6,7 +6,6 @@
 use super::{Course, Standing};
 use crate::clock::{Reckoning, Running};
 use crate::ids::Time;
-use crate::proto::value::Kind;
 use crate::rules::{ClockRule, ClockUse, Condition, Literal, Rules, Unit};
 
 /// The clocks that run, in the order of their rows.
@@ -97,14 +96,6 @@ pub(super) fn applies(usage: &ClockUse, course: &Course) -> bool {
 
 /// Whether what a request has said so far fits a condition.
 pub(super) fn holds(condition: &Condition, course: &Course) -> bool {
-    let any =
-        |literals: &[Literal]| course.values(&condition.fact).any(|value| literals.iter().any(|l| equals(value, l)));
-    (condition.is.is_empty() || any(&condition.is)) && !any(&condition.not)
-}
-
-fn equals(value: &Kind, literal: &Literal) -> bool {
-    match literal {
-        Literal::Flag(wanted) => *value == Kind::Flag(*wanted),
-        Literal::Code(wanted) => *value == Kind::Code(wanted.clone()),
-    }
+    let is = |literals: &[Literal], value| literals.iter().any(|literal| literal.is(value));
+    condition.holds(|literals| course.values(&condition.fact).any(|value| is(literals, value)))
 }

@@ -3,14 +3,13 @@
 //! The table says who may take a step from where, after which others, and names its guards; the guards are here, each a
 //! question about the act and what went before. Nothing here knows a procedure by name.
 
-use super::clocks::holds;
 use super::delivery::id;
 use super::windows::Window;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
 use crate::clock::{due_at_the_earliest, due_at_the_latest};
 use crate::ids::{Digest, EventId, Time};
 use crate::law::{Person, Weighed, closed, lacking, short_of};
-use crate::rules::{Basis, ClockUse, Code, Family, Guard, Procedure, Rules, StepRow, To};
+use crate::rules::{Basis, Code, Family, Guard, Procedure, Rules, StepRow, To};
 use std::collections::BTreeSet;
 
 /// The code of a decision that executes a request in part, in the list `scopes`.
@@ -18,9 +17,6 @@ const PART: &str = "part";
 
 /// The code of a person who was convicted, in the list `person-statuses`.
 const CONVICTED: &str = "convicted";
-
-/// The clocks by which guards know how long speciality outlasts freedom to leave.
-const SPECIALITY: &str = "speciality";
 
 /// The fact that names the protocols a request rests on beside its instrument.
 pub(super) const PROTOCOLS: &str = "reference.protocols";
@@ -149,7 +145,7 @@ impl<'a> Judging<'a> {
     /// What is wrong with the step, in words, as far as a guard looks at it.
     fn wrong(&self, guard: Guard) -> Result<Option<String>, Refusal> {
         Ok(match guard {
-            Guard::BasedOnInstrument => self.basis().map(|basis| basis.err())?,
+            Guard::BasedOnInstrument => self.basis().map(|_| None)?,
             Guard::ReachesThreshold => self.below_threshold()?,
             Guard::HoldsLongEnough => self.wrong_measure()?,
             Guard::StillHolds => self.lapsed(),
@@ -182,16 +178,17 @@ impl<'a> Judging<'a> {
         })
     }
 
-    /// What the instrument of the request says of the procedure; in words, if it says nothing of it.
-    fn basis(&self) -> Result<Result<&'a Basis, String>, Refusal> {
+    /// What the instrument of the request says of the procedure.
+    fn basis(&self) -> Result<&'a Basis, Refusal> {
         let key = "reference.instrument";
         let instrument = match (self.act.code_if_any(key), self.course.code(key)) {
             (Some(said), _) | (None, Some(said)) => said,
             (None, None) => return Err(Refusal::MissingFact(key.to_owned())),
         };
-        let basis = self.rules.basis(&self.procedure.code, &instrument);
-        Ok(basis
-            .ok_or_else(|| format!("{instrument} is no basis for {}. Name another instrument", self.procedure.code)))
+        self.rules.basis(&self.procedure.code, &instrument).ok_or_else(|| Refusal::Guard {
+            guard: Guard::BasedOnInstrument.name(),
+            why: format!("{instrument} is no basis for {}. Name another instrument", self.procedure.code),
+        })
     }
 
     /// What the request is about: what it said, or says now.
@@ -200,12 +197,8 @@ impl<'a> Judging<'a> {
     }
 
     fn below_threshold(&self) -> Result<Option<String>, Refusal> {
-        Ok(match self.basis()? {
-            Ok(basis) => {
-                short_of(basis, &self.about()).into_iter().next().map(|why| format!("{why}. Name another basis"))
-            }
-            Err(why) => Some(why),
-        })
+        let short = short_of(self.basis()?, &self.about()).into_iter().next();
+        Ok(short.map(|why| format!("{why}. Name another basis")))
     }
 
     fn wrong_measure(&self) -> Result<Option<String>, Refusal> {
@@ -213,7 +206,7 @@ impl<'a> Judging<'a> {
         if taken > self.act.time {
             return Ok(Some("the measure lies after the signature. Say when it was taken".to_owned()));
         }
-        let rule = self.basis()?.ok().and_then(|basis| basis.clock("holds")).and_then(|id| self.rules.clock(id));
+        let rule = self.basis()?.clock("holds").and_then(|id| self.rules.clock(id));
         let Some(rule) = rule else {
             return Ok(Some("the rules name no period for its instrument. Add its clock".to_owned()));
         };
@@ -236,10 +229,7 @@ impl<'a> Judging<'a> {
 
     fn wrong_ground(&self) -> Result<Option<String>, Refusal> {
         let code = self.act.code("ground")?;
-        let basis = match self.basis()? {
-            Ok(basis) => basis,
-            Err(why) => return Ok(Some(why)),
-        };
+        let basis = self.basis()?;
         let Some(usage) = basis.ground(&code) else {
             let why = format!("{code} is no ground in {} under {}", self.procedure.code, basis.instrument);
             return Ok(Some(format!("{why}. Choose one of its grounds")));
@@ -257,10 +247,7 @@ impl<'a> Judging<'a> {
     /// What is supplied may depend on no other conditions than those the instrument knows.
     fn wrong_condition(&self) -> Result<Option<String>, Refusal> {
         let named = self.act.some_codes("conditions")?;
-        let basis = match self.basis()? {
-            Ok(basis) => basis,
-            Err(why) => return Ok(Some(why)),
-        };
+        let basis = self.basis()?;
         let unknown = named.iter().find(|code| basis.ground(code).is_none());
         Ok(unknown.map(|code| {
             let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
@@ -270,10 +257,7 @@ impl<'a> Judging<'a> {
 
     /// The documents that are named as sent are those the instrument demands, and those the requested side asked for.
     fn lacks_documents(&self) -> Result<Option<String>, Refusal> {
-        let basis = match self.basis()? {
-            Ok(basis) => basis,
-            Err(why) => return Ok(Some(why)),
-        };
+        let basis = self.basis()?;
         let said = self.course.saying(self.act);
         let status = said.code("person.status").ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
         let person = Person { convicted: status.as_str() == CONVICTED, in_absentia: said.flag("person.in-absentia") };
@@ -305,19 +289,12 @@ impl<'a> Judging<'a> {
         if course.flag("speciality.renounced") || course.flag("speciality.returned") {
             return Ok(true);
         }
-        let uses = self.basis()?.ok().into_iter().flat_map(|basis| &basis.clocks);
-        let plays = |usage: &&ClockUse| usage.part.as_ref().is_some_and(|part| part.as_str() == SPECIALITY);
-        let mut own = uses.filter(plays).filter(|usage| usage.when.iter().all(|is| holds(is, course)));
-        let rule = own.next().and_then(|usage| self.rules.clock(&usage.clock));
-        let since = course.time("speciality.free-since");
-        let over = since.zip(rule).map(|(since, rule)| due_at_the_latest(since, rule));
-        Ok(over.is_some_and(|over| self.act.time >= over))
+        Ok(self.window(&["speciality"])?.is_some_and(|window| window.is_over(self.act.time)))
     }
 
     /// A window of the request's instrument that plays one of these parts and applies to it.
     fn window(&self, parts: &'a [&str]) -> Result<Option<Window<'a>>, Refusal> {
-        let basis = self.basis()?.ok();
-        Ok(basis.and_then(|basis| Window::of(self.rules, basis, self.course, parts)))
+        Ok(Window::of(self.rules, self.basis()?, self.course, parts))
     }
 
     fn wrong_receipt(&self) -> Result<Option<String>, Refusal> {
@@ -355,7 +332,7 @@ impl<'a> Judging<'a> {
     fn wrong_extension(&self) -> Result<Option<String>, Refusal> {
         let until = self.act.time("measure.until")?;
         let early = self.lapsed().or_else(|| self.not_later(until));
-        let rule = self.basis()?.ok().and_then(|basis| basis.clock("extends")).and_then(|id| self.rules.clock(id));
+        let rule = self.basis()?.clock("extends").and_then(|id| self.rules.clock(id));
         let (Some(rule), Some(present)) = (rule, self.course.time("measure.until")) else {
             return Ok(
                 early.or_else(|| Some("the rules name no extension for its instrument. Add its clock".to_owned()))

@@ -213,6 +213,13 @@ pub struct Condition {
     pub not: Vec<Literal>,
 }
 
+impl Condition {
+    /// True if it holds. `any` tells whether the fact has any of these values.
+    pub fn holds(&self, any: impl Fn(&[Literal]) -> bool) -> bool {
+        (self.is.is_empty() || any(&self.is)) && !any(&self.not)
+    }
+}
+
 /// What lengthens a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

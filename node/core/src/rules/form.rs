@@ -54,6 +54,16 @@ pub enum Literal {
     Code(String),
 }
 
+impl Literal {
+    /// True if it is this value.
+    pub fn is(&self, value: &value::Kind) -> bool {
+        match self {
+            Self::Flag(flag) => *value == value::Kind::Flag(*flag),
+            Self::Code(code) => matches!(value, value::Kind::Code(other) if other == code),
+        }
+    }
+}
+
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -450,7 +460,8 @@ impl<'a> Filled<'a> {
             Required::Never => false,
             Required::When { field, is } => {
                 let values = self.fields.get(field.as_str()).copied().unwrap_or_default();
-                values.iter().any(|value| is.iter().any(|literal| equals(value, literal)))
+                let mut kinds = values.iter().filter_map(|value| value.kind.as_ref());
+                kinds.any(|kind| is.iter().any(|literal| literal.is(kind)))
             }
             Required::With(other) => self.has(other),
         }
@@ -463,13 +474,6 @@ impl<'a> Filled<'a> {
             value::Kind::Date(date) => Some((0, date)),
             value::Kind::Text(_) | value::Kind::Code(_) | value::Kind::Integer(_) | value::Kind::Flag(_) => None,
         }
-    }
-}
-
-fn equals(value: &Value, literal: &Literal) -> bool {
-    match literal {
-        Literal::Flag(wanted) => value.kind == Some(value::Kind::Flag(*wanted)),
-        Literal::Code(wanted) => value.kind == Some(value::Kind::Code(wanted.clone())),
     }
 }
 

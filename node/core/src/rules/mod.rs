@@ -69,6 +69,16 @@ impl Side {
             Self::Requested => "requested",
         }
     }
+
+    /// The side as messages and rows carry it; nothing if it is of no kind.
+    #[must_use]
+    pub fn read(wire: i32) -> Option<Self> {
+        match crate::proto::Side::try_from(wire).ok()? {
+            crate::proto::Side::Requesting => Some(Self::Requesting),
+            crate::proto::Side::Requested => Some(Self::Requested),
+            crate::proto::Side::Unspecified => None,
+        }
+    }
 }
 
 impl From<Side> for crate::proto::Side {

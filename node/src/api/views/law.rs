@@ -1,11 +1,12 @@
 //! Procedures and forms as data: what a client needs to draft, check and show a form by itself.
 
+use super::schema::literal;
 use crate::api::problem::FieldError;
 use comity_core::{
     law::{Deadline, GroundView, Opinion, Question, explain},
     profile::Trust,
     rules::{
-        Actor, ClockRule, CodeList, Document, FieldRule, Form, GroundKind, Literal, Needed, Notice, Pattern, Procedure,
+        Actor, ClockRule, CodeList, Document, FieldRule, Form, GroundKind, Needed, Notice, Pattern, Procedure,
         Required, Rules,
     },
 };
@@ -233,10 +234,6 @@ fn field(form: &Form, rule: &FieldRule) -> FieldView {
 }
 
 fn required(required: &Required) -> Value {
-    let literal = |literal: &Literal| match literal {
-        Literal::Flag(flag) => json!(flag),
-        Literal::Code(code) => json!(code),
-    };
     match required {
         Required::Always => json!("always"),
         Required::Never => json!("never"),

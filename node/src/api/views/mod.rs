@@ -18,9 +18,14 @@ pub(super) mod requests;
 pub(super) mod schema;
 pub(super) mod standing;
 
-use comity_core::ids::Time;
+use comity_core::{ids::Time, rules::Side};
 
 /// A time, unless there is none: zero stands for none where rows are stored.
 fn at(ms: u64) -> Option<String> {
     (ms != 0).then(|| crate::time::rfc3339(Time(ms)))
+}
+
+/// A side in a word, as rows and documents that were checked hold it.
+fn side(wire: i32) -> &'static str {
+    Side::read(wire).map_or("none", Side::as_str)
 }

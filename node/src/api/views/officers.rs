@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::at;
+use super::{at, side};
 use crate::{
     api::fields,
     handle::{EyesFault, View, approvals_of, kept_roll},
@@ -120,7 +120,7 @@ impl WaitingView {
             procedure: row.procedure.clone(),
             step: row.step.clone(),
             recipients: row.recipients.clone(),
-            side: if row.side() == proto::Side::Requesting { "requesting" } else { "requested" },
+            side: side(row.side),
             emergency: row.emergency,
             prepared: at(row.prepared_ms),
             salt: hex(&row.salt),
@@ -238,13 +238,12 @@ pub(in crate::api) fn roll(view: &View, now: Time) -> Option<RollView> {
         let id = OfficerId::parse(id).ok();
         id.zip(read.as_ref()).is_some_and(|(id, roll)| roll.key(&id, now).is_some() && !roll.is_absent(&id, now))
     };
-    let side = |side: &i32| if *side == proto::Side::Requesting as i32 { "requesting" } else { "requested" };
     let officer = |row: &proto::Officer| OfficerView {
         id: row.id.clone(),
         public_key: hex(&row.public_key),
         authority: row.authority.clone(),
         procedures: row.procedures.clone(),
-        sides: row.sides.iter().map(side).collect(),
+        sides: row.sides.iter().map(|wire| side(*wire)).collect(),
         from: at(row.from_ms),
         until: at(row.until_ms),
         present: present(&row.id),

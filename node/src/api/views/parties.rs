@@ -266,7 +266,7 @@ pub(in crate::api) fn party(view: &View, party: &PartyCode, now: Time) -> Result
         };
         let power = |power: &comity_core::proto::Power| PowerView {
             procedure: power.procedure.clone(),
-            side: if power.side() == comity_core::proto::Side::Requesting { "requesting" } else { "requested" },
+            side: super::side(power.side),
             languages: languages(&power.procedure, false),
             urgent_languages: languages(&power.procedure, true),
         };

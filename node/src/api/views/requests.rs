@@ -4,6 +4,7 @@ use comity_core::{
     case::Case,
     ids::{EventId, LedgerIndex, Malformed, PartyCode, ThreadId, Time, hex},
     index::IndexFault,
+    procedure::clocks,
     proto::{self, EventRow, RecordKind, ThreadRow},
     rules::Side,
 };
@@ -176,7 +177,8 @@ pub(in crate::api) fn row(
     let standing = standing_of(view, &case, now)?;
     let (state, turn) = (state_name(&case, &standing).to_owned(), turn(&case, &standing));
     let reckoning = case.reckoning(&view.rules, &view.trust(), now);
-    let due = case.clocks(&view.rules, &reckoning, now).iter().map(|clock| clock.due.0).min().unwrap_or(0);
+    let clocks = clocks(&view.rules, &standing, &reckoning);
+    let due = clocks.iter().map(|clock| clock.due.0).min().unwrap_or(0);
     let overdue = due != 0 && due <= now.0;
     Ok(RequestRowView {
         request_id: hex(&row.request_id),
@@ -204,12 +206,7 @@ fn our_side(view: &View, row: &ThreadRow) -> Side {
 }
 
 fn side_of(turn: u32) -> Option<Side> {
-    let side = i32::try_from(turn).ok().and_then(|turn| proto::Side::try_from(turn).ok())?;
-    match side {
-        proto::Side::Requesting => Some(Side::Requesting),
-        proto::Side::Requested => Some(Side::Requested),
-        proto::Side::Unspecified => None,
-    }
+    i32::try_from(turn).ok().and_then(Side::read)
 }
 
 fn case_of(rows: &[EventRow]) -> Result<Case, IndexFault> {

@@ -116,7 +116,7 @@ fn condition(rule: &FieldRule) -> Option<Value> {
     }
 }
 
-fn literal(literal: &Literal) -> Value {
+pub(super) fn literal(literal: &Literal) -> Value {
     match literal {
         Literal::Flag(flag) => json!(flag),
         Literal::Code(code) => json!(code),

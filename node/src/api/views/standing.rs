@@ -6,7 +6,7 @@ use comity_core::{
     case::Case,
     clock::Running,
     ids::Time,
-    procedure::{Course, Standing, next_steps, whose_turn},
+    procedure::{Course, Standing, clocks, next_steps, whose_turn},
     proto::value::Kind,
     rules::{Rules, Side},
 };
@@ -110,7 +110,7 @@ pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, vie
         closed: standing.is_closed(),
         turn: turn(case, standing).map(Side::as_str),
         next_steps: next_steps(standing, side).iter().map(|open| open.step.to_owned()).collect(),
-        clocks: case.clocks(rules, &reckoning, now).iter().map(|running| clock(running, rules, now)).collect(),
+        clocks: clocks(rules, standing, &reckoning).iter().map(|running| clock(running, rules, now)).collect(),
         facts: facts(&standing.course),
         urgency: common.urgency.as_ref().map(ToString::to_string),
         wish_by: common.wish_by.map(rfc3339),

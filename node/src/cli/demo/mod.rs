@@ -124,11 +124,7 @@ fn places(args: &Args) -> Result<Places, CliFault> {
 
 /// The story, the proofs, and then either the end or an invitation.
 async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &Args) -> Done {
-    let peers = nodes.len() - 1;
-    for node in nodes.iter_mut() {
-        node.is_linked(peers).await?;
-    }
-    timeline.linked(nodes);
+    are_linked(nodes, timeline).await?;
     timeline.begins(nodes);
     let preservation = open(&REQUEST, "PRES", None, nodes, places, timeline).await?;
     play(&ACTS, &preservation, nodes, places, timeline).await?;
@@ -144,10 +140,8 @@ async fn tell(nodes: &mut [Node], places: &Places, timeline: &Timeline, args: &A
     timeline.ended(whole, args.is_kept().then_some(places));
     if !args.once {
         timeline.invitation(nodes, &assistance.id);
-        // However the wait ends, the nodes are stopped next.
-        drop(tokio::signal::ctrl_c().await);
     }
-    Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+    Ok(ended(whole, args).await)
 }
 
 /// Another case, and then either the end or an invitation.
@@ -159,19 +153,30 @@ async fn tell_case(
     args: &Args,
     context: &Context,
 ) -> Done {
+    are_linked(nodes, timeline).await?;
+    let whole = cases::tell(case, nodes, places, timeline, context).await?;
+    are_witnessed(nodes, places, timeline).await?;
+    timeline.ended(whole, None);
+    Ok(ended(whole, args).await)
+}
+
+/// Every node has reached every other.
+async fn are_linked(nodes: &mut [Node], timeline: &Timeline) -> Result<(), CliFault> {
     let peers = nodes.len() - 1;
     for node in nodes.iter_mut() {
         node.is_linked(peers).await?;
     }
     timeline.linked(nodes);
-    let whole = cases::tell(case, nodes, places, timeline, context).await?;
-    are_witnessed(nodes, places, timeline).await?;
-    timeline.ended(whole, None);
+    Ok(())
+}
+
+/// What the story came to, once nobody wants to look at the nodes any more.
+async fn ended(whole: bool, args: &Args) -> Verdict {
     if !args.once {
         // However the wait ends, the nodes are stopped next.
         drop(tokio::signal::ctrl_c().await);
     }
-    Ok(if whole { Verdict::Fine } else { Verdict::Finding })
+    if whole { Verdict::Fine } else { Verdict::Finding }
 }
 
 /// Each ledger is cosigned by the two other Parties, up to its last record.

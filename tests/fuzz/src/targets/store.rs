@@ -103,7 +103,10 @@ fn ask(index: &Index<MemoryPairs>) {
         let standing = case.standing(&RULES, NOW);
         assert_eq!(standing, case.standing(&RULES, NOW));
         let plain = Reckoning::utc();
-        drop((case.alarms(&RULES, &plain, Time(0), NOW), case.next_alarm(&RULES, &plain, NOW), case.heads(&RULES)));
+        for clock in case.clocks(&RULES, &plain, NOW) {
+            drop((clock.alerts(RULES.alerts(), Time(0), NOW), clock.next_alert(RULES.alerts(), NOW)));
+        }
+        drop(case.heads(&RULES));
     }
     for (peer, lane) in ["XA", "XC"].iter().flat_map(|peer| [Lane::Emergency, Lane::Normal].map(|lane| (peer, lane))) {
         damaged(index.owed(&party(peer), lane, (0, 0), 100));

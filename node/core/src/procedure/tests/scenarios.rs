@@ -370,11 +370,8 @@ fn leave_out_what_is_not_demanded(act: &mut Act, form: &Form, says: &BTreeMap<St
         before.iter().filter(held).collect::<Vec<_>>()
     };
     let is = |fact: &Fact, values: &[Literal]| {
-        let kind = fact.value.as_ref().and_then(|value| value.kind.clone());
-        values.iter().any(|literal| match literal {
-            Literal::Flag(flag) => kind == Some(Kind::Flag(*flag)),
-            Literal::Code(code) => kind == Some(Kind::Code(code.clone())),
-        })
+        let kind = fact.value.as_ref().and_then(|value| value.kind.as_ref());
+        kind.is_some_and(|kind| values.iter().any(|literal| literal.is(kind)))
     };
     act.facts.retain(|fact| {
         let Some(rule) = field_of(form, &fact.key) else { return false };
