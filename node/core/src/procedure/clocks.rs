@@ -11,9 +11,7 @@ use crate::rules::{ClockRule, ClockUse, Condition, Literal, Rules, Unit};
 /// The clocks that run, in the order of their rows.
 #[must_use]
 pub fn clocks(rules: &Rules, standing: &Standing, reckoning: &Reckoning) -> Vec<Running> {
-    let course = &standing.course;
-    let basis = course.code("reference.instrument").and_then(|code| rules.basis(&standing.procedure, &code));
-    let uses = basis.into_iter().flat_map(|basis| &basis.clocks);
+    let uses = standing.basis(rules).into_iter().flat_map(|basis| &basis.clocks);
     uses.filter_map(|usage| Reading { rules, standing, reckoning, usage }.running()).collect()
 }
 
@@ -52,8 +50,7 @@ impl Reading<'_> {
     /// The latest of what starts it. Before the other side has said anything, its silence counts from the request on.
     fn start(&self) -> Option<Time> {
         let (usage, course) = (self.usage, &self.standing.course);
-        let start = start(usage, course, self.standing.common.heard);
-        start.or_else(|| course.opened().filter(|_| usage.heard))
+        start(usage, course).or_else(|| course.opened().filter(|_| usage.heard))
     }
 
     fn end(&self, start: Time, rule: &ClockRule) -> Time {
@@ -77,14 +74,14 @@ const fn last_moment(end: Time, longer: &ClockRule) -> Time {
     }
 }
 
-/// The latest of what starts a clock. `heard` is when the requested side last took one of the common steps.
-pub(super) fn start(usage: &ClockUse, course: &Course, heard: Option<Time>) -> Option<Time> {
+/// The latest of what starts a clock.
+pub(super) fn start(usage: &ClockUse, course: &Course) -> Option<Time> {
     let taken = usage.after.iter().filter_map(|step| course.taken(step.as_str()));
     let said = usage.from.iter().filter_map(|key| {
         let said = course.said(key)?;
         Some((said.at, course.time(key)?))
     });
-    let spoken = [course.heard(), heard].into_iter().flatten().filter(|_| usage.heard);
+    let spoken = course.heard().into_iter().filter(|_| usage.heard);
     let starts = taken.map(|taken| (taken.at, taken.at)).chain(said).chain(spoken.map(|at| (at, at)));
     starts.max_by_key(|(at, _)| *at).map(|(_, start)| start)
 }

@@ -18,8 +18,6 @@ pub struct Common {
     pub open_questions: BTreeMap<EventId, Side>,
     /// The latest word of the requested side on its progress.
     pub progress: Option<Code>,
-    /// When the requested side last took one of these steps.
-    pub heard: Option<Time>,
 }
 
 /// What a common step does.
@@ -52,13 +50,16 @@ impl Step {
     const fn guard(self) -> &'static str {
         match self {
             Self::Answer => ANSWERS_A_QUESTION,
-            Self::Note | Self::Question | Self::StatusReport | Self::UrgencyChange => "none",
+            Self::UrgencyChange => URGENCY_MAY_CHANGE,
+            Self::Note | Self::Question | Self::StatusReport => "none",
         }
     }
 }
 
 /// An answer names an open question of the other side.
 const ANSWERS_A_QUESTION: &str = "answers-a-question";
+/// The instrument does not leave it to the order itself how urgent it is, or the level stays.
+const URGENCY_MAY_CHANGE: &str = "urgency-may-change";
 
 /// One of these steps, and which side may take it.
 #[derive(Debug, Clone, Copy)]
@@ -97,14 +98,11 @@ pub(super) fn open_rows(common: &Common, side: Side) -> impl Iterator<Item = &'s
 }
 
 impl Common {
-    /// Takes one of the common steps.
-    pub(super) fn take(&mut self, act: &Act) -> Result<(), Refusal> {
+    /// Takes one of the common steps. `fixed` is the article by which the order itself says how urgent it is.
+    pub(super) fn take(&mut self, act: &Act, fixed: Option<&str>) -> Result<(), Refusal> {
         let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
         if !ROWS.iter().any(|row| row.step == step.code() && row.side == act.side) {
             return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
-        }
-        if act.side == Side::Requested {
-            self.heard = self.heard.max(Some(act.time));
         }
         match step {
             Step::Note => {}
@@ -114,7 +112,13 @@ impl Common {
             Step::Answer => self.close_question(act)?,
             Step::StatusReport => self.progress = Some(act.code("report.progress")?),
             Step::UrgencyChange => {
-                self.urgency = Some(act.code("urgency.level")?);
+                let level = act.code("urgency.level")?;
+                if let Some(article) = fixed.filter(|_| self.urgency.as_ref() != Some(&level)) {
+                    let why =
+                        format!("the order itself says how urgent it is ({article}). Withdraw it and issue another");
+                    return Err(Refusal::Guard { guard: URGENCY_MAY_CHANGE, why });
+                }
+                self.urgency = Some(level);
                 self.wish_by = act.time_if_any("wish.by");
             }
         }

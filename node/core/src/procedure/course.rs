@@ -153,7 +153,7 @@ impl Course {
         self.path.first().map(|(at, _)| *at)
     }
 
-    /// When the requested side last took a step of the table.
+    /// When the requested side last took a step.
     #[must_use]
     pub const fn heard(&self) -> Option<Time> {
         self.heard
@@ -173,7 +173,6 @@ impl Course {
 
     /// Goes on to a state with an act. `returns`: the state is one that is left by going back.
     pub(super) fn go(&mut self, act: &Act, state: &Code, returns: bool) {
-        self.places += 1;
         if *state != self.state {
             if returns {
                 self.resumes = Some(self.state.clone());
@@ -182,6 +181,12 @@ impl Course {
             self.since = act.time;
             self.path.push((act.time, state.clone()));
         }
+        self.hear(act);
+    }
+
+    /// Keeps what an act leaves behind that changes no state: that it was taken, and what it said.
+    pub(super) fn hear(&mut self, act: &Act) {
+        self.places += 1;
         if act.side == crate::rules::Side::Requested {
             self.heard = self.heard.max(Some(act.time));
         }

@@ -121,6 +121,8 @@ impl<'a> Judging<'a> {
             | Guard::GroundIsOpen
             | Guard::PartNamesGround
             | Guard::ConditionsAreOpen
+            | Guard::TermsAreOpen
+            | Guard::ConsultedWhereDue
             | Guard::DocumentsComplete
             | Guard::WithinSpeciality
             | Guard::ReceivedByNow
@@ -156,7 +158,9 @@ impl<'a> Judging<'a> {
             Guard::EndsLater => self.not_later(self.act.time("measure.until")?),
             Guard::GroundIsOpen => self.wrong_ground()?,
             Guard::PartNamesGround => self.wrong_part()?,
-            Guard::ConditionsAreOpen => self.wrong_condition()?,
+            Guard::ConditionsAreOpen => self.wrong_condition(&self.act.some_codes("conditions")?)?,
+            Guard::TermsAreOpen => self.wrong_condition(&self.act.codes("terms.codes"))?,
+            Guard::ConsultedWhereDue => self.not_consulted()?,
             Guard::DocumentsComplete => self.lacks_documents()?,
             Guard::WithinSpeciality => self.outside_speciality()?,
             Guard::NamesManifest => ManifestRef::read(self.act).map(|_| None)?,
@@ -245,14 +249,21 @@ impl<'a> Judging<'a> {
     }
 
     /// What is supplied may depend on no other conditions than those the instrument knows.
-    fn wrong_condition(&self) -> Result<Option<String>, Refusal> {
-        let named = self.act.some_codes("conditions")?;
+    fn wrong_condition(&self, named: &[Code]) -> Result<Option<String>, Refusal> {
         let basis = self.basis()?;
         let unknown = named.iter().find(|code| basis.ground(code).is_none());
         Ok(unknown.map(|code| {
             let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
             format!("{why}. Choose one of its conditions")
         }))
+    }
+
+    /// Some instruments let no request be refused before the two sides have consulted.
+    fn not_consulted(&self) -> Result<Option<String>, Refusal> {
+        let consulted =
+            ["answer-consultation", "end-consultation"].iter().any(|step| self.course.taken(step).is_some());
+        let article = self.basis()?.consulted_by.as_ref().filter(|_| !consulted);
+        Ok(article.map(|article| format!("the two sides have not consulted ({article}). Take the step consult first")))
     }
 
     /// The documents that are named as sent are those the instrument demands, and those the requested side asked for.
@@ -400,6 +411,8 @@ pub(super) fn can_hold(guard: Guard, course: &Course, lapsed: bool) -> bool {
         | Guard::GroundIsOpen
         | Guard::PartNamesGround
         | Guard::ConditionsAreOpen
+        | Guard::TermsAreOpen
+        | Guard::ConsultedWhereDue
         | Guard::DocumentsComplete
         | Guard::WithinSpeciality
         | Guard::NamesManifest

@@ -30,7 +30,7 @@ pub use refusal::Refusal;
 
 use crate::ids::{EventId, PartyCode, ProcedureCode, StepCode, Time};
 use crate::proto::{ActorKind, Fact};
-use crate::rules::{Code, Family, Procedure, Rules};
+use crate::rules::{Basis, Code, Family, Procedure, Rules};
 use guard::Judging;
 use order::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,6 +163,12 @@ impl Standing {
         if self.is_closed() { Some(Time(0)) } else { self.holds_until() }
     }
 
+    /// What the instrument it rests on says of the procedure.
+    #[must_use]
+    pub fn basis<'r>(&self, rules: &'r Rules) -> Option<&'r Basis> {
+        rules.basis(&self.procedure, &self.course.code("reference.instrument")?)
+    }
+
     /// What was handed over in it, in order.
     #[must_use]
     pub fn deliveries(&self) -> &[Delivery] {
@@ -265,7 +271,10 @@ fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure
         if standing.course.is_draft() {
             return Err(Refusal::WrongState { step: act.step.clone(), state: standing.course.state().clone() });
         }
-        return standing.common.take(act);
+        let fixed = standing.basis(rules).and_then(|basis| basis.urgency_fixed_by.as_deref());
+        standing.common.take(act, fixed)?;
+        standing.course.hear(act);
+        return Ok(());
     }
     let family = &standing.family;
     standing.course = Judging { family, course: &standing.course, act, rules, procedure }.after()?;
@@ -316,8 +325,7 @@ fn may_be_asked(
 
 /// A ground that is open only with a reservation, and speciality that is renounced only with one, need that the Party made it.
 fn has_reservation(rules: &Rules, standing: &Standing, act: &Act, setting: &Setting) -> Result<(), Refusal> {
-    let instrument = standing.course.code("reference.instrument");
-    let basis = instrument.and_then(|code| rules.basis(&standing.procedure, &code));
+    let basis = standing.basis(rules);
     let ground = act.code_if_any("ground").and_then(|ground| basis?.ground(&ground));
     let renounced = act.flag("speciality.renounced").is_ok_and(|renounced| renounced);
     let renounced = basis.and_then(|basis| basis.renounced_with.as_ref()).filter(|_| renounced);

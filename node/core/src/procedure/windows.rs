@@ -36,7 +36,7 @@ impl<'a> Window<'a> {
 
     /// Its end, as it looks at a moment; nothing before it began.
     pub(super) fn end(&self, at: Time) -> Option<Time> {
-        let start = start(self.usage, self.course, None)?;
+        let start = start(self.usage, self.course)?;
         Some(due_at_the_latest(start, self.rule).plus_ms(self.course.stood_in(&self.usage.pauses, start, at)))
     }
 }

@@ -36,6 +36,13 @@ pub struct Basis {
     pub closed_by: Vec<Closing>,
     /// The declaration of the requested Party without which no person renounces speciality; none if it needs none.
     pub renounced_with: Option<Code>,
+    /// The article by which the order itself says how urgent it is, so that no word of one side changes its periods; none if
+    /// the urgency may change.
+    pub urgency_fixed_by: Option<String>,
+    /// The article by which the two sides consult before a refusal; none if they need not.
+    pub consulted_by: Option<String>,
+    /// The declaration by which the requested Party names the languages it takes; what its profile says of languages, if none.
+    pub languages_by: Option<Code>,
     /// What a request must be accompanied by.
     pub documents: Vec<Document>,
     /// What must be told to whom.
@@ -88,6 +95,9 @@ pub(super) struct BasisRow {
     pub(super) offences: Option<Vec<Code>>,
     pub(super) closed_by: Option<Vec<Closing>>,
     pub(super) renounced_with: Option<Code>,
+    pub(super) urgency_fixed_by: Option<String>,
+    pub(super) consulted_by: Option<String>,
+    pub(super) languages_by: Option<Code>,
     pub(super) documents: Option<Vec<Document>>,
     pub(super) notices: Option<Vec<Notice>>,
     pub(super) source: String,
@@ -99,6 +109,9 @@ impl BasisRow {
     pub(super) fn basis(&self, procedure: ProcedureCode, like: Option<&Basis>) -> Basis {
         fn own<T: Clone>(row: Option<&Vec<T>>, like: Option<&Vec<T>>) -> Vec<T> {
             row.or(like).cloned().unwrap_or_default()
+        }
+        fn one<T: Clone>(row: &Option<T>, like: Option<&Option<T>>) -> Option<T> {
+            row.as_ref().or_else(|| like.and_then(Option::as_ref)).cloned()
         }
         let mut clocks = own(self.clocks.as_ref(), like.map(|like| &like.clocks));
         for usage in &mut clocks {
@@ -119,7 +132,10 @@ impl BasisRow {
             emergencies: own(self.emergencies.as_ref(), like.map(|like| &like.emergencies)),
             offences: own(self.offences.as_ref(), like.map(|like| &like.offences)),
             closed_by: own(self.closed_by.as_ref(), like.map(|like| &like.closed_by)),
-            renounced_with: self.renounced_with.clone().or_else(|| like.and_then(|like| like.renounced_with.clone())),
+            renounced_with: one(&self.renounced_with, like.map(|like| &like.renounced_with)),
+            urgency_fixed_by: one(&self.urgency_fixed_by, like.map(|like| &like.urgency_fixed_by)),
+            consulted_by: one(&self.consulted_by, like.map(|like| &like.consulted_by)),
+            languages_by: one(&self.languages_by, like.map(|like| &like.languages_by)),
             documents: own(self.documents.as_ref(), like.map(|like| &like.documents)),
             notices: own(self.notices.as_ref(), like.map(|like| &like.notices)),
             source: self.source.clone(),

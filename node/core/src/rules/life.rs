@@ -236,12 +236,16 @@ pub enum Guard {
     PartNamesGround,
     /// The conditions it names are open under the instrument.
     ConditionsAreOpen,
+    /// Where the instrument demands it, the two sides have consulted.
+    ConsultedWhereDue,
     /// Each document the instrument or the requested side demands is named as sent.
     DocumentsComplete,
     /// What the person is charged with is what the person was surrendered for, or speciality does not stand against it.
     WithinSpeciality,
     /// It names the manifest of what is handed over.
     NamesManifest,
+    /// The terms on which it is handed over are open under the instrument.
+    TermsAreOpen,
     /// It names a manifest, and the disputed hand-over it replaces.
     ReplacesDisputed,
     /// The hand-over it names waits for its terms to be accepted.
@@ -276,9 +280,11 @@ impl Guard {
         Self::GroundIsOpen,
         Self::PartNamesGround,
         Self::ConditionsAreOpen,
+        Self::ConsultedWhereDue,
         Self::DocumentsComplete,
         Self::WithinSpeciality,
         Self::NamesManifest,
+        Self::TermsAreOpen,
         Self::ReplacesDisputed,
         Self::OffersTerms,
         Self::IsOpen,
@@ -304,9 +310,11 @@ impl Guard {
             Self::GroundIsOpen => "ground-is-open",
             Self::PartNamesGround => "part-names-ground",
             Self::ConditionsAreOpen => "conditions-are-open",
+            Self::ConsultedWhereDue => "consulted-where-due",
             Self::DocumentsComplete => "documents-complete",
             Self::WithinSpeciality => "within-speciality",
             Self::NamesManifest => "names-manifest",
+            Self::TermsAreOpen => "terms-are-open",
             Self::ReplacesDisputed => "replaces-disputed",
             Self::OffersTerms => "offers-terms",
             Self::IsOpen => "is-open",
@@ -339,6 +347,7 @@ impl Guard {
             }
             Self::PartNamesGround => "what is not executed is refused on a ground that is open under the instrument",
             Self::ConditionsAreOpen => "the conditions it names are open under the instrument",
+            Self::ConsultedWhereDue => "where the instrument demands it, the two sides have consulted before",
             Self::DocumentsComplete => {
                 "each document the instrument demands for such a person, and each the requested side asked for, is named as sent"
             }
@@ -346,6 +355,7 @@ impl Guard {
                 "the charge lies within what the person was surrendered for, or was consented to; or the person renounced speciality, came back, or stayed though free to leave"
             }
             Self::NamesManifest => "it names the manifest of what is handed over",
+            Self::TermsAreOpen => "the terms on which it is handed over are open under the instrument",
             Self::ReplacesDisputed => "it names a manifest, and the hand-over it replaces, which is disputed",
             Self::OffersTerms => "the hand-over it names is offered and its terms are not accepted yet",
             Self::IsOpen => "the hand-over it names is neither in custody, nor disputed, nor replaced",
@@ -384,13 +394,15 @@ impl Guard {
             Self::DocumentsComplete => &["documents.sent"],
             Self::WithinSpeciality => &["charge.codes", "charge.same-acts"],
             Self::NamesManifest => MANIFEST,
+            Self::TermsAreOpen => &["terms.codes"],
             Self::ReplacesDisputed | Self::OffersTerms => &["delivery"],
             Self::IsOpen => &["delivery", "dispute.reasons"],
             Self::VerifiedWhole => {
                 &["delivery", "custody.manifest", "custody.record", "custody.items", "custody.bytes"]
             }
             Self::ReceivedByNow => &["received.at"],
-            Self::StillHolds
+            Self::ConsultedWhereDue
+            | Self::StillHolds
             | Self::WindowIsOver
             | Self::AnswerIsOverdue
             | Self::WithinReview

@@ -69,7 +69,7 @@ pub(super) fn says(act: &Act, key: &str) -> bool {
     act.facts.iter().any(|fact| fact.key == key)
 }
 
-fn set_if(act: &mut Act, key: &str, kind: Kind) {
+pub(super) fn set_if(act: &mut Act, key: &str, kind: Kind) {
     if says(act, key) {
         set(act, key, kind);
     }
@@ -131,11 +131,8 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::OffersTerms => name(act, standing, Delivery::is_offered),
         Guard::IsOpen => name(act, standing, Delivery::is_open),
         Guard::VerifiedWhole => name(act, standing, Delivery::is_accepted),
-        Guard::ConditionsAreOpen => {
-            let mut known = based(act, standing).grounds.iter().map(|usage| &usage.code);
-            let condition = known.find(|code| code.as_str().starts_with("C-")).expect("a condition");
-            set_all(act, "conditions", std::slice::from_ref(condition));
-        }
+        Guard::ConditionsAreOpen => set_all(act, "conditions", &[condition(act, standing).expect("a condition")]),
+        Guard::TermsAreOpen => set_all(act, "terms.codes", condition(act, standing).as_slice()),
         Guard::DocumentsComplete => fit_documents(act, standing),
         Guard::WithinSpeciality => {
             let scope = standing.course.codes("speciality.scope");
@@ -146,8 +143,18 @@ fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {
         Guard::WindowIsOver => wait_for(act, standing, "ea-review"),
         Guard::AnswerIsOverdue => wait_for(act, standing, "answer"),
         Guard::ExtendsByRule => set(act, "measure.until", later(9)),
-        Guard::StillHolds | Guard::NamesManifest | Guard::WithinReview | Guard::WithinObjection => {}
+        Guard::StillHolds
+        | Guard::NamesManifest
+        | Guard::ConsultedWhereDue
+        | Guard::WithinReview
+        | Guard::WithinObjection => {}
     }
+}
+
+/// A condition that the instrument knows, if it knows one.
+fn condition(act: &Act, standing: &Standing) -> Option<Code> {
+    let mut known = based(act, standing).grounds.iter().map(|usage| &usage.code);
+    known.find(|code| code.as_str().starts_with("C-")).cloned()
 }
 
 /// Signs no earlier than the window of the request that plays this part is over.

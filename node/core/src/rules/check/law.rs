@@ -127,7 +127,7 @@ impl Joining {
                 self.refers(rules.clocks.contains_key(clock), at, "clock", clock);
             }
         }
-        if let Some(code) = &basis.renounced_with {
+        for code in [&basis.renounced_with, &basis.languages_by].into_iter().flatten() {
             self.refers(rules.declarations.contains_key(code), at, "declaration", code);
         }
         for closing in &basis.closed_by {
@@ -156,7 +156,10 @@ impl Joining {
     }
 
     fn clock_uses(&mut self, at: &At, basis: &Basis, family: &Family) {
-        let step = |code: &Code| family.rows.iter().any(|row| row.step.as_str() == code.as_str());
+        let step = |code: &Code| {
+            family.rows.iter().any(|row| row.step.as_str() == code.as_str())
+                || super::life::COMMON.contains(&code.as_str())
+        };
         for usage in &basis.clocks {
             let clock = &usage.clock;
             let named = usage.after.iter().chain(usage.longer.as_ref().map(|longer| &longer.after));
@@ -171,8 +174,7 @@ impl Joining {
             self.says(!starts, at, || format!("{clock} never starts: it needs `after`, `from` or `heard`"));
         }
         for code in basis.notices.iter().map(|notice| &notice.step).filter(|code| !step(code)) {
-            let common = super::life::COMMON.contains(&code.as_str());
-            self.says(!common, at, || format!("a notice is told by {code}, which is no step of {}", basis.procedure));
+            self.says(true, at, || format!("a notice is told by {code}, which is no step of {}", basis.procedure));
         }
     }
 }
