@@ -118,412 +118,6 @@ impl Algorithm {
         }
     }
 }
-/// The signed founding document of a network. Payload type application/vnd.comity.charter.v1.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Charter {
-    /// lower-case DNS-like name, part of every ledger origin
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    /// true: nothing here has legal effect
-    #[prost(bool, tag = "2")]
-    pub exercise: bool,
-    /// 1 at the founding, then strictly increasing by one
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    #[prost(uint64, tag = "4")]
-    pub issued_ms: u64,
-    /// after this no new Party or key role is accepted
-    #[prost(uint64, tag = "5")]
-    pub expires_ms: u64,
-    /// existing exchange goes on, marked, for this long after expiry
-    #[prost(uint32, tag = "6")]
-    pub grace_days: u32,
-    /// document id of the version before; empty in version 1
-    #[prost(bytes = "vec", tag = "7")]
-    pub previous: ::prost::alloc::vec::Vec<u8>,
-    #[prost(message, optional, tag = "8")]
-    pub signers: ::core::option::Option<Quorum>,
-    /// ascending by code
-    #[prost(message, repeated, tag = "9")]
-    pub parties: ::prost::alloc::vec::Vec<Party>,
-    /// ascending by instrument, party
-    #[prost(message, repeated, tag = "10")]
-    pub instruments: ::prost::alloc::vec::Vec<InstrumentStatus>,
-    /// ascending by instrument, party_a, party_b
-    #[prost(message, repeated, tag = "11")]
-    pub exceptions: ::prost::alloc::vec::Vec<PairException>,
-    /// ascending by id
-    #[prost(message, repeated, tag = "12")]
-    pub suites: ::prost::alloc::vec::Vec<SuiteDates>,
-    /// ascending by party
-    #[prost(message, repeated, tag = "13")]
-    pub witnesses: ::prost::alloc::vec::Vec<WitnessDuty>,
-}
-/// A set of hybrid keys of which `threshold` distinct ones must sign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Quorum {
-    /// ascending by ed25519 bytes
-    #[prost(message, repeated, tag = "1")]
-    pub keys: ::prost::alloc::vec::Vec<HybridKey>,
-    #[prost(uint32, tag = "2")]
-    pub threshold: u32,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Party {
-    /// ISO 3166-1 alpha-2, user-assigned codes in exercises
-    #[prost(string, tag = "1")]
-    pub code: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    #[prost(message, optional, tag = "3")]
-    pub root: ::core::option::Option<Quorum>,
-    #[prost(uint64, tag = "4")]
-    pub joined_ms: u64,
-    /// 0: not suspended
-    #[prost(uint64, tag = "5")]
-    pub suspended_ms: u64,
-    /// 0: not withdrawn
-    #[prost(uint64, tag = "6")]
-    pub withdrawn_ms: u64,
-}
-/// Whether an instrument binds a Party, from when, and with which reservations.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct InstrumentStatus {
-    /// code from the rule files, for example BC
-    #[prost(string, tag = "1")]
-    pub instrument: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub party: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "3")]
-    pub in_force_ms: u64,
-    /// 0: open
-    #[prost(uint64, tag = "4")]
-    pub until_ms: u64,
-    /// codes, ascending
-    #[prost(string, repeated, tag = "5")]
-    pub reservations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// codes, ascending
-    #[prost(string, repeated, tag = "6")]
-    pub declarations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// An instrument that binds both Parties but not towards each other (or only from a later date).
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PairException {
-    #[prost(string, tag = "1")]
-    pub instrument: ::prost::alloc::string::String,
-    /// the lower code of the two
-    #[prost(string, tag = "2")]
-    pub party_a: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub party_b: ::prost::alloc::string::String,
-    /// 0: not in force between them
-    #[prost(uint64, tag = "4")]
-    pub in_force_ms: u64,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SuiteDates {
-    #[prost(uint32, tag = "1")]
-    pub id: u32,
-    #[prost(uint64, tag = "2")]
-    pub from_ms: u64,
-    /// 0: open
-    #[prost(uint64, tag = "3")]
-    pub until_ms: u64,
-}
-/// Which Parties witness the ledger of `party`, and how many of them may collude.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WitnessDuty {
-    #[prost(string, tag = "1")]
-    pub party: ::prost::alloc::string::String,
-    /// ascending
-    #[prost(string, repeated, tag = "2")]
-    pub witnesses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(uint32, tag = "3")]
-    pub faulty: u32,
-}
-/// A node that may speak for the Party, and proof that whoever holds its key agrees.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Node {
-    /// multihash bytes
-    #[prost(bytes = "vec", tag = "1")]
-    pub peer_id: ::prost::alloc::vec::Vec<u8>,
-    /// Ed25519 signature by the node's key over network and Party
-    #[prost(bytes = "vec", tag = "2")]
-    pub proof: ::prost::alloc::vec::Vec<u8>,
-}
-/// A Party's declaration under its root threshold. Payload type application/vnd.comity.profile.v1.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Profile {
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub party: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    #[prost(uint64, tag = "4")]
-    pub issued_ms: u64,
-    /// document id of the version before; empty in version 1
-    #[prost(bytes = "vec", tag = "5")]
-    pub previous: ::prost::alloc::vec::Vec<u8>,
-    /// ascending by id
-    #[prost(message, repeated, tag = "6")]
-    pub authorities: ::prost::alloc::vec::Vec<Authority>,
-    #[prost(message, repeated, tag = "7")]
-    pub languages: ::prost::alloc::vec::Vec<LanguageRule>,
-    /// ascending by code
-    #[prost(message, repeated, tag = "8")]
-    pub declarations: ::prost::alloc::vec::Vec<Declaration>,
-    /// spares included, ascending by peer_id
-    #[prost(message, repeated, tag = "9")]
-    pub nodes: ::prost::alloc::vec::Vec<Node>,
-    /// of this Party, oldest first; the last is the one it writes
-    #[prost(message, repeated, tag = "10")]
-    pub ledgers: ::prost::alloc::vec::Vec<Ledger>,
-    /// ascending by key id
-    #[prost(message, repeated, tag = "11")]
-    pub keys: ::prost::alloc::vec::Vec<RoleKey>,
-    /// ascending by key id
-    #[prost(message, repeated, tag = "12")]
-    pub revocations: ::prost::alloc::vec::Vec<Revocation>,
-}
-/// A ledger of the Party. One after the first takes the place of the one before: it begins with that one's first records,
-/// as many as were left when it was restored.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Ledger {
-    #[prost(string, tag = "1")]
-    pub origin: ::prost::alloc::string::String,
-    /// how many of the records of the one before it begins with; 0 in the first
-    #[prost(uint64, tag = "2")]
-    pub size: u64,
-    /// over these; empty in the first
-    #[prost(bytes = "vec", tag = "3")]
-    pub root: ::prost::alloc::vec::Vec<u8>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Authority {
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// IANA name
-    #[prost(string, tag = "3")]
-    pub time_zone: ::prost::alloc::string::String,
-    /// ascending by procedure, side
-    #[prost(message, repeated, tag = "4")]
-    pub powers: ::prost::alloc::vec::Vec<Power>,
-}
-/// An authority may act in a procedure on one side of it, between two dates.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Power {
-    /// code, for example PRES
-    #[prost(string, tag = "1")]
-    pub procedure: ::prost::alloc::string::String,
-    #[prost(enumeration = "Side", tag = "2")]
-    pub side: i32,
-    #[prost(uint64, tag = "3")]
-    pub from_ms: u64,
-    /// 0: open
-    #[prost(uint64, tag = "4")]
-    pub until_ms: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LanguageRule {
-    #[prost(string, tag = "1")]
-    pub procedure: ::prost::alloc::string::String,
-    #[prost(bool, tag = "2")]
-    pub urgent: bool,
-    /// BCP 47, most preferred first
-    #[prost(string, repeated, tag = "3")]
-    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Declaration {
-    /// for example BC.29.4 (dual-criminality reservation)
-    #[prost(string, tag = "1")]
-    pub code: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub value: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Revocation {
-    #[prost(bytes = "vec", tag = "1")]
-    pub key_id: ::prost::alloc::vec::Vec<u8>,
-    /// receipted or cosigned before this stays valid, marked disputed
-    #[prost(uint64, tag = "2")]
-    pub from_ms: u64,
-    /// code
-    #[prost(string, tag = "3")]
-    pub reason: ::prost::alloc::string::String,
-}
-/// What changes weekly. Signed by the directory key. Payload type application/vnd.comity.directory.v1.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Directory {
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub party: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    #[prost(uint64, tag = "4")]
-    pub issued_ms: u64,
-    /// document id of the profile it belongs to
-    #[prost(bytes = "vec", tag = "5")]
-    pub profile: ::prost::alloc::vec::Vec<u8>,
-    /// ascending by authority, then office
-    #[prost(message, repeated, tag = "6")]
-    pub contacts: ::prost::alloc::vec::Vec<Contact>,
-    /// ascending by node
-    #[prost(message, repeated, tag = "7")]
-    pub addresses: ::prost::alloc::vec::Vec<Address>,
-    /// ISO dates, ascending
-    #[prost(string, repeated, tag = "8")]
-    pub holidays: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Contact {
-    #[prost(string, tag = "1")]
-    pub authority: ::prost::alloc::string::String,
-    /// a role, never a person
-    #[prost(string, tag = "2")]
-    pub office: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub email: ::prost::alloc::string::String,
-    #[prost(string, tag = "4")]
-    pub phone: ::prost::alloc::string::String,
-    /// for example Mo-Fr 08:00-18:00, or 24/7
-    #[prost(string, tag = "5")]
-    pub hours: ::prost::alloc::string::String,
-    #[prost(string, repeated, tag = "6")]
-    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Address {
-    /// PeerId
-    #[prost(bytes = "vec", tag = "1")]
-    pub node: ::prost::alloc::vec::Vec<u8>,
-    #[prost(string, repeated, tag = "2")]
-    pub multiaddrs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// Stops a Party until its root threshold signs a profile above this version. Signed by one or more holders of its root
-/// keys. Payload type application/vnd.comity.suspension.v1.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Suspension {
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub party: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "3")]
-    pub issued_ms: u64,
-    /// of the profile it stops
-    #[prost(uint64, tag = "4")]
-    pub profile_version: u64,
-    /// code
-    #[prost(string, tag = "5")]
-    pub reason: ::prost::alloc::string::String,
-    /// the document id of that profile
-    #[prost(bytes = "vec", tag = "6")]
-    pub profile: ::prost::alloc::vec::Vec<u8>,
-}
-/// Daily proof that nothing newer is withheld. Payload type application/vnd.comity.profile-head.v1.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ProfileHead {
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub party: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "3")]
-    pub issued_ms: u64,
-    #[prost(uint64, tag = "4")]
-    pub profile_version: u64,
-    #[prost(bytes = "vec", tag = "5")]
-    pub profile: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint64, tag = "6")]
-    pub directory_version: u64,
-    #[prost(bytes = "vec", tag = "7")]
-    pub directory: ::prost::alloc::vec::Vec<u8>,
-}
-/// Documents handed over together, each to be judged after those before it: a founding kit, news carried by file, an
-/// answer on /comity/roster/1.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Bundle {
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-}
-/// What somebody holds of a network. On /comity/roster/1 it goes both ways, so that each side knows what the other lacks.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RosterHeld {
-    #[prost(string, tag = "1")]
-    pub network: ::prost::alloc::string::String,
-    /// version in force
-    #[prost(uint64, tag = "2")]
-    pub charter: u64,
-    /// ascending by party; none from somebody who does not say
-    #[prost(message, repeated, tag = "3")]
-    pub parties: ::prost::alloc::vec::Vec<PartyHeld>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PartyHeld {
-    #[prost(string, tag = "1")]
-    pub party: ::prost::alloc::string::String,
-    /// newest version; 0: none
-    #[prost(uint64, tag = "2")]
-    pub profile: u64,
-    /// newest version that belongs to that profile; 0: none
-    #[prost(uint64, tag = "3")]
-    pub directory: u64,
-    /// when the newest head was issued; 0: none
-    #[prost(uint64, tag = "4")]
-    pub head_ms: u64,
-    /// document ids of those of that profile, ascending
-    #[prost(bytes = "vec", repeated, tag = "5")]
-    pub suspensions: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-}
-/// One round on /comity/roster/1: the asker says what it holds and hands over what it has for the other side.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RosterAsk {
-    #[prost(message, optional, tag = "1")]
-    pub held: ::core::option::Option<RosterHeld>,
-    /// envelopes, each to be judged after those before it
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    pub offered: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RosterAnswer {
-    #[prost(message, optional, tag = "1")]
-    pub held: ::core::option::Option<RosterHeld>,
-    /// what the asker lacks
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum Side {
-    Unspecified = 0,
-    Requesting = 1,
-    Requested = 2,
-}
-impl Side {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "SIDE_UNSPECIFIED",
-            Self::Requesting => "SIDE_REQUESTING",
-            Self::Requested => "SIDE_REQUESTED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "SIDE_UNSPECIFIED" => Some(Self::Unspecified),
-            "SIDE_REQUESTING" => Some(Self::Requesting),
-            "SIDE_REQUESTED" => Some(Self::Requested),
-            _ => None,
-        }
-    }
-}
 /// DSSE-style envelope. Signatures are over PAE(payload_type, header); those of documents over their id \[S-1\].
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Envelope {
@@ -923,6 +517,415 @@ impl Lane {
             "LANE_EMERGENCY" => Some(Self::Emergency),
             "LANE_NORMAL" => Some(Self::Normal),
             "LANE_RETURN" => Some(Self::Return),
+            _ => None,
+        }
+    }
+}
+/// The signed founding document of a network. Payload type application/vnd.comity.charter.v1.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Charter {
+    /// lower-case DNS-like name, part of every ledger origin
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// true: nothing here has legal effect
+    #[prost(bool, tag = "2")]
+    pub exercise: bool,
+    /// 1 at the founding, then strictly increasing by one
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    #[prost(uint64, tag = "4")]
+    pub issued_ms: u64,
+    /// after this no new Party or key role is accepted
+    #[prost(uint64, tag = "5")]
+    pub expires_ms: u64,
+    /// existing exchange goes on, marked, for this long after expiry
+    #[prost(uint32, tag = "6")]
+    pub grace_days: u32,
+    /// document id of the version before; empty in version 1
+    #[prost(bytes = "vec", tag = "7")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "8")]
+    pub signers: ::core::option::Option<Quorum>,
+    /// ascending by code
+    #[prost(message, repeated, tag = "9")]
+    pub parties: ::prost::alloc::vec::Vec<Party>,
+    /// ascending by instrument, party
+    #[prost(message, repeated, tag = "10")]
+    pub instruments: ::prost::alloc::vec::Vec<InstrumentStatus>,
+    /// ascending by instrument, party_a, party_b
+    #[prost(message, repeated, tag = "11")]
+    pub exceptions: ::prost::alloc::vec::Vec<PairException>,
+    /// ascending by id
+    #[prost(message, repeated, tag = "12")]
+    pub suites: ::prost::alloc::vec::Vec<SuiteDates>,
+    /// ascending by party
+    #[prost(message, repeated, tag = "13")]
+    pub witnesses: ::prost::alloc::vec::Vec<WitnessDuty>,
+}
+/// A set of hybrid keys of which `threshold` distinct ones must sign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Quorum {
+    /// ascending by ed25519 bytes
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<HybridKey>,
+    #[prost(uint32, tag = "2")]
+    pub threshold: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Party {
+    /// ISO 3166-1 alpha-2, user-assigned codes in exercises
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub root: ::core::option::Option<Quorum>,
+    #[prost(uint64, tag = "4")]
+    pub joined_ms: u64,
+    /// 0: not suspended
+    #[prost(uint64, tag = "5")]
+    pub suspended_ms: u64,
+    /// 0: not withdrawn
+    #[prost(uint64, tag = "6")]
+    pub withdrawn_ms: u64,
+}
+/// Whether an instrument binds a Party, from when, and with which reservations.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstrumentStatus {
+    /// code from the rule files, for example BC
+    #[prost(string, tag = "1")]
+    pub instrument: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub in_force_ms: u64,
+    /// 0: open
+    #[prost(uint64, tag = "4")]
+    pub until_ms: u64,
+    /// codes, ascending
+    #[prost(string, repeated, tag = "5")]
+    pub reservations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// codes, ascending
+    #[prost(string, repeated, tag = "6")]
+    pub declarations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// An instrument that binds both Parties but not towards each other (or only from a later date).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairException {
+    #[prost(string, tag = "1")]
+    pub instrument: ::prost::alloc::string::String,
+    /// the lower code of the two
+    #[prost(string, tag = "2")]
+    pub party_a: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub party_b: ::prost::alloc::string::String,
+    /// 0: not in force between them
+    #[prost(uint64, tag = "4")]
+    pub in_force_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuiteDates {
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    #[prost(uint64, tag = "2")]
+    pub from_ms: u64,
+    /// 0: open
+    #[prost(uint64, tag = "3")]
+    pub until_ms: u64,
+}
+/// Which Parties witness the ledger of `party`, and how many of them may collude.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WitnessDuty {
+    #[prost(string, tag = "1")]
+    pub party: ::prost::alloc::string::String,
+    /// ascending
+    #[prost(string, repeated, tag = "2")]
+    pub witnesses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "3")]
+    pub faulty: u32,
+}
+/// A node that may speak for the Party, and proof that whoever holds its key agrees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Node {
+    /// multihash bytes
+    #[prost(bytes = "vec", tag = "1")]
+    pub peer_id: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 signature by the node's key over network and Party
+    #[prost(bytes = "vec", tag = "2")]
+    pub proof: ::prost::alloc::vec::Vec<u8>,
+}
+/// A Party's declaration under its root threshold. Payload type application/vnd.comity.profile.v1.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Profile {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    #[prost(uint64, tag = "4")]
+    pub issued_ms: u64,
+    /// document id of the version before; empty in version 1
+    #[prost(bytes = "vec", tag = "5")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
+    /// ascending by id
+    #[prost(message, repeated, tag = "6")]
+    pub authorities: ::prost::alloc::vec::Vec<Authority>,
+    #[prost(message, repeated, tag = "7")]
+    pub languages: ::prost::alloc::vec::Vec<LanguageRule>,
+    /// ascending by code
+    #[prost(message, repeated, tag = "8")]
+    pub declarations: ::prost::alloc::vec::Vec<Declaration>,
+    /// spares included, ascending by peer_id
+    #[prost(message, repeated, tag = "9")]
+    pub nodes: ::prost::alloc::vec::Vec<Node>,
+    /// of this Party, oldest first; the last is the one it writes
+    #[prost(message, repeated, tag = "10")]
+    pub ledgers: ::prost::alloc::vec::Vec<Ledger>,
+    /// ascending by key id
+    #[prost(message, repeated, tag = "11")]
+    pub keys: ::prost::alloc::vec::Vec<RoleKey>,
+    /// ascending by key id
+    #[prost(message, repeated, tag = "12")]
+    pub revocations: ::prost::alloc::vec::Vec<Revocation>,
+}
+/// A ledger of the Party. One after the first takes the place of the one before: it begins with that one's first records,
+/// as many as were left when it was restored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ledger {
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    /// how many of the records of the one before it begins with; 0 in the first
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// over these; empty in the first
+    #[prost(bytes = "vec", tag = "3")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Authority {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// IANA name
+    #[prost(string, tag = "3")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// ascending by procedure, side
+    #[prost(message, repeated, tag = "4")]
+    pub powers: ::prost::alloc::vec::Vec<Power>,
+    /// in whose name it acts, ascending, each once; none: in any
+    #[prost(enumeration = "ActorKind", repeated, tag = "5")]
+    pub actors: ::prost::alloc::vec::Vec<i32>,
+}
+/// An authority may act in a procedure on one side of it, between two dates.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Power {
+    /// code, for example PRES
+    #[prost(string, tag = "1")]
+    pub procedure: ::prost::alloc::string::String,
+    #[prost(enumeration = "Side", tag = "2")]
+    pub side: i32,
+    #[prost(uint64, tag = "3")]
+    pub from_ms: u64,
+    /// 0: open
+    #[prost(uint64, tag = "4")]
+    pub until_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LanguageRule {
+    #[prost(string, tag = "1")]
+    pub procedure: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub urgent: bool,
+    /// BCP 47, most preferred first
+    #[prost(string, repeated, tag = "3")]
+    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Declaration {
+    /// for example BC.29.4 (dual-criminality reservation)
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Revocation {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    /// receipted or cosigned before this stays valid, marked disputed
+    #[prost(uint64, tag = "2")]
+    pub from_ms: u64,
+    /// code
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What changes weekly. Signed by the directory key. Payload type application/vnd.comity.directory.v1.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Directory {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    #[prost(uint64, tag = "4")]
+    pub issued_ms: u64,
+    /// document id of the profile it belongs to
+    #[prost(bytes = "vec", tag = "5")]
+    pub profile: ::prost::alloc::vec::Vec<u8>,
+    /// ascending by authority, then office
+    #[prost(message, repeated, tag = "6")]
+    pub contacts: ::prost::alloc::vec::Vec<Contact>,
+    /// ascending by node
+    #[prost(message, repeated, tag = "7")]
+    pub addresses: ::prost::alloc::vec::Vec<Address>,
+    /// ISO dates, ascending
+    #[prost(string, repeated, tag = "8")]
+    pub holidays: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Contact {
+    #[prost(string, tag = "1")]
+    pub authority: ::prost::alloc::string::String,
+    /// a role, never a person
+    #[prost(string, tag = "2")]
+    pub office: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub email: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub phone: ::prost::alloc::string::String,
+    /// for example Mo-Fr 08:00-18:00, or 24/7
+    #[prost(string, tag = "5")]
+    pub hours: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "6")]
+    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Address {
+    /// PeerId
+    #[prost(bytes = "vec", tag = "1")]
+    pub node: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, repeated, tag = "2")]
+    pub multiaddrs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Stops a Party until its root threshold signs a profile above this version. Signed by one or more holders of its root
+/// keys. Payload type application/vnd.comity.suspension.v1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Suspension {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub issued_ms: u64,
+    /// of the profile it stops
+    #[prost(uint64, tag = "4")]
+    pub profile_version: u64,
+    /// code
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// the document id of that profile
+    #[prost(bytes = "vec", tag = "6")]
+    pub profile: ::prost::alloc::vec::Vec<u8>,
+}
+/// Daily proof that nothing newer is withheld. Payload type application/vnd.comity.profile-head.v1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfileHead {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub party: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub issued_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub profile_version: u64,
+    #[prost(bytes = "vec", tag = "5")]
+    pub profile: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    pub directory_version: u64,
+    #[prost(bytes = "vec", tag = "7")]
+    pub directory: ::prost::alloc::vec::Vec<u8>,
+}
+/// Documents handed over together, each to be judged after those before it: a founding kit, news carried by file, an
+/// answer on /comity/roster/1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bundle {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// What somebody holds of a network. On /comity/roster/1 it goes both ways, so that each side knows what the other lacks.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterHeld {
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// version in force
+    #[prost(uint64, tag = "2")]
+    pub charter: u64,
+    /// ascending by party; none from somebody who does not say
+    #[prost(message, repeated, tag = "3")]
+    pub parties: ::prost::alloc::vec::Vec<PartyHeld>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartyHeld {
+    #[prost(string, tag = "1")]
+    pub party: ::prost::alloc::string::String,
+    /// newest version; 0: none
+    #[prost(uint64, tag = "2")]
+    pub profile: u64,
+    /// newest version that belongs to that profile; 0: none
+    #[prost(uint64, tag = "3")]
+    pub directory: u64,
+    /// when the newest head was issued; 0: none
+    #[prost(uint64, tag = "4")]
+    pub head_ms: u64,
+    /// document ids of those of that profile, ascending
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub suspensions: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// One round on /comity/roster/1: the asker says what it holds and hands over what it has for the other side.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterAsk {
+    #[prost(message, optional, tag = "1")]
+    pub held: ::core::option::Option<RosterHeld>,
+    /// envelopes, each to be judged after those before it
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub offered: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterAnswer {
+    #[prost(message, optional, tag = "1")]
+    pub held: ::core::option::Option<RosterHeld>,
+    /// what the asker lacks
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub envelopes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Side {
+    Unspecified = 0,
+    Requesting = 1,
+    Requested = 2,
+}
+impl Side {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SIDE_UNSPECIFIED",
+            Self::Requesting => "SIDE_REQUESTING",
+            Self::Requested => "SIDE_REQUESTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SIDE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SIDE_REQUESTING" => Some(Self::Requesting),
+            "SIDE_REQUESTED" => Some(Self::Requested),
             _ => None,
         }
     }

@@ -218,6 +218,7 @@ fn authority(office: &Office, now: Time) -> proto::Authority {
             .iter()
             .flat_map(|procedure| [power(procedure, Side::Requesting), power(procedure, Side::Requested)])
             .collect(),
+        actors: Vec::new(), // in any name: a drafted profile may say which
     }
 }
 
@@ -315,11 +316,17 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn profile_bytes(party: &str, signer: &str) -> Vec<u8> {
-        profile_with(party, signer, &["PRES"], &[])
+        profile_with(party, signer, &["PRES"], &[], &[])
     }
 
-    /// A profile whose one authority may act in these procedures, of a Party that declares so much.
-    fn profile_with(party: &str, signer: &str, procedures: &[&str], declared: &[&str]) -> Vec<u8> {
+    /// A profile whose one authority may act in these procedures and these names, of a Party that declares so much.
+    fn profile_with(
+        party: &str,
+        signer: &str,
+        procedures: &[&str],
+        declared: &[&str],
+        actors: &[proto::ActorKind],
+    ) -> Vec<u8> {
         let office = Office {
             id: "central".into(),
             name: format!("Central Authority of {party}"),
@@ -330,6 +337,7 @@ pub(crate) mod tests {
         let mut draft = profile(&network(), &code(party), &[office], &["en"], &public, START);
         let declaration = |code: &&str| proto::Declaration { code: (*code).to_owned(), value: String::new() };
         draft.declarations = declared.iter().map(declaration).collect();
+        draft.authorities[0].actors = actors.iter().map(|actor| *actor as i32).collect();
         sign_profile(&draft, &[&root(signer, KeyRole::Root)]).expect("signed")
     }
 
@@ -395,13 +403,18 @@ pub(crate) mod tests {
     }
 
     /// Two Parties towards each other bound by all of these instruments, each with power in all of these procedures; the
-    /// second, which is asked, has declared so much.
-    pub(crate) fn book_under(instruments: &[&str], procedures: &[&str], declared: &[&str]) -> Book {
+    /// second, which is asked, has declared so much and acts in these names.
+    pub(crate) fn book_under(
+        instruments: &[&str],
+        procedures: &[&str],
+        declared: &[&str],
+        actors: &[proto::ActorKind],
+    ) -> Book {
         let parties = &CODES[..2];
         let bytes = charter_of(parties, instruments);
         let mut book = Book::found(&bytes, fingerprint(&bytes)).expect("charter");
-        for (party, declared) in parties.iter().zip([&[], declared]) {
-            book.accept(&profile_with(party, party, procedures, declared), START).expect("profile");
+        for (party, (declared, actors)) in parties.iter().zip([(&[][..], &[][..]), (declared, actors)]) {
+            book.accept(&profile_with(party, party, procedures, declared, actors), START).expect("profile");
         }
         book
     }

@@ -7,7 +7,7 @@ use comity_core::{
     ids::{KeyId, hex},
     profile::{Quorum, witness_quorum},
     proto::{self, KeyRole},
-    rules::Side,
+    rules::{Side, actor_name},
 };
 
 use super::{
@@ -150,6 +150,10 @@ fn profile(wire: &proto::Profile) -> Vec<Row> {
     for authority in &wire.authorities {
         let name = format!("{}, time zone {}", authority.name, authority.time_zone);
         rows.push(row(format!("Authority {}", authority.id), name));
+        if !authority.actors.is_empty() {
+            let names: Vec<&str> = authority.actors().map(actor_name).collect();
+            rows.push(row(format!("{} acts as", authority.id), names.join(", ")));
+        }
         rows.extend(authority.powers.iter().map(|power| self::power(&authority.id, power)));
     }
     rows.extend(wire.languages.iter().map(|rule| {

@@ -16,7 +16,7 @@ use crate::{
     event::{Delivery, Event, REFUSAL_TYPE, Returned, Slip},
     ids::{EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     index::{IndexFault, Pairs},
-    profile::Freshness,
+    profile::{Freshness, Profile},
     proto::{EventRow, Fact, Lane, RecordKind, Signature},
     record::{About, SignedRefusal, event_received, event_returned, receipt, refusal, refusal_bytes},
 };
@@ -148,7 +148,11 @@ impl Engine {
         let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
         let side = case.side_of(&header.author);
         let profile = self.trust.profile(&header.author, step.now);
-        if !profile.is_some_and(|own| own.may(&header.authority, &header.procedure, side, step.now)) {
+        let may = |own: &Profile| {
+            own.may(&header.authority, &header.procedure, side, step.now)
+                && own.speaks_as(&header.authority, header.actor)
+        };
+        if !profile.is_some_and(may) {
             return Ok(Judgement::Refuse("profile.no-power"));
         }
         let wish = Wish {

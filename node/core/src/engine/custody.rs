@@ -13,7 +13,7 @@ use crate::{
     index::{IndexFault, Pairs},
     manifest::{CUSTODY_TYPE, Statement},
     procedure::DeliveryState,
-    proto::{CustodyAct, EventRow, Signature},
+    proto::{ActorKind, CustodyAct, EventRow, Signature},
     record::custody,
 };
 
@@ -93,7 +93,7 @@ impl Engine {
         let rows = step.index.events(&thread)?;
         let case = Case::of(&rows).map_err(|_| IndexFault::Damaged)?;
         let side = case.side_of(&self.us.party);
-        if let Err(refused) = self.check_power(&wanted.authority, &procedure, side, step.now) {
+        if let Err(refused) = self.check_power(&wanted.authority, ActorKind::Authority, &procedure, side, step.now) {
             return Ok(Err(refused));
         }
         let acceptance = match self.handed_over(&case, &rows, wanted, step)? {

@@ -17,8 +17,9 @@ use crate::{
     index::{IndexFault, Pairs},
     procedure::{self, Refusal, Side},
     profile::Freshness,
-    proto::{EventRow, Fact, KeyRole, Lane, Signature},
+    proto::{ActorKind, EventRow, Fact, KeyRole, Lane, Signature},
     record::{Slips, event_sent},
+    rules::actor_name,
     wire::ENVELOPE_MAX,
 };
 
@@ -126,11 +127,11 @@ impl Engine {
         self.may_sign_now(&act.command_id, step.now)?;
         let case = Case::of(&place.rows).map_err(|fault| not_done("index.damaged", &fault.to_string()))?;
         let side = case.side_of(&self.us.party);
-        self.check_power(&act.authority, &act.procedure, side, step.now)?;
-        let facts = self.check_form(act)?;
         let refused = |refusal: Refusal| not_done(refusal.code(), &refusal.to_string());
-        let parents = case.heads(&self.rules).map_err(refused)?;
         let actor = procedure::actor_of(&self.rules, &act.procedure, &act.step, side).map_err(refused)?;
+        self.check_power(&act.authority, actor, &act.procedure, side, step.now)?;
+        let facts = self.check_form(act)?;
+        let parents = case.heads(&self.rules).map_err(refused)?;
         let wish = Wish {
             procedure: &act.procedure,
             step: &act.step,
@@ -186,6 +187,7 @@ impl Engine {
     pub(super) fn check_power(
         &self,
         authority: &AuthorityId,
+        actor: ActorKind,
         procedure: &ProcedureCode,
         side: Side,
         now: Time,
@@ -203,10 +205,13 @@ impl Engine {
         if profile.keys(KeyRole::Record, now).next().is_none() {
             return Err(not_done("keys.expired", "no record key of this Party is valid now"));
         }
-        if profile.may(authority, procedure, side, now) {
+        let detail = if !profile.may(authority, procedure, side, now) {
+            format!("authority {authority} may not act in {procedure} on this side")
+        } else if !profile.speaks_as(authority, actor) {
+            format!("authority {authority} does not act in the name of a {}; name one that does", actor_name(actor))
+        } else {
             return Ok(());
-        }
-        let detail = format!("authority {authority} may not act in {procedure} on this side");
+        };
         Err(not_done("profile.no-power", &detail))
     }
 

@@ -12,7 +12,7 @@ use crate::{
     crypto::PublicKey,
     ids::{AuthorityId, Digest, KeyId, LedgerIndex, NetworkName, Origin, PartyCode, ProcedureCode, Time},
     ledger::{Checkpoint, LatelyVerified, LedgerFault, VerifiedCheckpoint, checkpoint},
-    proto::{self, KeyRole},
+    proto::{self, ActorKind, KeyRole},
     rules::Side,
     wire::{ascending, showable},
 };
@@ -134,6 +134,9 @@ impl Profile {
         }
         if !wire.authorities.iter().all(powers_in_order) {
             return Err(ProfileFault::Content("the powers of an authority must rise by procedure and side"));
+        }
+        if !wire.authorities.iter().all(actors_in_order) {
+            return Err(ProfileFault::Content("the kinds an authority acts as must be known, rise and not repeat"));
         }
         let ledgers = read_ledgers(&wire.ledgers, &party, &charter.network)?;
         let authorities = wire
@@ -324,6 +327,13 @@ impl Profile {
         self.keys.values().filter(usable).map(|dated| (dated.key.role, dated.end())).filter(move |(_, end)| at < *end)
     }
 
+    /// True if the authority acts in the name of such an actor: of those it was declared to act for, or of any if of none.
+    #[must_use]
+    pub fn speaks_as(&self, authority: &AuthorityId, actor: ActorKind) -> bool {
+        let authority = self.authorities.get(authority);
+        authority.is_some_and(|row| row.actors.is_empty() || row.actors().any(|own| own == actor))
+    }
+
     /// True if the authority may act on this side of the procedure at this time.
     #[must_use]
     pub fn may(&self, authority: &AuthorityId, procedure: &ProcedureCode, side: Side, at: Time) -> bool {
@@ -424,4 +434,10 @@ fn powers_in_order(authority: &proto::Authority) -> bool {
         power.side != 0 && power.side == power.side() as i32 && ProcedureCode::parse(&power.procedure).is_ok()
     };
     authority.powers.iter().all(known) && ascending(authority.powers.iter().map(|power| (&power.procedure, power.side)))
+}
+
+/// True if the kinds of actor rise and each is known.
+fn actors_in_order(authority: &proto::Authority) -> bool {
+    let known = |kind: &i32| ActorKind::try_from(*kind).is_ok_and(|kind| kind != ActorKind::Unspecified);
+    authority.actors.iter().all(known) && ascending(authority.actors.iter())
 }

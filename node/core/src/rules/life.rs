@@ -214,6 +214,18 @@ impl Family {
     }
 }
 
+/// In whose name somebody acts, in a word.
+#[must_use]
+pub const fn actor_name(actor: ActorKind) -> &'static str {
+    match actor {
+        ActorKind::Unspecified => "nobody",
+        ActorKind::Authority => "authority",
+        ActorKind::Provider => "provider",
+        ActorKind::ReviewBody => "review-body",
+        ActorKind::Oversight => "oversight",
+    }
+}
+
 /// What must hold beside state, role and earlier steps. Each is a function of `procedure::guard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]

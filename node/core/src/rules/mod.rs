@@ -24,7 +24,7 @@ pub use basis::{
 };
 pub(crate) use form::is_date;
 pub use form::{FieldRule, Form, FormMistake, Kind, Literal, Required, Wrong};
-pub use life::{DRAFT, Family, Guard, Role, StateRow, StepRow, To};
+pub use life::{DRAFT, Family, Guard, Role, StateRow, StepRow, To, actor_name};
 pub(crate) use rows::is_language;
 pub use rows::{
     Actor, ClockRule, Code, CodeList, ErasureGround, Ground, GroundKind, Instrument, Listed, Mark, Modifier, Offence,

@@ -21,7 +21,7 @@ use crate::{
         Act as Said, Standing,
         tests::play::{HOUR, URGENCY, bound, fit, folded, offered, set, walked},
     },
-    proto::{Fact, Value},
+    proto::{ActorKind, Fact, Value},
     rules::sample::shipped,
 };
 
@@ -70,14 +70,20 @@ fn states(procedure: &ProcedureCode, acts: &[Said]) -> Vec<String> {
 /// procedure. Who is asked declared what the tests of the law take for granted.
 fn world(seed: u64) -> Sim {
     static BOOK: std::sync::OnceLock<Book> = std::sync::OnceLock::new();
-    let book = BOOK.get_or_init(|| {
-        let instruments = shipped().instruments().filter(|row| !row.model).map(|row| row.code.as_str());
-        let offered = offered();
-        let procedures: Vec<&str> = offered.iter().map(ProcedureCode::as_str).collect();
-        let declared = bound().reservations;
-        let declared: Vec<&str> = declared.iter().map(crate::rules::Code::as_str).collect();
-        founded::book_under(&instruments.collect::<Vec<_>>(), &procedures, &declared)
-    });
+    world_of(seed, BOOK.get_or_init(|| book(&[])))
+}
+
+/// The book of such nodes, where who is asked acts in these names; in any, if in none.
+fn book(actors: &[ActorKind]) -> Book {
+    let instruments = shipped().instruments().filter(|row| !row.model).map(|row| row.code.as_str());
+    let offered = offered();
+    let procedures: Vec<&str> = offered.iter().map(ProcedureCode::as_str).collect();
+    let declared = bound().reservations;
+    let declared: Vec<&str> = declared.iter().map(crate::rules::Code::as_str).collect();
+    founded::book_under(&instruments.collect::<Vec<_>>(), &procedures, &declared, actors)
+}
+
+fn world_of(seed: u64, book: &Book) -> Sim {
     let mut sim = Sim::within(seed, PLAN, book.clone());
     let latest = shipped().instruments().filter_map(|row| row.applies_from.as_deref()).max().unwrap_or_default();
     while crate::clock::day(sim.now).as_str() < latest {
@@ -288,6 +294,29 @@ fn each_procedure_is_carried_to_its_ends() {
 }
 
 /// Steps until it is so.
+/// [P-4]: what a court decides is signed through an authority that was declared to act as one.
+#[test]
+fn a_step_is_taken_through_an_authority_that_acts_in_that_name() {
+    let procedure = ProcedureCode::parse("EXTR").expect("code");
+    let ways = ways(&procedure);
+    let by_court = |act: &Said| {
+        crate::procedure::actor_of(shipped(), &procedure, &act.step, act.side) == Ok(ActorKind::ReviewBody)
+    };
+    let way = ways.iter().find(|way| way.acts.iter().any(by_court)).expect("one goes before a court");
+    let before = way.acts.iter().position(by_court).expect("found above");
+    let carry = |actors: &[ActorKind]| {
+        let mut sim = world_of(7, &book(actors));
+        let request = opened(&mut sim, 1);
+        let until = Way { acts: way.acts[..before].to_vec(), states: way.states.clone() };
+        carried(&mut sim, &procedure, request, &until).unwrap_or_else(|why| panic!("{why}"));
+        take(&mut sim, &procedure, request, &way.acts[before])
+    };
+    let refused = carry(&[ActorKind::Authority]).expect_err("it is no court");
+    assert!(refused.contains("profile.no-power") && refused.contains("review-body"), "{refused}");
+    assert_eq!(carry(&[ActorKind::Authority, ActorKind::ReviewBody]), Ok(()));
+    assert_eq!(carry(&[]), Ok(()), "who declared no name acts in any");
+}
+
 fn until(sim: &mut Sim, what: &str, is: impl Fn(&Sim) -> bool) {
     for _ in 0..STEPS_MAX {
         if is(sim) {

@@ -3,6 +3,7 @@
 use comity_core::{
     ids::{PartyCode, Time},
     profile::{Freshness, News, claimed},
+    rules::actor_name,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,6 +101,8 @@ struct AuthorityView {
     id: String,
     /// Its name.
     name: String,
+    /// In whose name it acts: `authority`, `provider`, `review-body`, `oversight`; in any if none is said.
+    acts_as: Vec<&'static str>,
     /// In which procedures it may act now, and on which side.
     powers: Vec<PowerView>,
 }
@@ -273,6 +276,7 @@ pub(in crate::api) fn party(view: &View, party: &PartyCode, now: Time) -> Result
         AuthorityView {
             id: authority.id.clone(),
             name: authority.name.clone(),
+            acts_as: authority.actors().map(actor_name).collect(),
             powers: authority.powers.iter().filter(may).map(power).collect(),
         }
     };

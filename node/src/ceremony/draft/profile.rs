@@ -7,7 +7,7 @@ use comity_core::{
     founding::{self, Office, PublicRoleKeys},
     ids::{DAY_MS, Digest, KeyId, NetworkName, Origin, PartyCode, Time},
     profile::{FOUR_EYES, node_key, peer_id},
-    proto::{self, KeyRole},
+    proto::{self, ActorKind, KeyRole},
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,8 @@ const COMMENTS: [(&str, &str); 8] = [
     (
         "[[authority]]",
         "One entry per authority: its id, its name, its time zone, and what it may do on which side\n\
-         (requesting or requested) from when until when.",
+         (requesting or requested) from when until when. acts_as says in whose name it speaks: authority, provider,\n\
+         review-body (a court, judge or minister), oversight; without it, in any. A court's step is taken through one that acts so.",
     ),
     ("[[language]]", "Languages requests may be in, most preferred first; without a procedure: for every procedure."),
     ("[[declaration]]", "Declarations and reservations of the Party, as code and value."),
@@ -163,7 +164,36 @@ struct Authority {
     name: String,
     time_zone: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    acts_as: Vec<ActsAs>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     power: Vec<Power>,
+}
+
+/// In whose name an authority acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ActsAs {
+    Authority,
+    Provider,
+    ReviewBody,
+    Oversight,
+}
+
+impl ActsAs {
+    const ALL: [(Self, ActorKind); 4] = [
+        (Self::Authority, ActorKind::Authority),
+        (Self::Provider, ActorKind::Provider),
+        (Self::ReviewBody, ActorKind::ReviewBody),
+        (Self::Oversight, ActorKind::Oversight),
+    ];
+
+    fn of(kind: ActorKind) -> Option<Self> {
+        Self::ALL.iter().find(|(_, other)| *other == kind).map(|(own, _)| *own)
+    }
+
+    fn kind(self) -> ActorKind {
+        Self::ALL.iter().find(|(own, _)| *own == self).map_or(ActorKind::Unspecified, |(_, kind)| *kind)
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -422,6 +452,7 @@ impl Authority {
             id: wire.id.clone(),
             name: wire.name.clone(),
             time_zone: wire.time_zone.clone(),
+            acts_as: wire.actors().filter_map(ActsAs::of).collect(),
             power: wire.powers.iter().map(power).collect(),
         }
     }
@@ -439,7 +470,15 @@ impl Authority {
         };
         let mut powers: Vec<proto::Power> = self.power.iter().map(power).collect();
         powers.sort_by(|a, b| (&a.procedure, a.side).cmp(&(&b.procedure, b.side)));
-        proto::Authority { id: self.id.clone(), name: self.name.clone(), time_zone: self.time_zone.clone(), powers }
+        let mut actors: Vec<i32> = self.acts_as.iter().map(|own| own.kind() as i32).collect();
+        actors.sort_unstable();
+        proto::Authority {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            time_zone: self.time_zone.clone(),
+            powers,
+            actors,
+        }
     }
 }
 

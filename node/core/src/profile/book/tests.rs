@@ -54,6 +54,20 @@ fn code_of(news: Result<News, ProfileFault>) -> &'static str {
     news.expect_err("refused").code()
 }
 
+/// [P-3]: the names an authority acts in are known, rise and do not repeat.
+#[test]
+fn an_authority_acts_in_known_names() {
+    let with = |actors: &[i32]| {
+        let mut draft = later(&draft_of("XA"), 2, &id_of(&draft_of("XA")));
+        draft.authorities[0].actors = actors.to_vec();
+        book().accept(&signed(&draft), START)
+    };
+    assert_eq!(with(&[1, 2, 3, 4]), Ok(News::Profile(code("XA"))));
+    for wrong in [&[0][..], &[5], &[2, 1], &[1, 1]] {
+        assert_eq!(code_of(with(wrong)), "profile.bad-content", "{wrong:?}");
+    }
+}
+
 /// [C-4]: a late joiner takes the versions one by one, over any gap, and none twice.
 #[test]
 fn the_chain_grows_without_gaps() {
