@@ -6,11 +6,11 @@
 use crate::{
     clock::{Reckoning, Running},
     ids::{AuthorityId, EventId, Malformed, PartyCode, ProcedureCode, StepCode, Time},
-    law,
-    procedure::{self, Act, Refusal, Setting, Side, Standing},
+    law::{self, Warning},
+    procedure::{self, Act, Course, Refusal, Setting, Side, Standing},
     profile::Trust,
     proto::{ActorKind, EventRow, Fact},
-    rules::Rules,
+    rules::{Code, Rules, actor_name},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,8 +119,7 @@ impl Case {
         }
         let side = self.side_of(wish.author);
         if wish.actor != procedure::actor_of(rules, procedure, wish.step, side)? {
-            let actor = wish.actor.as_str_name();
-            return Err(Refusal::WrongActor { step: wish.step.clone(), actor });
+            return Err(Refusal::WrongActor { step: wish.step.clone(), actor: actor_name(wish.actor) });
         }
         let act = Act {
             id: EventId::new([0; 32]), // the event has none yet, and no event's digest is zero
@@ -153,12 +152,40 @@ impl Case {
         }
     }
 
+    /// What speaks against the request as it stands, though nothing forbids it.
+    #[must_use]
+    pub fn warnings(&self, rules: &Rules, trust: &Trust, standing: &Standing, now: Time) -> Vec<Warning> {
+        let Some(((opener, procedure), asked)) = self.opening.as_ref().zip(self.asked.as_ref()) else {
+            return Vec::new();
+        };
+        // The request as a text: the latest act that says in which language it is.
+        let says = |act: &&Act| !act.void && act.facts.iter().any(|fact| fact.key == "language.original");
+        let text = self.acts.iter().rev().find(says).and_then(|act| standing.common.signed.get(&act.id));
+        let translations = text.map(|text| text.translations.keys().cloned().collect()).unwrap_or_default();
+        let sending = procedure::sending(procedure, [opener, asked], &standing.course, translations);
+        law::warnings(rules, trust, &sending, now)
+    }
+
     /// The clocks that run.
     #[must_use]
     pub fn clocks(&self, rules: &Rules, reckoning: &Reckoning, now: Time) -> Vec<Running> {
         let standing = self.standing(rules, now).ok().flatten();
         standing.map(|standing| procedure::clocks(rules, &standing, reckoning)).unwrap_or_default()
     }
+}
+
+/// What speaks against a draft of a request, though nothing forbids it. `facts` are those of its form, as far as it is filled in.
+#[must_use]
+pub fn warnings(
+    rules: &Rules,
+    trust: &Trust,
+    (procedure, between): (&ProcedureCode, [&PartyCode; 2]),
+    facts: &[Fact],
+    translations: Vec<Code>,
+    now: Time,
+) -> Vec<Warning> {
+    let drafted = Course::drafted(facts, now);
+    law::warnings(rules, trust, &procedure::sending(procedure, between, &drafted, translations), now)
 }
 
 /// What must be known of the two sides to judge a step: which instruments bind them, and what the Party that is asked

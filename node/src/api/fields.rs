@@ -24,6 +24,15 @@ pub(super) fn read<'f>(
     form: &Form,
     fields: impl IntoIterator<Item = (&'f String, &'f Json)>,
 ) -> Result<Body, Vec<FieldError>> {
+    let (body, errors) = look(form, fields);
+    if errors.is_empty() { Ok(body) } else { Err(errors) }
+}
+
+/// Reads the contents of a form as far as they can be read, and everything that is wrong with them.
+pub(super) fn look<'f>(
+    form: &Form,
+    fields: impl IntoIterator<Item = (&'f String, &'f Json)>,
+) -> (Body, Vec<FieldError>) {
     let mut body = Body { form: form.id(), form_version: form.version(), fields: Vec::new() };
     let mut errors = Vec::new();
     // A JSON map is in no promised order; a body's fields ascend. Of two under one key the later counts.
@@ -41,7 +50,7 @@ pub(super) fn read<'f>(
         detail: format!("{} ({})", mistake.wrong, mistake.article),
         field: mistake.field,
     }));
-    if errors.is_empty() { Ok(body) } else { Err(errors) }
+    (body, errors)
 }
 
 fn read_field(form: &Form, key: &str, json: &Json) -> Result<Field, FieldError> {

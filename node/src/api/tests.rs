@@ -334,6 +334,52 @@ async fn drafts_are_kept_changed_and_sent() {
     federation.close().await;
 }
 
+/// A request in a language the other Party does not take is warned of, and sent; a translation, signed as an act of its own,
+/// ends the warning on both sides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_language_is_warned_of_until_a_translation_is_sent() {
+    let federation = Federation::of_two().await;
+    let (arvia, belmar) = (&federation.arvia, &federation.belmar);
+    let mut request = new_request(REQUEST);
+    request["fields"]["language.original"] = json!("de");
+    let contents = json!({ "fields": request["fields"], "to": "XB" });
+    let looked = arvia.post("/v1/forms/PRES/request/check", &contents).await.body;
+    assert_eq!((&looked["complete"], &looked["verdict"]), (&json!(true), &json!("warns")));
+    assert_eq!(looked["warnings"][0]["code"], "law.language-not-taken", "{looked}");
+    let nobody = arvia.post("/v1/forms/PRES/request/check", &json!({ "fields": request["fields"] })).await.body;
+    assert_eq!((&nobody["verdict"], &nobody["warnings"]), (&json!("fine"), &json!([])));
+    let path = format!("/v1/drafts/{REQUEST}");
+    let kept = arvia.put(&path, &request, &[]).await.body;
+    assert_eq!((&kept["errors"], &kept["warnings"]), (&json!([]), &looked["warnings"]));
+    let sent = arvia.post(&format!("{path}/send"), &json!({})).await;
+    assert_eq!(sent.status, 201, "{}", sent.body);
+
+    let shown = format!("/v1/requests/{REQUEST}");
+    let ours = arvia.get(&shown).await.body;
+    assert_eq!(ours["standing"]["warnings"], looked["warnings"]);
+    let original = ours["events"][0]["event_id"].clone();
+    let translation = json!({
+        "command_id": "22222222222222222222222222222222", "step": "translation", "authority": "central",
+        "fields": {
+            "translation.of": original, "translation.language": "en",
+            "translation.fields": ["offence.facts", "necessity"],
+            "translation.texts": [text("Somebody entered a network."), text("They will be deleted.")],
+            "translation.translator": text("Sworn translator"), "translation.certified": false,
+        },
+    });
+    let done = arvia.post(&format!("{shown}/steps"), &translation).await;
+    assert_eq!(done.status, 201, "{}", done.body);
+    let expected = json!([{ "of": original, "language": "en", "event_id": done.body["event_id"] }]);
+    let (_, cursor) = follow(belmar, String::new(), "event-received").await;
+    follow(belmar, cursor, "event-received").await;
+    let theirs = belmar.get(&shown).await.body;
+    for (side, body) in [("ours", arvia.get(&shown).await.body), ("theirs", theirs)] {
+        assert_eq!(body["standing"]["translations"], expected, "{side}");
+        assert_eq!(body["standing"]["warnings"], json!([]), "{side}");
+    }
+    federation.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_is_a_problem_with_a_code() {
     let federation = Federation::of_two().await;

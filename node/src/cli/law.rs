@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Context, Done, Verdict,
     fault::CliFault,
-    show::{list, number, or_dash, table, text},
+    show::{joined, list, number, or_dash, table, text},
 };
 use crate::law;
 
@@ -188,6 +188,10 @@ fn basis_in_words(basis: &Value, from: &str, to: &str) -> String {
     if basis["offered"] == true {
         if !text(basis, "/channel").is_empty() {
             line(format!("Goes from {}.", text(basis, "/channel")));
+        }
+        let languages = joined(basis, "/languages");
+        if !languages.is_empty() {
+            line(format!("In {languages}, as {to} says."));
         }
         list(basis, "/documents").iter().map(document).for_each(&mut line);
         list(basis, "/clocks").iter().map(clock).for_each(&mut line);

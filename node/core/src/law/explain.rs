@@ -1,7 +1,7 @@
 //! The law explained: for two Parties, a day and the facts, each instrument that could carry a request, whether it may, what it
 //! demands, which clocks would run and which grounds are open; each with its article and how well that was seen.
 
-use super::{NotOffered, Weighed, binds, closed, closing, declared, periods, short_of};
+use super::{NotOffered, Weighed, binds, closed, closing, declared, languages, periods, replaced_by, short_of};
 use crate::ids::{PartyCode, ProcedureCode, Time};
 use crate::profile::Trust;
 use crate::rules::{
@@ -48,6 +48,8 @@ pub struct Opinion<'r> {
     pub documents: &'r [Document],
     /// What must be told to whom.
     pub notices: &'r [Notice],
+    /// The languages the requested Party takes, most preferred first.
+    pub languages: Vec<String>,
 }
 
 impl Opinion<'_> {
@@ -122,6 +124,7 @@ impl<'r> Reading<'_, 'r> {
             grounds: basis.grounds.iter().filter_map(|usage| self.ground(usage)).collect(),
             documents: &basis.documents,
             notices: &basis.notices,
+            languages: self.languages(procedure, basis),
         })
     }
 
@@ -156,10 +159,16 @@ impl<'r> Reading<'_, 'r> {
         against
     }
 
-    /// An instrument that binds both and takes the place of this one between them, perhaps by procedures of its own.
+    fn languages(&self, procedure: &Procedure, basis: &Basis) -> Vec<String> {
+        let asked = self.question;
+        let urgent = asked.about.emergency.is_some();
+        languages(self.rules, self.trust, (&procedure.code, Some(basis)), asked.to, urgent, asked.at)
+    }
+
     fn replaced_by(&self, instrument: &Instrument) -> Option<Code> {
-        let instead = |other: &&Instrument| other.replaces.contains(&instrument.code) && self.binds(other).is_ok();
-        self.rules.instruments().find(instead).map(|other| other.code.clone())
+        let between = [self.question.from, self.question.to];
+        let other = replaced_by(self.rules, self.trust.charter(), instrument, between, self.question.at);
+        other.map(|other| other.code.clone())
     }
 
     fn ground(&self, usage: &'r GroundUse) -> Option<GroundView<'r>> {

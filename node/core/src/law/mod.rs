@@ -5,10 +5,12 @@
 
 mod explain;
 mod papers;
+mod warn;
 mod weigh;
 
 pub use explain::{Deadline, GroundView, Opinion, Question, explain};
 pub use papers::{Person, lacking};
+pub use warn::{Sending, Warning, warnings};
 pub use weigh::{Weighed, closed, short_of};
 
 use crate::clock::Calendar;
@@ -66,6 +68,18 @@ pub fn in_force(rules: &Rules, charter: &Charter, between: [&PartyCode; 2], at: 
     rules.instruments().filter(bind).map(|row| row.code.clone()).collect()
 }
 
+/// An instrument that binds both and takes the place of this one between them, perhaps by procedures of its own.
+fn replaced_by<'r>(
+    rules: &'r Rules,
+    charter: &Charter,
+    instrument: &Instrument,
+    between: [&PartyCode; 2],
+    at: Time,
+) -> Option<&'r Instrument> {
+    let binding = |other: &Instrument| binds(rules, charter, other, between, at).is_ok();
+    rules.instruments().find(|other| other.replaces.contains(&instrument.code) && binding(other))
+}
+
 /// The declaration of the requested Party that closes a basis for these categories of data. `says` tells whether the request
 /// meets a condition; before there is a request, what depends on one closes nothing.
 #[must_use]
@@ -94,6 +108,25 @@ pub fn declared(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> B
     let all = by_charter.chain(by_profile).filter_map(|(code, value)| Some((Code::parse(code)?, value)));
     let lawful = |code: &Code, value: &str| rules.declaration(code).is_some_and(|row| fits(row, value));
     all.filter(|(code, value)| lawful(code, value)).map(|(code, value)| (code, value.to_owned())).collect()
+}
+
+/// The languages a Party takes in a procedure, most preferred first: those of its declaration where the instrument lets it
+/// make one, else those of its profile.
+fn languages(
+    rules: &Rules,
+    trust: &Trust,
+    (procedure, basis): (&ProcedureCode, Option<&Basis>),
+    party: &PartyCode,
+    urgent: bool,
+    now: Time,
+) -> Vec<String> {
+    let by = basis.and_then(|basis| basis.languages_by.as_ref());
+    match by.and_then(|code| declared(rules, trust, party, now).remove(code)) {
+        Some(named) => named.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
+        None => trust
+            .profile(party, now)
+            .map_or_else(Vec::new, |profile| profile.languages(procedure.as_str(), urgent).to_vec()),
+    }
 }
 
 /// Of what a Party has [`declared`], the periods in place of those of the rules, per clock.

@@ -18,6 +18,17 @@ pub struct Common {
     pub open_questions: BTreeMap<EventId, Side>,
     /// The latest word of the requested side on its progress.
     pub progress: Option<Code>,
+    /// Every act that took effect, and what its side has translated it into.
+    pub signed: BTreeMap<EventId, Signed>,
+}
+
+/// An act as a text: who signed it, and its translations, each an act of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The side that signed it.
+    pub by: Side,
+    /// The latest translation into each language.
+    pub translations: BTreeMap<Code, EventId>,
 }
 
 /// What a common step does.
@@ -28,11 +39,12 @@ enum Step {
     Answer,
     StatusReport,
     UrgencyChange,
+    Translation,
 }
 
 impl Step {
     fn parse(code: &StepCode) -> Option<Self> {
-        [Self::Note, Self::Question, Self::Answer, Self::StatusReport, Self::UrgencyChange]
+        [Self::Note, Self::Question, Self::Answer, Self::StatusReport, Self::UrgencyChange, Self::Translation]
             .into_iter()
             .find(|step| step.code() == code.as_str())
     }
@@ -44,6 +56,7 @@ impl Step {
             Self::Answer => "answer",
             Self::StatusReport => "status-report",
             Self::UrgencyChange => "urgency-change",
+            Self::Translation => "translation",
         }
     }
 
@@ -51,6 +64,7 @@ impl Step {
         match self {
             Self::Answer => ANSWERS_A_QUESTION,
             Self::UrgencyChange => URGENCY_MAY_CHANGE,
+            Self::Translation => TRANSLATES_AN_OWN_ACT,
             Self::Note | Self::Question | Self::StatusReport => "none",
         }
     }
@@ -58,6 +72,8 @@ impl Step {
 
 /// An answer names an open question of the other side.
 const ANSWERS_A_QUESTION: &str = "answers-a-question";
+/// The act it translates stands in the request and is of the same side.
+const TRANSLATES_AN_OWN_ACT: &str = "translates-an-own-act";
 /// The instrument does not leave it to the order itself how urgent it is, or the level stays.
 const URGENCY_MAY_CHANGE: &str = "urgency-may-change";
 
@@ -83,6 +99,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Step::Answer, Side::Requested),
     row(Step::StatusReport, Side::Requested),
     row(Step::UrgencyChange, Side::Requesting),
+    row(Step::Translation, Side::Requesting),
+    row(Step::Translation, Side::Requested),
 ];
 
 /// True if the step is one of these.
@@ -121,7 +139,24 @@ impl Common {
                 self.urgency = Some(level);
                 self.wish_by = act.time_if_any("wish.by");
             }
+            Step::Translation => self.translate(act)?,
         }
+        Ok(())
+    }
+
+    /// Keeps that an act took effect.
+    pub(super) fn note_signed(&mut self, act: &Act) {
+        self.signed.insert(act.id, Signed { by: act.side, translations: BTreeMap::new() });
+    }
+
+    fn translate(&mut self, act: &Act) -> Result<(), Refusal> {
+        let (of, language) = (act.code("translation.of")?, act.code("translation.language")?);
+        let original = of.as_str().parse::<EventId>().ok().and_then(|id| self.signed.get_mut(&id));
+        let Some(original) = original.filter(|original| original.by == act.side) else {
+            let why = format!("{of} is no act of this side in the request. Name the one that is translated");
+            return Err(Refusal::Guard { guard: TRANSLATES_AN_OWN_ACT, why });
+        };
+        original.translations.insert(language, act.id);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use super::facts::listed;
 use super::{Act, Delivery};
 use crate::ids::{EventId, StepCode, Time};
-use crate::proto::value::Kind;
+use crate::proto::{Fact, value::Kind};
 use crate::rules::{Code, DRAFT};
 use std::collections::BTreeMap;
 
@@ -60,6 +60,14 @@ impl Course {
             deliveries: Vec::new(),
             places: 0,
         }
+    }
+
+    /// What a draft says of itself before anything is signed.
+    #[must_use]
+    pub fn drafted(facts: &[Fact], at: Time) -> Self {
+        let mut course = Self::draft();
+        course.say(facts, at);
+        course
     }
 
     /// The state's name.
@@ -192,19 +200,19 @@ impl Course {
         }
         let times = self.taken.get(&act.step).map_or(0, |taken| taken.times).saturating_add(1);
         self.taken.insert(act.step.clone(), Taken { event: act.id, at: act.time, times });
-        self.say(act);
+        self.say(&act.facts, act.time);
     }
 
     /// The same as if an act had only been heard, not taken.
     pub(super) fn saying(&self, act: &Act) -> Self {
         let mut course = self.clone();
-        course.say(act);
+        course.say(&act.facts, act.time);
         course
     }
 
     /// Keeps what an act said. A list takes the place of what the same list said before, also where that was longer.
-    fn say(&mut self, act: &Act) {
-        for fact in &act.facts {
+    fn say(&mut self, facts: &[Fact], at: Time) {
+        for fact in facts {
             if let Some(list) = fact.key.strip_suffix(".00") {
                 for place in 0..100 {
                     if self.said.remove(&listed(list, place)).is_none() {
@@ -213,9 +221,9 @@ impl Course {
                 }
             }
         }
-        for fact in &act.facts {
+        for fact in facts {
             if let Some(kind) = fact.value.as_ref().and_then(|value| value.kind.clone()) {
-                self.said.insert(fact.key.clone(), Said { value: kind, at: act.time, place: self.places });
+                self.said.insert(fact.key.clone(), Said { value: kind, at, place: self.places });
             }
         }
     }

@@ -7,8 +7,8 @@ use super::delivery::id;
 use super::windows::Window;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
 use crate::clock::{due_at_the_earliest, due_at_the_latest};
-use crate::ids::{Digest, EventId, Time};
-use crate::law::{Person, Weighed, closed, lacking, short_of};
+use crate::ids::{Digest, EventId, PartyCode, ProcedureCode, Time};
+use crate::law::{Person, Sending, Weighed, closed, lacking, short_of};
 use crate::rules::{Basis, Code, Family, Guard, Procedure, Rules, StepRow, To};
 use std::collections::BTreeSet;
 
@@ -17,6 +17,9 @@ const PART: &str = "part";
 
 /// The code of a person who was convicted, in the list `person-statuses`.
 const CONVICTED: &str = "convicted";
+
+/// The level of a request that is not urgent, in the list `urgency`.
+const NORMAL: &str = "normal";
 
 /// The fact that names the protocols a request rests on beside its instrument.
 pub(super) const PROTOCOLS: &str = "reference.protocols";
@@ -270,8 +273,7 @@ impl<'a> Judging<'a> {
     fn lacks_documents(&self) -> Result<Option<String>, Refusal> {
         let basis = self.basis()?;
         let said = self.course.saying(self.act);
-        let status = said.code("person.status").ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
-        let person = Person { convicted: status.as_str() == CONVICTED, in_absentia: said.flag("person.in-absentia") };
+        let person = person(&said).ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
         let sent = self.act.some_codes("documents.sent")?;
         let by_law = lacking(basis, person, &sent).0.into_iter().map(|document| &document.code);
         let asked = said.codes("documents.wanted");
@@ -435,6 +437,31 @@ fn settled(deliveries: &[Delivery]) -> Code {
         "delivered"
     };
     Code::parse(state).expect("a code")
+}
+
+/// What a request said of the person sought, as far as documents depend on it.
+fn person(course: &Course) -> Option<Person> {
+    let convicted = course.code("person.status")?.as_str() == CONVICTED;
+    Some(Person { convicted, in_absentia: course.flag("person.in-absentia") })
+}
+
+/// What a request said that warnings look at.
+pub(crate) fn sending<'a>(
+    procedure: &'a ProcedureCode,
+    between: [&'a PartyCode; 2],
+    course: &Course,
+    translations: Vec<Code>,
+) -> Sending<'a> {
+    Sending {
+        procedure,
+        between,
+        instrument: course.code("reference.instrument"),
+        urgent: course.code("urgency.level").is_some_and(|level| level.as_str() != NORMAL),
+        original: course.code("language.original"),
+        translations,
+        person: person(course),
+        sent: course.codes("documents.sent"),
+    }
 }
 
 /// What a request said that the law weighs.

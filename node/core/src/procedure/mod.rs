@@ -22,7 +22,7 @@ mod windows;
 
 pub use crate::rules::Side;
 pub use clocks::clocks;
-pub use common::Common;
+pub use common::{Common, Signed};
 pub use course::{Course, Said, Taken};
 pub use delivery::{Delivery, DeliveryState, ManifestRef};
 pub use drawing::{LAPSED, drawing};
@@ -32,6 +32,7 @@ use crate::ids::{EventId, PartyCode, ProcedureCode, StepCode, Time};
 use crate::proto::{ActorKind, Fact};
 use crate::rules::{Basis, Code, Family, Procedure, Rules};
 use guard::Judging;
+pub(crate) use guard::sending;
 use order::Line;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -274,11 +275,12 @@ fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure
         let fixed = standing.basis(rules).and_then(|basis| basis.urgency_fixed_by.as_deref());
         standing.common.take(act, fixed)?;
         standing.course.hear(act);
-        return Ok(());
+    } else {
+        let family = &standing.family;
+        standing.course = Judging { family, course: &standing.course, act, rules, procedure }.after()?;
+        standing.common.note_envelope(act);
     }
-    let family = &standing.family;
-    standing.course = Judging { family, course: &standing.course, act, rules, procedure }.after()?;
-    standing.common.note_envelope(act);
+    standing.common.note_signed(act);
     Ok(())
 }
 

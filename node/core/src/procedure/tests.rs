@@ -136,11 +136,34 @@ fn a_question_turns_the_table_until_it_is_answered() {
 }
 
 #[test]
+fn each_side_translates_what_it_signed_itself() {
+    let (pres, mut acts) = (code("PRES"), asked());
+    let mut translation = plain(&pres, 2, Side::Requesting, "translation", &[1]);
+    let set_of = |act: &mut Act, number: u8| {
+        set(act, "translation.of", value::Kind::Code(hex(id(number).as_bytes())));
+    };
+    refused("PRES", &acts, &translation, "procedure.guard", "no act of this side");
+    set_of(&mut translation, 1);
+    let other = Act { side: Side::Requested, author: PartyCode::parse("XB").expect("code"), ..translation.clone() };
+    refused("PRES", &acts, &other, "procedure.guard", "no act of this side");
+    assert_eq!(judged(&pres, &acts, &translation), Ok(()));
+    acts.push(translation);
+    let mut again = plain(&pres, 3, Side::Requesting, "translation", &[2]);
+    set_of(&mut again, 1);
+    set(&mut again, "translation.language", value::Kind::Code("fr".into()));
+    acts.push(again);
+    let signed = folded(&pres, &acts).common.signed;
+    let into: Vec<(&str, EventId)> = signed[&id(1)].translations.iter().map(|(l, e)| (l.as_str(), *e)).collect();
+    assert_eq!(into, [("en", id(2)), ("fr", id(3))]);
+    assert!(signed[&id(2)].translations.is_empty());
+}
+
+#[test]
 fn common_steps_fit_every_state_but_a_draft() {
     for procedure in offered() {
         for state in &shipped().family(&procedure).expect("offered").states {
             let acts = thread_to(procedure.as_str(), state.name.as_str());
-            for row in common::ROWS.iter().filter(|row| row.step != "answer") {
+            for row in common::ROWS.iter().filter(|row| !["answer", "translation"].contains(&row.step)) {
                 let mut act = plain(&procedure, 200, row.side, row.step, &last(&acts));
                 if let Some(level) = folded(&procedure, &acts).common.urgency {
                     set_if(&mut act, "urgency.level", value::Kind::Code(level.to_string()));

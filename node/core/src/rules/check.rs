@@ -216,6 +216,8 @@ impl Joining {
             places: BTreeMap::new(),
             one_of: head.one_of.clone(),
             ordered: head.ordered.clone(),
+            paired: head.paired.clone(),
+            spoken: head.spoken.clone(),
             lists: BTreeMap::new(),
         };
         for id in &head.include {
@@ -259,6 +261,16 @@ impl Joining {
             self.key(at, form, key);
             let ranks = form.field(key).is_none_or(|field| matches!(field.kind, Kind::Time | Kind::Date));
             self.says(!ranks, at, || format!("only times and dates can be ordered, not {key}"));
+        }
+        for key in form.paired.iter().chain(&form.spoken).flat_map(|(one, other)| [one, other]) {
+            self.key(at, form, key);
+        }
+        for (texts, language) in &form.spoken {
+            let kinds = form.field(texts).zip(form.field(language)).map(|(texts, said)| (texts.kind, said.kind));
+            let fits = kinds.is_none_or(|kinds| kinds == (Kind::Text, Kind::Code));
+            self.says(!fits, at, || {
+                format!("{texts} holds no text, or {language} no code, so that it names no language")
+            });
         }
     }
 

@@ -176,6 +176,10 @@ pub enum Wrong {
     Date,
     /// It lies before the named field.
     Before(String),
+    /// It has not as many values as the named field.
+    Unpaired(String),
+    /// A text of it is not in the language that the named field says.
+    OtherLanguage(String),
 }
 
 impl Wrong {
@@ -200,6 +204,8 @@ impl Wrong {
             Self::Must(_) => "form.not-possible",
             Self::Date => "form.bad-date",
             Self::Before(_) => "form.wrong-period",
+            Self::Unpaired(_) => "form.unpaired",
+            Self::OtherLanguage(_) => "form.other-language",
         }
     }
 }
@@ -224,6 +230,12 @@ impl fmt::Display for Wrong {
             Self::Must(answer) => write!(f, "only {answer} is possible here; without it the step cannot be taken"),
             Self::Date => f.write_str("it is not a calendar date; write YYYY-MM-DD"),
             Self::Before(other) => write!(f, "it lies before {other}; correct one of them"),
+            Self::Unpaired(other) => {
+                write!(f, "it needs as many values as {other}, in the same order; complete one of them")
+            }
+            Self::OtherLanguage(other) => {
+                write!(f, "a text is not in the language that {other} names; correct one of them")
+            }
         }
     }
 }
@@ -262,6 +274,8 @@ pub struct Form {
     pub(super) places: BTreeMap<String, usize>,
     pub(super) one_of: Vec<Vec<String>>,
     pub(super) ordered: Vec<(String, String)>,
+    pub(super) paired: Vec<(String, String)>,
+    pub(super) spoken: Vec<(String, String)>,
     pub(super) lists: BTreeMap<Code, Arc<CodeList>>,
 }
 
@@ -434,6 +448,16 @@ impl Form {
                 mistakes.push(self.mistake(until, Wrong::Before(from.clone())));
             }
         }
+        for (one, other) in &self.paired {
+            if filled.values(one).len() != filled.values(other).len() {
+                mistakes.push(self.mistake(other, Wrong::Unpaired(one.clone())));
+            }
+        }
+        for (texts, language) in &self.spoken {
+            if !filled.speaks(texts, language) {
+                mistakes.push(self.mistake(texts, Wrong::OtherLanguage(language.clone())));
+            }
+        }
     }
 }
 
@@ -454,13 +478,27 @@ impl<'a> Filled<'a> {
         self.fields.contains_key(key)
     }
 
+    fn values(&self, key: &str) -> &'a [Value] {
+        self.fields.get(key).copied().unwrap_or_default()
+    }
+
+    /// True if every text of a field is in the language a code names.
+    fn speaks(&self, texts: &str, language: &str) -> bool {
+        let named = self.values(language).first().and_then(|value| value.kind.as_ref());
+        let in_it = |value: &Value| match (value.kind.as_ref(), named) {
+            (Some(value::Kind::Text(text)), Some(value::Kind::Code(code))) => text.lang == *code,
+            // Another kind, or none, is a mistake of its own.
+            _ => true,
+        };
+        self.values(texts).iter().all(in_it)
+    }
+
     fn requires(&self, required: &Required) -> bool {
         match required {
             Required::Always => true,
             Required::Never => false,
             Required::When { field, is } => {
-                let values = self.fields.get(field.as_str()).copied().unwrap_or_default();
-                let mut kinds = values.iter().filter_map(|value| value.kind.as_ref());
+                let mut kinds = self.values(field).iter().filter_map(|value| value.kind.as_ref());
                 kinds.any(|kind| is.iter().any(|literal| literal.is(kind)))
             }
             Required::With(other) => self.has(other),
@@ -536,7 +574,7 @@ pub(super) fn wrong_rule(rule: &FieldRule) -> Vec<String> {
 /// Two digits follow the key of a fact that comes from a list.
 const LIST_MAX: usize = 99;
 
-fn is_key(text: &str) -> bool {
+pub(super) fn is_key(text: &str) -> bool {
     text.len() <= 64
         && text.split('.').all(|label| {
             label.bytes().next().is_some_and(|b| b.is_ascii_lowercase())

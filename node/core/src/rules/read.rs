@@ -76,6 +76,12 @@ pub(super) struct FormHead {
     pub(super) one_of: Vec<Vec<String>>,
     #[serde(default)]
     pub(super) ordered: Vec<(String, String)>,
+    /// Lists of one length: the values of one belong to those of the other.
+    #[serde(default)]
+    pub(super) paired: Vec<(String, String)>,
+    /// Texts, and the field that names the language they are in.
+    #[serde(default)]
+    pub(super) spoken: Vec<(String, String)>,
     pub(super) source: String,
     pub(super) mark: Mark,
 }

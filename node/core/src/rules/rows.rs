@@ -372,6 +372,8 @@ pub enum Pattern {
     Digest,
     /// A step of a procedure.
     Step,
+    /// A field of a form.
+    Field,
     /// A BCP 47 language tag.
     Language,
     /// A name of the IANA time zone database.
@@ -390,8 +392,22 @@ impl Pattern {
             Self::Item => text.parse::<ItemId>().is_ok(),
             Self::Digest => text.parse::<Digest>().is_ok(),
             Self::Step => StepCode::parse(text).is_ok(),
+            Self::Field => super::form::is_key(text),
             Self::Language => is_language(text),
             Self::TimeZone => is_time_zone(text),
+        }
+    }
+
+    /// A text of this shape, to show what one looks like.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Party => "XC",
+            Self::Authority | Self::Step | Self::Field => "centre",
+            Self::Request | Self::Item => "00000000000000000000000000000000",
+            Self::Event | Self::Digest => "0000000000000000000000000000000000000000000000000000000000000000",
+            Self::Language => "en",
+            Self::TimeZone => "Europe/Vienna",
         }
     }
 }

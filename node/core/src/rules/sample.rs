@@ -23,17 +23,8 @@ fn sample(form: &Form, rule: &FieldRule) -> Value {
         let instrument = shipped().bases(form.procedure()).next().map(|basis| &basis.instrument);
         let basis = instrument.filter(|_| rule.key == "reference.instrument");
         let listed = rule.only.first().or(basis).or_else(|| list.codes.first().map(|listed| &listed.code));
-        let text = listed.map_or_else(
-            || match list.pattern.expect("a list or a pattern") {
-                Pattern::Party => "XC".to_owned(),
-                Pattern::Authority | Pattern::Step => "centre".to_owned(),
-                Pattern::Request | Pattern::Item => "0".repeat(32),
-                Pattern::Event | Pattern::Digest => "0".repeat(64),
-                Pattern::Language => "en".to_owned(),
-                Pattern::TimeZone => "Europe/Vienna".to_owned(),
-            },
-            Code::to_string,
-        );
+        let example = || list.pattern.expect("a list or a pattern").example().to_owned();
+        let text = listed.map_or_else(example, Code::to_string);
         value::Kind::Code(text)
     };
     let kind = match rule.kind {

@@ -124,6 +124,30 @@ fn each_way_to_fill_in_a_field_wrongly_has_its_code() {
 }
 
 #[test]
+fn a_translation_names_a_field_for_each_text_and_is_in_one_language() {
+    let step = StepCode::parse("translation").expect("step");
+    let form = shipped().form(&ProcedureCode::parse("PRES").expect("code"), &step).expect("a common form");
+    let check = |change: &dyn Fn(&mut Body), expected: &[(&str, &str)]| {
+        let mut body = full(form);
+        change(&mut body);
+        assert_eq!(codes(&form.check(&body)), expected);
+    };
+    let second = |body: &mut Body, key: &str| {
+        let field = body.fields.iter_mut().find(|field| field.key == key).expect("the field is there");
+        field.values.push(field.values[0].clone());
+    };
+    check(&|_| (), &[]);
+    check(&|b| second(b, "translation.texts"), &[("translation.texts", "form.unpaired")]);
+    check(&|b| second(b, "translation.fields"), &[("translation.texts", "form.unpaired")]);
+    check(&|b| ["translation.fields", "translation.texts"].iter().for_each(|key| second(b, key)), &[]);
+    check(&|b| set(b, "translation.texts", text("fr", "x")), &[("translation.texts", "form.other-language")]);
+    check(
+        &|b| set(b, "translation.fields", value::Kind::Code("Facts".into())),
+        &[("translation.fields", "form.unknown-code")],
+    );
+}
+
+#[test]
 fn a_condition_asks_only_when_it_holds() {
     check(
         |b| {

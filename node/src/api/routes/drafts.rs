@@ -13,8 +13,8 @@ use axum::{
 };
 use comity_core::{
     crypto::sha256,
-    ids::{ProcedureCode, RequestId, StepCode, Time, hex},
-    rules::Rules,
+    ids::{PartyCode, ProcedureCode, RequestId, StepCode, Time, hex},
+    rules::{Form, Rules},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,6 +30,7 @@ use crate::{
         fault::ApiFault,
         fields,
         problem::{FieldError, Problem},
+        views::law,
     },
     handle::{DRAFT_PREFIX as PREFIX, View},
     time,
@@ -97,6 +98,8 @@ struct DraftView {
     etag: String,
     /// What keeps it from being signed, field by field.
     errors: Vec<FieldError>,
+    /// What speaks against sending it, though nothing forbids it.
+    warnings: Vec<FieldError>,
 }
 
 /// A draft in a list.
@@ -153,7 +156,7 @@ async fn show(State(api): State<Api>, Params(id): Params<String>) -> Result<Resp
     let id: RequestId = parse("request_id", &id)?;
     let look = move |view: &View| {
         let value = view.desk.get(&key(&id)).ok_or(ApiFault::UnknownDraft)?;
-        answer(&value, &view.rules).ok_or_else(|| ApiFault::UnknownDraft.into())
+        answer(&value, view).ok_or_else(|| ApiFault::UnknownDraft.into())
     };
     api.look(look).await.map(IntoResponse::into_response)
 }
@@ -187,7 +190,7 @@ async fn keep(
         conditions.hold(now.as_deref().map(|now| tag(now)).as_deref())?;
         has_room(view, &id, value.len())?;
         view.desk.put(&key(&id), &value)?.wait()?;
-        answer(&value, &view.rules).ok_or_else(|| ApiFault::UnknownDraft.into())
+        answer(&value, view).ok_or_else(|| ApiFault::UnknownDraft.into())
     };
     api.look(change).await.map(IntoResponse::into_response)
 }
@@ -271,27 +274,32 @@ impl Draft {
         })
     }
 
-    fn errors(&self, rules: &Rules) -> Vec<FieldError> {
-        let procedure = self.procedure.as_deref().and_then(|code| ProcedureCode::parse(code).ok());
-        let form = procedure.and_then(|procedure| {
-            let step = match &self.step {
-                Some(step) => StepCode::parse(step).ok(),
-                None => opening(rules, &procedure),
-            };
-            rules.form(&procedure, &step?)
-        });
-        form.and_then(|form| fields::read(form, &self.fields).err()).unwrap_or_default()
+    fn form<'r>(&self, rules: &'r Rules) -> Option<&'r Form> {
+        let procedure = self.procedure.as_deref().and_then(|code| ProcedureCode::parse(code).ok())?;
+        let step = match &self.step {
+            Some(step) => StepCode::parse(step).ok(),
+            None => opening(rules, &procedure),
+        };
+        rules.form(&procedure, &step?)
+    }
+
+    /// What keeps it from being signed, and what speaks against sending it.
+    fn looked_over(&self, view: &View) -> (Vec<FieldError>, Vec<FieldError>) {
+        let Some(form) = self.form(&view.rules) else { return Default::default() };
+        let (body, errors) = fields::look(form, &self.fields);
+        let to = self.recipients.first().and_then(|party| PartyCode::parse(party).ok());
+        (errors, to.map(|to| law::warnings(view, form, &body, &to)).unwrap_or_default())
     }
 }
 
 type Answer = ([(HeaderName, String); 1], Json<DraftView>);
 
-fn answer(value: &[u8], rules: &Rules) -> Option<Answer> {
+fn answer(value: &[u8], view: &View) -> Option<Answer> {
     let Stored { updated_ms, draft } = serde_json::from_slice(value).ok()?;
     let etag = tag(value);
-    let errors = draft.errors(rules);
+    let (errors, warnings) = draft.looked_over(view);
     let updated = time::rfc3339(Time(updated_ms));
-    let view = DraftView { schema: "comity/draft/v1", draft, updated, etag: etag.clone(), errors };
+    let view = DraftView { schema: "comity/draft/v1", draft, updated, etag: etag.clone(), errors, warnings };
     Some(([(header::ETAG, etag)], Json(view)))
 }
 

@@ -82,6 +82,9 @@ struct Contents {
     /// By field.
     #[schema(value_type = Object)]
     fields: Map<String, Value>,
+    /// The Party it would go to: then it is also said what to look after.
+    #[serde(default)]
+    to: Option<String>,
 }
 
 /// Says everything that is wrong with the contents of a form. Nothing is kept.
@@ -94,8 +97,10 @@ async fn check(
     JsonBody(contents): JsonBody<Contents>,
 ) -> Result<Json<FormCheckView>, Problem> {
     let form = form_of(&api, &procedure, &step)?;
-    let errors = fields::read(form, &contents.fields).err().unwrap_or_default();
-    Ok(Json(FormCheckView::new(form, errors)))
+    let to: Option<PartyCode> = contents.to.as_deref().map(|party| parse("to", party)).transpose()?;
+    let (body, errors) = fields::look(form, &contents.fields);
+    let warnings = to.map(|to| law::warnings(api.handle.view(), form, &body, &to)).unwrap_or_default();
+    Ok(Json(FormCheckView::new(form, errors, warnings)))
 }
 
 /// What is asked of the law. Lists are codes separated by commas.

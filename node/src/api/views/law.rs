@@ -2,11 +2,15 @@
 
 use super::schema::literal;
 use crate::api::problem::FieldError;
+use crate::{handle::View, time};
 use comity_core::{
-    law::{Deadline, GroundView, Opinion, Question, explain},
+    case,
+    ids::PartyCode,
+    law::{Deadline, GroundView, Opinion, Question, Warning, explain},
     profile::Trust,
+    proto::{self, Body, value::Kind},
     rules::{
-        Actor, ClockRule, CodeList, Document, FieldRule, Form, GroundKind, Needed, Notice, Pattern, Procedure,
+        Actor, ClockRule, Code, CodeList, Document, FieldRule, Form, GroundKind, Needed, Notice, Pattern, Procedure,
         Required, Rules,
     },
 };
@@ -159,15 +163,43 @@ pub(in crate::api) struct FormCheckView {
     form: String,
     /// True if it may be signed as it is.
     complete: bool,
+    /// `blocks` if something keeps it from being signed, `warns` if something is to be looked after, else `fine`.
+    verdict: &'static str,
     /// Everything that keeps it from being signed, field by field.
     errors: Vec<FieldError>,
+    /// What speaks against it, though nothing forbids it; of a request only, and once it is said to whom it goes.
+    warnings: Vec<FieldError>,
 }
 
 impl FormCheckView {
     /// What was found.
-    pub(in crate::api) fn new(form: &Form, errors: Vec<FieldError>) -> Self {
-        Self { schema: "comity/form-check/v1", form: form.id(), complete: errors.is_empty(), errors }
+    pub(in crate::api) fn new(form: &Form, errors: Vec<FieldError>, warnings: Vec<FieldError>) -> Self {
+        let verdict = match (errors.is_empty(), warnings.is_empty()) {
+            (false, _) => "blocks",
+            (true, false) => "warns",
+            (true, true) => "fine",
+        };
+        Self { schema: "comity/form-check/v1", form: form.id(), complete: errors.is_empty(), verdict, errors, warnings }
     }
+}
+
+/// Warnings in the shape of what is wrong with a field.
+pub(in crate::api) fn told(warnings: Vec<Warning>) -> Vec<FieldError> {
+    let one =
+        |warning: Warning| FieldError { field: warning.field.to_owned(), code: warning.code, detail: warning.detail };
+    warnings.into_iter().map(one).collect()
+}
+
+/// What speaks against a draft of a request to a Party.
+pub(in crate::api) fn warnings(view: &View, form: &Form, body: &Body, to: &PartyCode) -> Vec<FieldError> {
+    let announced = body.fields.iter().filter(|field| field.key == "language.translations");
+    let code = |value: &proto::Value| match &value.kind {
+        Some(Kind::Code(code)) => Code::parse(code),
+        _ => None,
+    };
+    let translations = announced.flat_map(|field| &field.values).filter_map(code).collect();
+    let between = (form.procedure(), [&view.us.party, to]);
+    told(case::warnings(&view.rules, &view.trust(), between, &form.facts(body), translations, time::now()))
 }
 
 /// All procedures.
@@ -257,6 +289,7 @@ fn codes(list: &CodeList, rule: &FieldRule) -> CodesView {
             Pattern::Item => "item",
             Pattern::Digest => "digest",
             Pattern::Step => "step",
+            Pattern::Field => "field",
             Pattern::Language => "language",
             Pattern::TimeZone => "time-zone",
         }),
@@ -308,6 +341,8 @@ pub(in crate::api) struct BasisView {
     documents: Vec<LawDocumentView>,
     /// What must be told to whom.
     notices: Vec<LawNoticeView>,
+    /// The languages the requested Party takes, most preferred first.
+    languages: Vec<String>,
     /// Where it is found.
     source: String,
     /// How well the source was seen: `s` seen, `g` general knowledge, to be confirmed, `p` our own proposal.
@@ -427,6 +462,7 @@ fn basis(opinion: &Opinion<'_>, rules: &Rules) -> BasisView {
         grounds: opinion.grounds.iter().map(ground).collect(),
         documents: opinion.documents.iter().map(|row| document(row, rules)).collect(),
         notices: opinion.notices.iter().map(notice).collect(),
+        languages: opinion.languages.clone(),
         source: basis.source.clone(),
         mark: basis.mark.as_str(),
     }
@@ -490,7 +526,7 @@ fn ground(view: &GroundView<'_>) -> LawGroundView {
 }
 
 fn document(row: &Document, rules: &Rules) -> LawDocumentView {
-    let list = comity_core::rules::Code::parse("documents").and_then(|id| rules.list(&id));
+    let list = Code::parse("documents").and_then(|id| rules.list(&id));
     LawDocumentView {
         document: row.code.to_string(),
         title: list.and_then(|list| list.label(row.code.as_str())).unwrap_or_default().to_owned(),

@@ -1,7 +1,8 @@
 //! A form as a JSON Schema (draft 2020-12), so that a national system can check what it drafts with a tool of its own.
 //!
 //! The schema says what the node's own check says, as far as schemas reach: kinds, bounds, closed lists, what must be there and
-//! under which condition. Whether a moment lies before another, or a time zone exists, only the node says.
+//! under which condition. Whether a moment lies before another, two lists are of one length, a text is in the language another
+//! field names, or a time zone exists, only the node says.
 
 use comity_core::rules::{FieldRule, Form, Kind, Literal, Pattern, Required};
 use serde_json::{Map, Value, json};
@@ -96,6 +97,7 @@ fn codes(form: &Form, rule: &FieldRule) -> Value {
         Some(Pattern::Event | Pattern::Digest) => pattern("^[0-9a-f]{64}$"),
         Some(Pattern::Language) => pattern(LANGUAGE),
         Some(Pattern::Authority | Pattern::Step) => pattern("^[a-z0-9][a-z0-9-]*$"),
+        Some(Pattern::Field) => pattern("^[a-z][a-z0-9-]*(\\.[a-z][a-z0-9-]*)*$"),
         Some(Pattern::TimeZone) => pattern("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"),
     }
 }
@@ -142,21 +144,10 @@ mod tests {
                 let list = form.codes(rule).expect("codes have lists");
                 let first = rule.only.first().or_else(|| list.codes.first().map(|row| &row.code));
                 first.map_or_else(
-                    || json!(of_pattern(list.pattern.expect("a list or a pattern"))),
+                    || json!(list.pattern.expect("a list or a pattern").example()),
                     |code| json!(code.as_str()),
                 )
             }
-        }
-    }
-
-    fn of_pattern(pattern: Pattern) -> String {
-        match pattern {
-            Pattern::Party => "XC".to_owned(),
-            Pattern::Authority | Pattern::Step => "centre".to_owned(),
-            Pattern::Request | Pattern::Item => "0".repeat(32),
-            Pattern::Event | Pattern::Digest => "0".repeat(64),
-            Pattern::Language => "en".to_owned(),
-            Pattern::TimeZone => "Europe/Vienna".to_owned(),
         }
     }
 

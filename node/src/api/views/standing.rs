@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use comity_core::{
     case::Case,
     clock::Running,
-    ids::Time,
-    procedure::{Course, Standing, clocks, next_steps, whose_turn},
+    ids::{EventId, Time},
+    procedure::{Common, Course, Signed, Standing, clocks, next_steps, whose_turn},
     proto::value::Kind,
-    rules::{Rules, Side},
+    rules::{Code, Rules, Side},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::law::actor;
-use crate::{handle::View, time::rfc3339};
+use super::law::{actor, told};
+use crate::{api::problem::FieldError, handle::View, time::rfc3339};
 
 /// Where a request stands now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,8 +44,24 @@ pub(in crate::api) struct StandingView {
     progress: Option<String>,
     /// Questions not yet answered.
     open_questions: Vec<QuestionView>,
+    /// Translations, each an event of its own.
+    translations: Vec<TranslationView>,
+    /// What speaks against the request as it stands, though nothing forbids it; nothing once it is closed.
+    warnings: Vec<FieldError>,
     /// The latest events: the parents of whatever is signed next.
     heads: Vec<String>,
+}
+
+/// The latest translation of an event into a language.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Translation)]
+pub(in crate::api) struct TranslationView {
+    /// The event whose texts it renders.
+    of: String,
+    /// The language it is in.
+    language: String,
+    /// The event it is.
+    event_id: String,
 }
 
 /// A question not yet answered.
@@ -101,10 +117,8 @@ pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, vie
     let (rules, now) = (&view.rules, standing.now);
     let reckoning = case.reckoning(rules, &view.trust(), now);
     let common = &standing.common;
-    let question = |(event, asker): (&comity_core::ids::EventId, &Side)| QuestionView {
-        event_id: event.to_string(),
-        asked_by: asker.as_str(),
-    };
+    let question =
+        |(event, asker): (&EventId, &Side)| QuestionView { event_id: event.to_string(), asked_by: asker.as_str() };
     StandingView {
         state: state_name(case, standing).to_owned(),
         closed: standing.is_closed(),
@@ -117,8 +131,25 @@ pub(in crate::api) fn standing(case: &Case, standing: &Standing, side: Side, vie
         confidentiality: common.confidentiality.as_ref().map(ToString::to_string),
         progress: common.progress.as_ref().map(ToString::to_string),
         open_questions: common.open_questions.iter().map(question).collect(),
+        translations: translations(common),
+        warnings: match standing.is_closed() {
+            true => Vec::new(),
+            false => told(case.warnings(rules, &view.trust(), standing, now)),
+        },
         heads: standing.heads.iter().map(ToString::to_string).collect(),
     }
+}
+
+fn translations(common: &Common) -> Vec<TranslationView> {
+    let of = |(of, signed): (&EventId, &Signed)| {
+        let one = |(language, event): (&Code, &EventId)| TranslationView {
+            of: of.to_string(),
+            language: language.to_string(),
+            event_id: event.to_string(),
+        };
+        signed.translations.iter().map(one).collect::<Vec<_>>()
+    };
+    common.signed.iter().flat_map(of).collect()
 }
 
 /// The state's name, as the index names it.

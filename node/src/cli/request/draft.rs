@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Contents, New, fresh_id, guide::Guide, signed, whole_id};
+use super::{Contents, New, fresh_id, guide::Guide, signed, thread::noted, whole_id};
 use crate::cli::{
     Context, Done, Verdict,
     client::Client,
@@ -36,7 +36,7 @@ pub(super) async fn new(new: &New, client: &Client, context: &Context) -> Done {
         let guide = Guide { client, context, form: &form, kinds: &kinds, path: path(&id) };
         kept = guide.walk(kept).await?;
     }
-    if new.send { send_now(&id, &step, client, context).await } else { say_kept(&kept, context) }
+    if new.send { send_now(&kept, &step, client, context).await } else { say_kept(&kept, context) }
 }
 
 /// The step that opens a request of a procedure, unless another is named.
@@ -92,10 +92,15 @@ pub(super) async fn send(id: &str, client: &Client, context: &Context) -> Done {
     let id = whole_id(id, client).await?;
     let draft = client.get(&path(&id)).await?;
     let step = opening_of(&draft, client).await?;
-    send_now(&id, &step, client, context).await
+    send_now(&draft, &step, client, context).await
 }
 
-async fn send_now(id: &str, step: &str, client: &Client, context: &Context) -> Done {
+/// Signs and sends a draft; what speaks against it was worth saying, and stops nobody.
+async fn send_now(draft: &Value, step: &str, client: &Client, context: &Context) -> Done {
+    let id = text(draft, "/request_id");
+    for warning in list(draft, "/warnings") {
+        context.out.say(&format!("look after: {}", noted(warning)));
+    }
     let done = client.post_empty(&format!("{}/send", path(id))).await?;
     context.out.either(&done, |done| format!("{}\nrequest {id}", signed(step, done)));
     Ok(Verdict::Fine)
@@ -110,7 +115,9 @@ fn say_kept(kept: &Value, context: &Context) -> Done {
     context.out.either(kept, |draft| {
         let id = text(draft, "/request_id");
         let filled = draft["fields"].as_object().map_or(0, Fields::len);
-        format!("draft {id}: {filled} fields filled in\n{}", lacking(list(draft, "/errors"), id))
+        let warnings: String =
+            list(draft, "/warnings").iter().map(|one| format!("\n  look after: {}", noted(one))).collect();
+        format!("draft {id}: {filled} fields filled in\n{}{warnings}", lacking(list(draft, "/errors"), id))
     });
     Ok(Verdict::Fine)
 }
@@ -120,8 +127,7 @@ fn lacking(errors: &[Value], id: &str) -> String {
     if errors.is_empty() {
         return format!("complete; to sign and send it: comity request send {id}");
     }
-    let line =
-        |error: &Value| format!("\n  {}: {}: {}", text(error, "/code"), text(error, "/field"), text(error, "/detail"));
+    let line = |error: &Value| format!("\n  {}", noted(error));
     let more = errors.len().saturating_sub(NAMED_MAX);
     let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
     let lines: String = errors.iter().take(NAMED_MAX).map(line).collect();

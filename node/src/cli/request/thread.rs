@@ -34,8 +34,14 @@ fn standing(thread: &Value) -> String {
     ];
     rows.extend(list(thread, "/others").iter().filter_map(reached).map(|line| ("On duty", line)));
     rows.extend(list(thread, "/standing/clocks").iter().map(|clock| ("Clock", self::clock(clock))));
+    rows.extend(list(thread, "/standing/warnings").iter().map(|warning| ("LOOK AFTER", noted(warning))));
     rows.extend(kept(thread).map(|line| ("Kept", line)));
     pairs(&rows)
+}
+
+/// What is to be looked after, or wrong, with its code.
+pub(super) fn noted(one: &Value) -> String {
+    format!("{}: {}: {}", text(one, "/code"), text(one, "/field"), text(one, "/detail"))
 }
 
 /// How long it is kept, once that can be said.

@@ -6,7 +6,7 @@ use comity_core::{
     clock::{Calendar, Running, due, due_at_the_earliest},
     ids::Time,
     proto::{self, Body, value},
-    rules::{Actor, ClockRule, Code, FieldRule, Form, Kind, Mark, Pattern, Rules, SHIPPED, Unit},
+    rules::{Actor, ClockRule, Code, FieldRule, Form, Kind, Mark, Rules, SHIPPED, Unit},
     wire::{ENVELOPE_MAX, strict},
 };
 use jiff::{
@@ -93,15 +93,8 @@ fn sample(form: &Form, rule: &FieldRule, now: Time) -> proto::Value {
     let code = || {
         let list = form.codes(rule).expect("codes have lists");
         let listed = rule.only.first().or_else(|| list.codes.first().map(|listed| &listed.code));
-        let pattern = |pattern| match pattern {
-            Pattern::Party => "XC".to_owned(),
-            Pattern::Authority | Pattern::Step => "centre".to_owned(),
-            Pattern::Request | Pattern::Item => "0".repeat(32),
-            Pattern::Event | Pattern::Digest => "0".repeat(64),
-            Pattern::Language => "en".to_owned(),
-            Pattern::TimeZone => "Europe/Vienna".to_owned(),
-        };
-        listed.map_or_else(|| pattern(list.pattern.expect("a list or a pattern")), Code::to_string)
+        let example = || list.pattern.expect("a list or a pattern").example().to_owned();
+        listed.map_or_else(example, Code::to_string)
     };
     let later = if rule.key.ends_with("until") { 90 * 24 * 3_600_000 } else { 0 };
     let kind = match rule.kind {

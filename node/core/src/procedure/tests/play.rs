@@ -107,6 +107,11 @@ pub(crate) fn fit(act: &mut Act, standing: &Standing) {
     {
         set(act, "answer.to", Kind::Code(hex(question.as_bytes())));
     }
+    if act.step.as_str() == "translation"
+        && let Some((own, _)) = standing.common.signed.iter().find(|(_, signed)| signed.by == act.side)
+    {
+        set(act, "translation.of", Kind::Code(hex(own.as_bytes())));
+    }
 }
 
 fn fit_to(act: &mut Act, guard: Guard, standing: &Standing) {

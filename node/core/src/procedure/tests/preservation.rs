@@ -167,8 +167,11 @@ fn preservation_lapses_by_the_clock_alone() {
     assert_eq!((whose_turn(&before), whose_turn(&after)), (Some(Side::Requesting), None));
     let steps =
         |standing| next_steps(standing, Side::Requesting).iter().map(|open| open.step.to_owned()).collect::<Vec<_>>();
-    assert_eq!(steps(&before), ["extend", "follow-up", "release", "withdraw", "note", "question", "urgency-change"]);
-    assert_eq!(steps(&after), ["release", "withdraw", "note", "question", "urgency-change"]);
+    assert_eq!(
+        steps(&before),
+        ["extend", "follow-up", "release", "withdraw", "note", "question", "urgency-change", "translation"]
+    );
+    assert_eq!(steps(&after), ["release", "withdraw", "note", "question", "urgency-change", "translation"]);
     let followed = fold(shipped(), &code(CODE), &thread_to("followed_up"), Time(until)).expect("known");
     assert_eq!(followed.name(), "followed_up");
 }

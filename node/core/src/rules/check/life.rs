@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The steps every state of every life accepts; each needs a form, and no table may take its name.
-pub(in crate::rules) const COMMON: [&str; 5] = ["note", "question", "answer", "status-report", "urgency-change"];
+pub(in crate::rules) const COMMON: [&str; 6] =
+    ["note", "question", "answer", "status-report", "urgency-change", "translation"];
 
 impl Joining {
     pub(super) fn families(&mut self, found: &mut Found, rules: &mut Rules) {

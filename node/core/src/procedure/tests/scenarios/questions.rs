@@ -65,6 +65,20 @@ pub(super) struct Question {
     /// How many of its units a clock has here by declaration.
     #[serde(default)]
     periods: BTreeMap<String, u32>,
+    /// The languages XB takes, by its profile.
+    #[serde(default = "english")]
+    takes: Vec<String>,
+    /// The language the request is in, and those it is translated into.
+    #[serde(default)]
+    texts: Vec<String>,
+    /// The documents that go with it, for a person who is accused.
+    documents: Option<Vec<String>>,
+    /// What is to be looked after before it is sent, all of it, and a word of each.
+    warns: Option<BTreeMap<String, String>>,
+}
+
+fn english() -> Vec<String> {
+    vec!["en".to_owned()]
 }
 
 impl Question {
@@ -94,7 +108,32 @@ impl Question {
             return "none".to_owned();
         };
         self.weigh(opinion);
+        self.warned(&trust, &opinion.instrument.code);
         self.marks(opinion)
+    }
+
+    fn warned(&self, trust: &Trust, instrument: &Code) {
+        let Some(warns) = &self.warns else { return };
+        let (procedure, between) = (super::code(&self.procedure), ["XA", "XB"].map(code));
+        let [from, to] = &between;
+        let mut texts = self.texts.iter().map(|text| term(text));
+        let sending = law::Sending {
+            procedure: &procedure,
+            between: [from, to],
+            instrument: Some(instrument.clone()),
+            urgent: self.emergency.is_some(),
+            original: texts.next(),
+            translations: texts.collect(),
+            person: self.documents.as_ref().map(|_| law::Person { convicted: false, in_absentia: false }),
+            sent: self.documents.iter().flatten().map(|code| term(code)).collect(),
+        };
+        let found = law::warnings(shipped(), trust, &sending, moment(&self.on));
+        let told: BTreeMap<String, &String> = found.iter().map(|one| (one.code.to_owned(), &one.detail)).collect();
+        let name = &self.name;
+        assert!(told.keys().eq(warns.keys()), "{name}: {told:?}");
+        for (code, word) in warns {
+            assert!(told[code].contains(word), "{name}: {told:?}");
+        }
     }
 
     /// The marks of what the answer rests on: the basis, the clocks and the grounds that are named.
@@ -175,7 +214,8 @@ impl Question {
 
     fn profile(&self, party: &str, charter: &Charter) -> Profile {
         let public = keys_of(party).public(&network(), &code(party)).expect("public keys");
-        let mut draft = founding::profile(&network(), &code(party), &[], &["en"], &public, START);
+        let takes: Vec<&str> = self.takes.iter().map(String::as_str).collect();
+        let mut draft = founding::profile(&network(), &code(party), &[], &takes, &public, START);
         if party == "XB" {
             let row = |(code, value): (&String, &String)| Declaration { code: code.clone(), value: value.clone() };
             draft.declarations = self.declared.iter().map(row).collect();
