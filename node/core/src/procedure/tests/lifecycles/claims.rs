@@ -60,12 +60,13 @@ impl Claim {
 /// Holds a row of the reference against our tables, and notes what it names.
 pub(super) fn hold(rules: &Rules, row: &Row, named: &mut BTreeSet<Place>) -> Vec<String> {
     let mut wrong = Vec::new();
+    let explained = !row.because.is_empty() || !row.missing.is_empty();
     for code in &row.family {
-        if row.because.is_empty() && !row.steps.iter().any(|claim| claim.families(row).contains(code)) {
+        if !explained && !row.steps.iter().any(|claim| claim.families(row).contains(code)) {
             wrong.push(format!("says nothing of {code}"));
         }
     }
-    if row.because.is_empty() && row.steps.is_empty() && row.alerts.is_none() {
+    if !explained && row.steps.is_empty() && row.alerts.is_none() {
         wrong.push("says nothing of what stands for it, nor why not".to_owned());
     }
     if row.alerts.as_ref().is_some_and(|alerts| alerts != rules.alerts()) {
@@ -86,7 +87,7 @@ pub(super) fn hold(rules: &Rules, row: &Row, named: &mut BTreeSet<Place>) -> Vec
             Holding { rules, family, claim, wrong: &mut wrong }.hold(named);
         }
     }
-    if row.because.is_empty() {
+    if !explained {
         wrong.extend(differences(row).into_iter().map(|said| format!("{said} and does not say why")));
     }
     wrong

@@ -19,7 +19,11 @@ pub(super) fn page(file: &File) -> String {
             let steps: Vec<String> = row.steps.iter().map(|claim| fulfils(row, claim)).collect();
             let alerts = row.alerts.iter().map(|alerts| format!("alerts at {alerts:?} percent"));
             let steps = steps.into_iter().chain(alerts).collect::<Vec<_>>().join("<br>");
-            line(&format!("| {} | {} | {} | {} | {steps} | {} |", row.from, row.to, row.by, row.guard, row.because));
+            let missing = Some(&row.missing).filter(|missing| !missing.is_empty());
+            let missing = missing.map(|missing| format!("**Not here:** {missing}"));
+            let because = Some(row.because.clone()).filter(|because| !because.is_empty());
+            let because = because.into_iter().chain(missing).collect::<Vec<_>>().join(" ");
+            line(&format!("| {} | {} | {} | {} | {steps} | {because} |", row.from, row.to, row.by, row.guard));
         }
     }
     line("\n## Ours only\n\n| Family | Step | By | From | Because |\n|---|---|---|---|---|");
