@@ -4,6 +4,7 @@
 
 mod assistance;
 mod extradition;
+mod lifecycles;
 mod orders;
 pub(crate) mod play;
 mod preservation;
@@ -91,17 +92,20 @@ fn a_step_of_the_other_side_is_refused_by_name() {
     }
 }
 
+/// Compares a printed page with the one that is kept beside the tables, or keeps it.
+fn printed(name: &str, page: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/families").join(name);
+    if std::env::var_os("COMITY_BLESS").is_some() {
+        std::fs::write(&path, page).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "{name} differs from the table; run the test with COMITY_BLESS=1");
+}
+
 #[test]
 fn the_pages_are_printed_from_the_tables() {
     for family in shipped().families() {
-        let path =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../rules/families/{}.md", family.code));
-        let page = drawing(shipped(), family);
-        if std::env::var_os("COMITY_BLESS").is_some() {
-            std::fs::write(&path, &page).expect("written");
-        }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == page, "{}.md differs from the table; run the test with COMITY_BLESS=1", family.code);
+        printed(&format!("{}.md", family.code), &drawing(shipped(), family));
     }
 }
 

@@ -385,11 +385,15 @@ fn leave_out_what_is_not_demanded(act: &mut Act, form: &Form, says: &BTreeMap<St
     });
 }
 
+/// A file of that folder that holds no scenarios: the reference tables of lifecycles.
+const LIFECYCLES: &str = "lifecycles.toml";
+
 /// Every file, by its name.
 fn files() -> Vec<(String, File)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
     let entries = std::fs::read_dir(&folder).expect("a folder");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("entry").path()).collect();
+    paths.retain(|path| !path.ends_with(LIFECYCLES));
     paths.sort();
     let read = |path: std::path::PathBuf| {
         let text = std::fs::read_to_string(&path).expect("reads");
