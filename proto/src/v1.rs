@@ -1575,12 +1575,15 @@ pub struct AnswerRow {
     pub slip: ::core::option::Option<SlipRow>,
 }
 /// How far the index follows the ledger.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppliedRow {
     #[prost(uint64, tag = "1")]
     pub size: u64,
     #[prost(uint64, tag = "2")]
     pub recorded_ms: u64,
+    /// under which rule files its rows were made, and how these were read
+    #[prost(bytes = "vec", tag = "3")]
+    pub law: ::prost::alloc::vec::Vec<u8>,
 }
 /// Slip numbers seen from one origin in one lane: a gap is `highest - count`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
