@@ -3,10 +3,11 @@
 //! A handle is small and cloned freely. Acts go through the engine's bounded queue and come back
 //! once they are on disk; looks read the ledger, the index and the desk directly and never wait for
 //! the engine. It decides nothing. What lies on the desk and several rooms look at is in `kept`, and
-//! what waits there for officers in `eyes`.
+//! what waits there for officers in `eyes`; what of that was withdrawn, in `withdrawn`.
 
 mod eyes;
 mod kept;
+mod withdrawn;
 
 use std::{
     collections::BTreeMap,
@@ -29,10 +30,12 @@ use comity_core::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-pub(crate) use eyes::{APPROVAL_PREFIX, OneAtATime, keep_roll, prepared_contents};
+pub(crate) use eyes::{APPROVAL_PREFIX, keep_roll, prepared_contents};
 pub use eyes::{EyesFault, Owed, approvals_of, kept_roll, owed, prepared, prepared_as};
 pub use kept::{Alarm, DRAFT_PREFIX, hold_of, kept_alarms, kept_holds, last_backup};
 pub(crate) use kept::{BACKUP_PREFIX, hold_key, hold_value, keep_last_backup};
+pub use withdrawn::{Claim, REASON_BYTES_MAX, withdrawn, withdrawn_as};
+pub(crate) use withdrawn::{Eyes, WITHDRAWN_PREFIX, withdrawn_in};
 
 use crate::audit::Audit;
 use crate::conduct::Conduct;
@@ -196,7 +199,7 @@ pub struct View {
     /// Drafts and what else must last but proves nothing.
     pub desk: Arc<Desk>,
     /// Whoever changes what waits for officers.
-    pub(crate) eyes: OneAtATime,
+    pub(crate) eyes: Eyes,
     /// How ledgers stand with their witnesses.
     pub(crate) witnessing: RwLock<Arc<Witnessing>>,
     /// How the peers behave.

@@ -1578,12 +1578,15 @@ pub struct AnswerRow {
     pub slip: ::core::option::Option<SlipRow>,
 }
 /// How far the index follows the ledger.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppliedRow {
     #[prost(uint64, tag = "1")]
     pub size: u64,
     #[prost(uint64, tag = "2")]
     pub recorded_ms: u64,
+    /// under which rule files its rows were made, and how these were read
+    #[prost(bytes = "vec", tag = "3")]
+    pub law: ::prost::alloc::vec::Vec<u8>,
 }
 /// Slip numbers seen from one origin in one lane: a gap is `highest - count`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1887,6 +1890,32 @@ pub struct PreparedAct {
     pub due_ms: u64,
     #[prost(enumeration = "Lane", tag = "16")]
     pub lane: i32,
+}
+/// A row of the desk: an act that was withdrawn while it waited for approvals. It holds none of its contents.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawnAct {
+    #[prost(uint64, tag = "1")]
+    pub withdrawn_ms: u64,
+    /// it does nothing any more; that of an erasure until one is asked for anew
+    #[prost(bytes = "vec", tag = "2")]
+    pub command_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub procedure: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub step: ::prost::alloc::string::String,
+    /// ascending
+    #[prost(string, repeated, tag = "7")]
+    pub recipients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// when it was put before officers first
+    #[prost(uint64, tag = "8")]
+    pub prepared_ms: u64,
+    /// why, in the words of whoever withdrew it
+    #[prost(string, tag = "9")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// The row of the desk that holds the roll.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

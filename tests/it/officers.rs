@@ -201,3 +201,50 @@ fn two_officers_let_it_leave() {
     assert_eq!(became.len(), 6, "two, one and the later one, two: {became:?}");
     house.arvia().verifies();
 }
+
+/// [O-7]: withdrawn while it waited, it leaves by no road any more, also after a kill in the midst of it; what went out on the
+/// word of one stays owed.
+#[test]
+fn what_waits_is_withdrawn_for_good() {
+    let mut house = House::strict();
+    house.roll(1, "");
+    let id = fresh_id();
+    house.asks_in_vain(&id, "approval.needed", false);
+    house.fine(&house.approves(&id, "duty-1", ""));
+    let withdraws = format!("request withdraw-act {id} --reason asked-of-the-wrong-State");
+    // It dies when that somebody withdrew it is on record and nothing is on the desk: nothing was acknowledged, it waits.
+    house.killed_and_started(&[("COMITY_CRASH_AT", "audit.batch-synced")]);
+    assert_ne!(house.does(&withdraws).0, 0);
+    house.killed_and_started(&[]);
+    assert_eq!(house.waiting()[0]["approvals"][0]["officer"], "duty-1");
+    let said = house.fine(&withdraws);
+    assert!(said.contains("PRES/request withdrawn"), "{said}");
+    house.killed_and_started(&[]);
+    assert!(house.waiting().is_empty(), "what was acknowledged is so");
+    assert_eq!(house.fine(&withdraws), said, "withdrawn once");
+    let listed = house.fine("request approvals --withdrawn");
+    assert!(listed.contains("asked-of-the-wrong-State") && listed.contains(&id[..8]), "{listed}");
+
+    for _ in 0..2 {
+        house.refused(&house.approves(&id, "duty-2", ""), "approval.withdrawn");
+        let (status, refused) = house.arvia().post(&format!("/v1/approvals/{id}/act"), &json!(null)).expect("answers");
+        assert_eq!((status, &refused["code"]), (409, &json!("approval.withdrawn")), "{refused}");
+        house.asks_in_vain(&id, "approval.withdrawn", false);
+        house.killed_and_started(&[]);
+    }
+
+    let urgent = fresh_id();
+    house.asks_in_vain(&urgent, "approval.needed", true);
+    house.fine(&house.approves(&urgent, "duty-1", "--break-glass life-or-safety"));
+    house.belmar_has(&urgent);
+    house.refused(&format!("request withdraw-act {urgent} --reason none"), "approval.second-owed");
+    house.killed_and_started(&[]);
+    house.refused(&format!("request withdraw-act {urgent} --reason none"), "approval.second-owed");
+    house.fine(&house.approves(&urgent, "duty-2", ""));
+    let (status, refused) =
+        house.arvia().post(&format!("/v1/approvals/{urgent}/withdraw"), &json!({ "reason": "none" })).expect("answers");
+    assert_eq!((status, &refused["code"]), (409, &json!("approval.done")), "{refused}");
+    let (_, belmar) = house.federation.nodes[1].get(&format!("/v1/requests/{id}")).expect("answers");
+    assert_eq!(belmar["code"], "api.unknown-request", "it never left");
+    house.arvia().verifies();
+}

@@ -155,10 +155,23 @@ impl Federation {
 
     /// The same, with nothing running yet.
     pub(crate) fn stopped(count: usize) -> Self {
+        Self::laid_out(count, |folder, parties| copy(&founded(parties), folder))
+    }
+
+    /// Nothing running yet, in a network of its own: the treaty in this file is in force there and law at every node.
+    pub(crate) fn under(count: usize, treaty: &str) -> Self {
+        Self::laid_out(count, |folder, parties| {
+            let file = folder.join("treaty.toml");
+            fs::write(&file, treaty).expect("written");
+            found(folder, parties, &["--rules", file.to_str().expect("a plain path")]);
+        })
+    }
+
+    fn laid_out(count: usize, lay_out: impl FnOnce(&Path, usize)) -> Self {
         let parties = count.max(FOUNDED);
         let within = FOLDER.get().cloned().unwrap_or_else(std::env::temp_dir);
         let folder = tempfile::Builder::new().prefix("comity-it-").tempdir_in(within).expect("folder");
-        copy(&founded(parties), folder.path());
+        lay_out(folder.path(), parties);
         let addresses: [String; CODES.len()] = free_addresses();
         let node = |place: usize| {
             let others = (0..parties).filter(|other| *other != place);
@@ -386,19 +399,24 @@ pub(crate) fn smallest_request() -> Value {
 fn founded(parties: usize) -> PathBuf {
     static FOUNDED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut founded = FOUNDED.lock().expect("founding does not panic");
-    let found = || {
+    let once = || {
         let folder = place_of_this_process().join(parties.to_string());
         fs::create_dir(&folder).expect("made once");
-        let passphrase = folder.join("passphrase");
-        private(&passphrase, PASSPHRASE.as_bytes());
-        let named: Vec<String> = (0..parties).map(|place| format!("{}:{}", CODES[place], name(place))).collect();
-        let mut init = comity();
-        init.args(["init", "--parties", &named.join(","), "--found"]).arg(folder.join("exercise"));
-        let output = init.arg("--passphrase-file").arg(&passphrase).output().expect("runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        found(&folder, parties, &[]);
         folder
     };
-    founded.entry(parties).or_insert_with(found).clone()
+    founded.entry(parties).or_insert_with(once).clone()
+}
+
+/// Founds a network of so many in a folder, with more arguments.
+fn found(folder: &Path, parties: usize, more: &[&str]) {
+    let passphrase = folder.join("passphrase");
+    private(&passphrase, PASSPHRASE.as_bytes());
+    let named: Vec<String> = (0..parties).map(|place| format!("{}:{}", CODES[place], name(place))).collect();
+    let mut init = comity();
+    init.args(["init", "--parties", &named.join(","), "--found"]).arg(folder.join("exercise")).args(more);
+    let output = init.arg("--passphrase-file").arg(&passphrase).output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A folder below `target` for what outlives a test; those of processes that have ended are removed.

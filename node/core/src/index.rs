@@ -4,10 +4,13 @@
 //! node). [`Index::apply`] is the only way in: it turns one record into one atomic batch, in daily
 //! work and when rebuilding alike, and the batch carries the position it brings the index to. So
 //! the index is always an exact prefix of the ledger and may be thrown away at any time. It holds
-//! ids, codes, times and numbers; no text, no secret, no sole copy.
+//! ids, codes, times and numbers; no text, no secret, no sole copy. States and deadlines in it are as the rules were that
+//! each record was applied with, so the position also says which these were ([`Index::is_under`]).
 //! What goes when a request is erased, and what stays, is in `erasure`.
 
 mod erasure;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +19,7 @@ use prost::Message;
 use crate::{
     case::Case,
     clock::Reckoning,
+    crypto::sha256,
     event::{Header, Slip},
     ids::{Digest, EventId, LedgerIndex, PartyCode, RequestId, ThreadId, Time},
     procedure::{self, whose_turn},
@@ -147,6 +151,10 @@ const THREAD_ID: usize = 32;
 /// Documents of one kind and Party: number and place of each.
 type Numbered = Vec<(u64, u64)>;
 
+/// What the law of an index is digested with. The number goes up with a build in which the same records and the same rule
+/// files give other rows than before: then the index is built anew, as under another law.
+const LAW: &[u8] = b"comity index law v1\0";
+
 /// Documents read of one kind and Party: a directory a week for sixty years.
 const DOCUMENTS_MAX: usize = 3_200;
 
@@ -179,6 +187,16 @@ impl<P: Pairs> Index<P> {
     pub fn applied(&self) -> Result<(u64, Time), IndexFault> {
         let row: AppliedRow = self.row(b"a")?.unwrap_or_default();
         Ok((row.size, Time(row.recorded_ms)))
+    }
+
+    /// Whether all its rows were made under these rules. If not it is to be built anew: where requests stand and what is due in
+    /// it may be as another law has it. One without a record is under any.
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn is_under(&self, rules: &Rules) -> Result<bool, IndexFault> {
+        let row: AppliedRow = self.row(b"a")?.unwrap_or_default();
+        Ok(row.size == 0 || row.law == law(rules))
     }
 
     /// Where an event stands, if this ledger holds it or a refusal of it.
@@ -381,7 +399,7 @@ impl<P: Pairs> Index<P> {
             return Err(IndexFault::OutOfOrder { want: size, got: record.index.0 });
         }
         let recorded_ms = record.node.recorded_ms.max(last.0);
-        let mut batch = vec![put(b"a".to_vec(), &AppliedRow { size: size + 1, recorded_ms })];
+        let mut batch = vec![put(b"a".to_vec(), &AppliedRow { size: size + 1, recorded_ms, law: law(rules) })];
         match record.kind {
             RecordKind::EventSent => self.apply_sent(&record, rules, &mut batch)?,
             RecordKind::EventReceived => self.apply_received(&record, rules, &mut batch)?,
@@ -690,6 +708,10 @@ fn seen(record: &RecordView<'_>, event: &[u8]) -> Change {
         peer: record.node.peer.clone(),
     };
     put(key(b'e', &[event]), &row)
+}
+
+fn law(rules: &Rules) -> Vec<u8> {
+    sha256(&[LAW, rules.digest().as_bytes()]).as_bytes().to_vec()
 }
 
 fn put(key: Vec<u8>, row: &impl Message) -> Change {

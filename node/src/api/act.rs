@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::{Api, extract::parse, fault::ApiFault, fields, problem::Problem, views::officers::wanted};
 use crate::{
-    handle::{DRAFT_PREFIX, EyesFault, View, prepared_as},
+    handle::{DRAFT_PREFIX, EyesFault, View, prepared_as, withdrawn_as},
     time::{now, rfc3339},
 };
 
@@ -230,19 +230,26 @@ fn body(
 }
 
 /// Has the engine do an act, with what officers have said of it. What was done before under the same command id is answered
-/// again, unless it was something else. What officers must approve first is put before them.
-pub(super) async fn perform(api: &Api, mut act: Act) -> Result<ActView, Problem> {
+/// again, unless it was something else. What officers must approve first is put before them; what was withdrawn while it
+/// waited for them is refused.
+pub(super) async fn perform(api: &Api, act: Act) -> Result<ActView, Problem> {
     let (request, command) = (act.request, act.command_id);
-    act.approvals = api.look(move |view| Ok(view.approvals(&request, &command))).await?;
     let wanted = act.clone();
     // A task of its own: what was done is settled also when the client that asked has gone.
     let handle = api.handle.clone();
     let doing = tokio::spawn(async move {
-        let done = handle.act(act).await?;
+        let (approvals, claim) = handle.view().begin(&request, &command).await?;
+        let done = match handle.act(Act { approvals, ..act }).await {
+            Ok(done) => done,
+            Err(refused) => {
+                claim.into_iter().for_each(|claim| claim.refused(&refused));
+                return Ok(Err(refused));
+            }
+        };
         settled(handle.view(), &request, &command, &done.event).await;
-        Ok(done)
+        Ok::<_, EyesFault>(Ok(done))
     });
-    let done = match doing.await.map_err(|_| ApiFault::Stopping)? {
+    let done = match doing.await.map_err(|_| ApiFault::Stopping)?? {
         Ok(done) => done,
         Err(refused) => return Err(put_before_officers(api, refused, wanted.lane).await),
     };
@@ -261,8 +268,12 @@ pub(super) async fn perform_prepared(
 ) -> Result<ActView, Problem> {
     let waits = row.filter(|row| row.event_id.is_empty());
     let Some((row, matter)) = waits.and_then(|row| Some((row.clone(), api.handle.view().matter(&row)?))) else {
-        let done = api.look(move |view| Ok(view.done(&command)?)).await?;
-        let (request, done) = done.ok_or(EyesFault::Unknown)?;
+        let look = move |view: &View| match view.done(&command)? {
+            Some(done) => Ok(done),
+            None if withdrawn_as(&view.desk, &command).is_some() => Err(EyesFault::Withdrawn.into()),
+            None => Err(EyesFault::Unknown.into()),
+        };
+        let (request, done) = api.look(look).await?;
         return Ok(ActView::new(&request, &done));
     };
     let request = matter.request;

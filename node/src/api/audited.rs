@@ -22,7 +22,7 @@ use super::{Api, fault::ApiFault, problem::Problem, socket::Caller};
 use crate::{
     audit::AuditFault,
     evidence::LotId,
-    handle::{View, prepared_as},
+    handle::{View, prepared_as, withdrawn_as},
 };
 
 /// What a call does, as far as it must be recorded.
@@ -46,6 +46,7 @@ pub(super) const ROUTES: &[(&str, &str, Class)] = &[
     ("POST", "/v1/approvals", NamedAct),
     ("GET", "/v1/approvals/{command_id}", Content),
     ("POST", "/v1/approvals/{command_id}/act", Act),
+    ("POST", "/v1/approvals/{command_id}/withdraw", Act),
     ("GET", "/v1/audit", Content),
     ("GET", "/v1/audit/checkpoint", Neither),
     ("GET", "/v1/audit/tlog/{*path}", Neither),
@@ -228,8 +229,9 @@ async fn request_of(api: &Api, of_ledger: bool, ids: Vec<(String, String)>) -> O
             "event_id" => of_event(view, &id.parse().ok()?),
             "command_id" => {
                 let command: RequestId = id.parse().ok()?;
-                let row = prepared_as(&view.desk, command.as_bytes());
-                row.and_then(|row| RequestId::from_slice(&row.request_id).ok())
+                let waits = prepared_as(&view.desk, command.as_bytes()).map(|row| row.request_id);
+                let request = waits.or_else(|| Some(withdrawn_as(&view.desk, command.as_bytes())?.request_id));
+                request.and_then(|id| RequestId::from_slice(&id).ok())
             }
             "manifest" => evidence.request_of(&id.parse::<ItemId>().ok()?),
             "lot_id" => {

@@ -196,6 +196,7 @@ const TABLE: &[(&str, StatusCode, Option<u32>)] = &[
     ("hold.none", StatusCode::CONFLICT, None),
     ("approval.malformed", StatusCode::UNPROCESSABLE_ENTITY, None),
     ("approval.unknown", StatusCode::NOT_FOUND, None),
+    ("approval.under-way", StatusCode::CONFLICT, Some(1)),
     ("approval.", StatusCode::CONFLICT, None),
     ("backup.busy", StatusCode::CONFLICT, Some(60)),
     ("backup.stopped", StatusCode::SERVICE_UNAVAILABLE, Some(5)),

@@ -67,6 +67,7 @@ fn every_route_is_in_the_contract_with_its_problem() {
         "/v1/approvals",
         "/v1/approvals/{command_id}",
         "/v1/approvals/{command_id}/act",
+        "/v1/approvals/{command_id}/withdraw",
         "/v1/audit",
         "/v1/audit/checkpoint",
         "/v1/audit/tlog/{path}",

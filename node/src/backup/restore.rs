@@ -32,7 +32,7 @@ use crate::{
     conduct::PROOF_PREFIX,
     disk::Disk,
     evidence::vault::{Vault, erase_items},
-    handle::{DRAFT_PREFIX, hold_key, prepared_contents},
+    handle::{DRAFT_PREFIX, hold_key, prepared_contents, withdrawn_in},
     keys::{Keyring, RecoveryKey},
     store::{Desk, DeskChange, Folder, Ledger, LedgerKeys, Pending, erase_slots},
     time,
@@ -221,6 +221,7 @@ impl Writing<'_> {
             .iter()
             .flat_map(|request| [[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)])
             .chain(self.gone.iter().flat_map(|request| prepared_contents(&waiting, request)))
+            .chain(self.gone.iter().flat_map(|request| withdrawn_in(&waiting, request)))
             .collect();
         let kept = rows.rows.into_iter().filter(|row| !gone.contains(&row.key) && !self.shows(row));
         let changes = kept.map(|row| DeskChange::Put(row.key, Zeroizing::new(row.value)));

@@ -6,8 +6,6 @@
 //! asked for again, or recorded twice. An act that is on disk is settled by whoever finds its row, at the latest at the
 //! next start. Serves SPEC `[O-5]` and `[O-6]`. Start with [`View::approve`].
 
-use std::sync::Arc;
-
 use comity_core::{
     engine::{Done, ERASURE_STEP, ToApprove},
     ids::{AuthorityId, DAY_MS, EventId, PartyCode, ProcedureCode, RequestId, StepCode, Time},
@@ -20,11 +18,15 @@ use comity_core::{
     wire::strict,
 };
 use prost::Message as _;
+use zeroize::Zeroizing;
 
-use super::View;
+use super::{
+    View,
+    withdrawn::{not_withdrawn, withdrawn_as, withdrawn_key},
+};
 use crate::{
     audit::AuditFault,
-    store::{Desk, Pending, StoreFault},
+    store::{Desk, DeskChange, Pending, StoreFault},
 };
 
 /// Where acts that wait for officers lie on the desk: each under its request and its command.
@@ -47,10 +49,29 @@ pub enum EyesFault {
     #[error(transparent)]
     Approval(#[from] Fault),
     /// Nothing waits under that command.
-    #[error(
-        "approval.unknown: nothing was approved; no such act waits for officers here; see: comity request approvals"
-    )]
+    #[error("approval.unknown: nothing was done; no such act waits for officers here; see: comity request approvals")]
     Unknown,
+    /// It was withdrawn.
+    #[error(
+        "approval.withdrawn: nothing was done; this act was withdrawn while it waited for officers, and its command does nothing \
+         any more; if it is wanted after all, ask for it under a fresh command id"
+    )]
+    Withdrawn,
+    /// What is to be withdrawn is on disk.
+    #[error(
+        "approval.done: nothing was withdrawn; the act is done and on disk; take it back by a step of its procedure, if there is \
+         one"
+    )]
+    Done,
+    /// What is to be withdrawn is on its way to the disk.
+    #[error("approval.under-way: nothing was withdrawn; the act is being done at this moment; ask again in a moment")]
+    UnderWay,
+    /// What is to be withdrawn went out.
+    #[error(
+        "approval.second-owed: nothing was withdrawn; it went out on one officer's word, and the approval of another stays owed; \
+         see: comity request approvals"
+    )]
+    SecondOwed,
     /// Too many wait.
     #[error(
         "approval.too-many: nothing was done; a thousand acts wait for officers already; approve some, or let some be"
@@ -74,6 +95,10 @@ impl EyesFault {
         match self {
             Self::Approval(fault) => fault.code(),
             Self::Unknown => "approval.unknown",
+            Self::Withdrawn => "approval.withdrawn",
+            Self::Done => "approval.done",
+            Self::UnderWay => "approval.under-way",
+            Self::SecondOwed => "approval.second-owed",
             Self::TooMany => "approval.too-many",
             Self::Audit(fault) => fault.code(),
             Self::Store(fault) => fault.code(),
@@ -93,11 +118,11 @@ pub struct Owed {
     pub due: Time,
 }
 
-fn key(request: &[u8], command: &[u8]) -> Vec<u8> {
+pub(super) fn key(request: &[u8], command: &[u8]) -> Vec<u8> {
     [APPROVAL_PREFIX, request, command].concat()
 }
 
-fn read(value: &[u8]) -> Option<PreparedAct> {
+pub(super) fn read(value: &[u8]) -> Option<PreparedAct> {
     strict(value, ROW_MAX).ok()
 }
 
@@ -178,13 +203,6 @@ impl View {
         })
     }
 
-    /// What officers have said of an act that is asked for under its command.
-    #[must_use]
-    pub fn approvals(&self, request: &RequestId, command: &[u8; 16]) -> Vec<Signed> {
-        let row = self.desk.get(&key(request.as_bytes(), command)).and_then(|value| read(&value));
-        row.filter(|row| row.event_id.is_empty()).map(|row| approvals_of(&row)).unwrap_or_default()
-    }
-
     /// Whether what officers have said of an act suffices as things are; the engine is asked when it is done.
     #[must_use]
     pub fn suffices(&self, row: &PreparedAct, now: Time) -> bool {
@@ -199,10 +217,11 @@ impl View {
     /// with theirs, which were given to something else.
     ///
     /// # Errors
-    /// When there is no room, or the desk does not take it.
+    /// When it was withdrawn, there is no room, or the desk does not take it.
     pub async fn prepare(&self, wanted: &ToApprove, lane: Lane, now: Time) -> Result<PreparedAct, EyesFault> {
-        let _one_at_a_time = self.eyes.lock().await;
+        let _one_at_a_time = self.eyes.one_at_a_time.lock().await;
         let ToApprove { matter, salt } = wanted;
+        not_withdrawn(&self.desk, &matter.command_id)?;
         let key = key(matter.request.as_bytes(), &matter.command_id);
         let there = self.desk.get(&key).and_then(|value| read(&value));
         let same = |row: &PreparedAct| {
@@ -234,7 +253,8 @@ impl View {
             due_ms: 0,
             lane: lane as i32,
         };
-        self.desk.put(&key, &row.encode_to_vec())?.await?;
+        let waits = DeskChange::Put(key, Zeroizing::new(row.encode_to_vec()));
+        self.desk.apply(vec![DeskChange::Delete(withdrawn_key(&row.command_id)), waits])?.await?;
         Ok(row)
     }
 
@@ -255,10 +275,13 @@ impl View {
     /// # Errors
     /// When it does not count, or cannot be recorded and kept.
     pub async fn approve(&self, asked: Asked, signed: Signed, now: Time) -> Result<PreparedAct, EyesFault> {
-        let _one_at_a_time = self.eyes.lock().await;
+        let _one_at_a_time = self.eyes.one_at_a_time.lock().await;
         let approval = signed.approval();
         let key = key(approval.request.as_bytes(), &approval.command_id);
-        let mut row = self.desk.get(&key).and_then(|value| read(&value)).ok_or(EyesFault::Unknown)?;
+        let Some(mut row) = self.desk.get(&key).and_then(|value| read(&value)) else {
+            let withdrawn = withdrawn_as(&self.desk, &approval.command_id).is_some();
+            return Err(if withdrawn { EyesFault::Withdrawn } else { EyesFault::Unknown });
+        };
         if row.approvals.contains(&signed.to_wire()) {
             return Ok(row);
         }
@@ -306,7 +329,7 @@ impl View {
         event: &EventId,
         now: Time,
     ) -> Result<(), EyesFault> {
-        let _one_at_a_time = self.eyes.lock().await;
+        let _one_at_a_time = self.eyes.one_at_a_time.lock().await;
         let key = key(request.as_bytes(), command);
         let Some(row) = self.desk.get(&key).and_then(|value| read(&value)) else { return Ok(()) };
         if !row.event_id.is_empty() {
@@ -356,7 +379,12 @@ impl View {
     }
 
     /// The event a command became, or the intent of the erasure.
-    fn became(&self, request: &RequestId, command: &[u8; 16], step: &str) -> Result<Option<EventId>, IndexFault> {
+    pub(super) fn became(
+        &self,
+        request: &RequestId,
+        command: &[u8; 16],
+        step: &str,
+    ) -> Result<Option<EventId>, IndexFault> {
         if step != ERASURE_STEP {
             return self.index.command(command);
         }
@@ -388,6 +416,3 @@ fn nobody() -> Asked {
         outcome: None,
     }
 }
-
-/// Held by whoever changes a row: two approvals that come at once are two.
-pub(crate) type OneAtATime = Arc<tokio::sync::Mutex<()>>;

@@ -17,7 +17,10 @@ use crate::{
     backup::{self, BackupFault, ErasureList},
     conduct::PROOF_PREFIX,
     evidence::{Evidence, EvidenceFault},
-    handle::{self, APPROVAL_PREFIX, DRAFT_PREFIX, View, hold_key, hold_value, kept_alarms, prepared_contents},
+    handle::{
+        self, APPROVAL_PREFIX, DRAFT_PREFIX, View, WITHDRAWN_PREFIX, hold_key, hold_value, kept_alarms,
+        prepared_contents, withdrawn_in,
+    },
     store::{Desk, DeskChange, Pending, SledPairs, StoreFault},
 };
 
@@ -82,6 +85,7 @@ fn destroy_all(request: &RequestId, view: &View, evidence: &Evidence, list: Opti
 fn clear_desk(desk: &Desk, index: &Index<SledPairs>, request: &RequestId) -> Result<(), Left> {
     let mut gone = vec![[DRAFT_PREFIX, request.as_bytes()].concat(), hold_key(request)];
     gone.extend(prepared_contents(&desk.range(APPROVAL_PREFIX), request));
+    gone.extend(withdrawn_in(&desk.range(WITHDRAWN_PREFIX), request));
     for alarm in kept_alarms(desk) {
         if !knows(index, &alarm.thread)? {
             gone.push(alarm.key());

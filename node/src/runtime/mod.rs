@@ -49,7 +49,7 @@ use crate::{
         Evidence,
         vault::{Vault, VaultFault},
     },
-    handle::{COMMANDS_MAX, Handle, Status, View, kept_holds, kept_roll},
+    handle::{COMMANDS_MAX, Eyes, Handle, Status, View, kept_holds, kept_roll},
     keys::{KeyFault, Keyring, in_use},
     law::{self, LawFault},
     net::{self, NetFault, NetSettings},
@@ -317,7 +317,7 @@ pub async fn start(settings: &Settings, keys: Keyring) -> Result<Node, StartFaul
         audit,
         index: Index::new(index.pairs().clone()),
         desk: Arc::new(desk),
-        eyes: Arc::default(),
+        eyes: Eyes::default(),
         witnessing: RwLock::default(),
         conduct,
         addresses: addresses(settings),
@@ -462,23 +462,34 @@ fn open_store(data: &Path, keys: &Keyring) -> Result<(Ledger, Desk), StoreFault>
     Ok((ledger, desk))
 }
 
-/// Brings the index after the ledger; one that is ahead of it or does not read is built anew.
+/// Brings the index after the ledger; one that is ahead of it or does not read is built anew, and so is one that was made
+/// under other rules. Until it is there again it says how far it is and under which, so a crash meanwhile is as any.
 fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledPairs>, StartFault> {
     let (pairs, opened) = SledPairs::open(&data.join("index"))?;
     let mut index = Index::new(pairs);
     let follows = matches!(index.applied(), Ok((size, _)) if size <= ledger.size()) && index_agrees(&index, ledger);
-    if !follows {
+    let of_this_law = index.is_under(rules).unwrap_or(false);
+    if !follows || !of_this_law {
         let mut pairs = index.into_pairs();
         pairs.clear()?;
-        pairs.say_rebuilt("it did not agree with the ledger".to_owned());
         index = Index::new(pairs);
+    }
+    if !follows {
+        index.pairs().say_rebuilt("it did not agree with the ledger".to_owned());
+    } else if !of_this_law {
+        info!(
+            target: "store", code = "store.index-rebuilt",
+            "the index is built anew from the ledger: the rule files are others than when it was made"
+        );
     }
     let (from, _) = index.applied()?;
     match opened.set_aside {
         Some(aside) => {
             index.pairs().say_rebuilt(format!("what was there was damaged, and is now {}", aside.display()));
         }
-        None if follows && from == 0 && ledger.size() > 0 => index.pairs().say_rebuilt("there was none".to_owned()),
+        None if follows && of_this_law && from == 0 && ledger.size() > 0 => {
+            index.pairs().say_rebuilt("there was none".to_owned())
+        }
         None => {}
     }
     for record in ledger.iterate(LedgerIndex(from)) {

@@ -10,7 +10,8 @@
 //! more than the rows. Start with [`SledPairs::open`].
 //!
 //! sled keeps old bytes in its files long after a key was removed. So the index lies in numbered *generations*, and
-//! [`SledPairs::rewrite`] copies what there is into the next one and removes the one before, while it is in use.
+//! [`SledPairs::rewrite`] copies what there is into the next one and removes the one before, while it is in use;
+//! [`SledPairs::clear`] does the same with nothing in it.
 
 use std::{
     collections::BTreeMap,
@@ -121,14 +122,27 @@ impl SledPairs {
         self.rebuilt.get().map(String::as_str)
     }
 
-    /// Removes everything, for building it anew.
+    /// Removes everything, for building it anew. sled removes one pair after the other, so that a crash would leave some:
+    /// an empty database takes the place of this one instead, and a crash leaves one of the two.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When a database fails; the index is then as it was.
     pub fn clear(&mut self) -> Result<(), IndexFault> {
+        let _one_at_a_time = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (folder, number) = {
+            let home = self.home();
+            (home.folder.clone(), home.number)
+        };
+        let target = generation(&folder, number + 1);
+        let fresh = empty(&target).and_then(whole)?;
         let mut home = self.home_mut();
         home.ahead.clear();
-        home.open.tree.clear().map_err(failed)
+        home.number = number + 1;
+        let before = mem::replace(&mut home.open, fresh);
+        drop(home);
+        close(before, &generation(&folder, number));
+        // A crash here leaves both: the higher is whole and counts.
+        removed(&generation(&folder, number))
     }
 
     /// Puts all that was applied into the database, in one transaction. What a crash before it loses is
@@ -270,9 +284,21 @@ fn removed(folder: &Path) -> Result<(), IndexFault> {
     }
 }
 
-fn copy(from: &sled::Tree, folder: &Path) -> Result<Open, IndexFault> {
+fn empty(folder: &Path) -> Result<Open, IndexFault> {
     removed(folder)?;
-    let fresh = try_open(folder, Sealed::Whole).ok_or(IndexFault::Unavailable)?; // there is nothing in it yet
+    try_open(folder, Sealed::Whole).ok_or(IndexFault::Unavailable) // there is nothing in it yet
+}
+
+/// From here on it counts.
+fn whole(fresh: Open) -> Result<Open, IndexFault> {
+    fresh.database.flush().map_err(failed)?;
+    fresh.database.open_tree(WHOLE).map_err(failed)?;
+    fresh.database.flush().map_err(failed)?;
+    Ok(fresh)
+}
+
+fn copy(from: &sled::Tree, folder: &Path) -> Result<Open, IndexFault> {
+    let fresh = empty(folder)?;
     let mut batch = sled::Batch::default();
     for (count, pair) in (1..).zip(from.iter()) {
         let (key, value) = pair.map_err(failed)?;
@@ -282,10 +308,7 @@ fn copy(from: &sled::Tree, folder: &Path) -> Result<Open, IndexFault> {
         }
     }
     fresh.tree.apply_batch(batch).map_err(failed)?;
-    fresh.database.flush().map_err(failed)?;
-    fresh.database.open_tree(WHOLE).map_err(failed)?;
-    fresh.database.flush().map_err(failed)?;
-    Ok(fresh)
+    whole(fresh)
 }
 
 /// The one guard of the house: sled may panic on files it does not understand. Nothing of ours is
@@ -428,8 +451,16 @@ mod tests {
         assert_eq!(keys(b"a", b"z", 2), b"ac");
         assert_eq!(keys(b"z", b"a", 9), b"");
         assert_eq!(keys(b"a", b"a", 9), b"");
+        pairs.apply(&[put(b"e", b"5")]).expect("applied");
         pairs.clear().expect("cleared");
-        assert_eq!(pairs.get(b"c"), Ok(None));
+        assert_eq!((pairs.get(b"c"), pairs.get(b"e")), (Ok(None), Ok(None)));
+        assert!(folder.join("000001").exists() && !folder.join("000000").exists());
+        pairs.apply(&[put(b"f", b"6")]).expect("applied");
+        pairs.close().expect("closed");
+        drop(pairs);
+        fs::File::open(folder.join("000001/db")).expect("there").lock().expect("let go of");
+        let (pairs, opened) = SledPairs::open(&folder).expect("opened");
+        assert_eq!((opened.set_aside, pairs.get(b"c"), pairs.get(b"f")), (None, Ok(None), Ok(Some(b"6".to_vec()))));
     }
 
     /// Whatever is settled when, the pairs answer like a map in memory, and a clone like them.

@@ -32,7 +32,8 @@ pub use rows::{
 };
 pub use shipped::SHIPPED;
 
-use crate::ids::{ProcedureCode, StepCode};
+use crate::crypto::sha256;
+use crate::ids::{Digest, ProcedureCode, StepCode};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -121,6 +122,7 @@ impl RuleMistake {
 /// Everything the rule files say, checked and joined.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
+    digest: [u8; 32],
     alerts: Vec<u8>,
     procedures: BTreeMap<ProcedureCode, Procedure>,
     families: BTreeMap<Code, Arc<Family>>,
@@ -145,10 +147,17 @@ impl Rules {
     /// Every mistake found, in order of file and line.
     pub fn parse(files: &[(&str, &str)]) -> Result<Self, Vec<RuleMistake>> {
         let mut found = read::read(files);
-        let rules = check::join(&mut found);
+        let rules = Self { digest: digest(files), ..check::join(&mut found) };
         found.mistakes.sort();
         found.mistakes.dedup();
         if found.mistakes.is_empty() { Ok(rules) } else { Err(found.mistakes) }
+    }
+
+    /// SHA-256 over the texts of all files, whatever they are called and in whichever order they were handed in: equal texts
+    /// say the same. What was worked out under other texts may not hold under these.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        Digest::new(self.digest)
     }
 
     /// At which parts of a clock, in percent and ascending, people are alerted.
@@ -294,4 +303,11 @@ impl Rules {
     pub fn list(&self, id: &Code) -> Option<&CodeList> {
         self.lists.get(id).map(Arc::as_ref)
     }
+}
+
+fn digest(files: &[(&str, &str)]) -> [u8; 32] {
+    let mut texts: Vec<Digest> = files.iter().map(|(_, text)| sha256(&[text.as_bytes()])).collect();
+    texts.sort();
+    let texts: Vec<&[u8]> = texts.iter().map(|text| &text.as_bytes()[..]).collect();
+    *sha256(&[b"comity rules v1\0", &texts.concat()]).as_bytes()
 }

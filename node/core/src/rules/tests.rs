@@ -418,3 +418,24 @@ fn a_bilateral_treaty_is_one_file() {
     let found = Rules::parse(&files).expect_err("mistakes");
     assert!(found.iter().any(|mistake| mistake.why.contains("UNMT, on which PRES is not based")), "{found:#?}");
 }
+
+/// Equal texts give one digest, whatever their names and order; any change of any text another.
+#[test]
+fn the_digest_is_of_all_texts_and_of_nothing_else() {
+    let digest = |files: &[(&str, &str)]| Rules::parse(files).expect("reads").digest();
+    let shipped = digest(SHIPPED);
+    let mut turned: Vec<_> = SHIPPED.iter().map(|(_, text)| ("any", *text)).collect();
+    turned.reverse();
+    assert_eq!(digest(&turned), shipped);
+    let with = |text: &str| digest(&[SHIPPED, &[("bi", text)]].concat());
+    let treaty = with(BILATERAL);
+    assert_ne!(treaty, shipped);
+    assert_ne!(with(&BILATERAL.replace("duration = 60", "duration = 45")), treaty);
+    assert_ne!(with(&format!("{BILATERAL}\n")), treaty);
+    for (name, text) in SHIPPED {
+        let longer = format!("{text}# more\n");
+        let changed: Vec<_> =
+            SHIPPED.iter().map(|file| if file.0 == *name { (*name, longer.as_str()) } else { *file }).collect();
+        assert_ne!(super::digest(&changed), *shipped.as_bytes(), "{name}");
+    }
+}

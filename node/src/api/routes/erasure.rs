@@ -147,16 +147,22 @@ async fn erase_seen(
     authority: Option<AuthorityId>,
 ) -> Result<ErasureView, Problem> {
     let command = erasure_command(&request);
-    let approvals = api.look(move |view| Ok(view.approvals(&request, &command))).await?;
     let handle = api.handle.clone();
     let erasing = tokio::spawn(async move {
-        let row = handle.erase(Erase { request, ground, authority, approvals }).await?;
+        let (approvals, claim) = handle.view().begin(&request, &command).await?;
+        let row = match handle.erase(Erase { request, ground, authority, approvals }).await {
+            Ok(row) => row,
+            Err(refused) => {
+                claim.into_iter().for_each(|claim| claim.refused(&refused));
+                return Ok(Err(refused));
+            }
+        };
         if let Ok(intent) = EventId::from_slice(&row.intent) {
             settled(handle.view(), &request, &command, &intent).await;
         }
-        Ok(row)
+        Ok::<_, EyesFault>(Ok(row))
     });
-    let erased: Result<ErasureRow, NotDone> = erasing.await.map_err(|_| ApiFault::Stopping)?;
+    let erased: Result<ErasureRow, NotDone> = erasing.await.map_err(|_| ApiFault::Stopping)??;
     match erased {
         Ok(row) => Ok(ErasureView::new(&request, &row)),
         Err(refused) => Err(put_before_officers(api, refused, proto::Lane::Normal).await),

@@ -1,7 +1,8 @@
 //! Four eyes: the roll of officers, what waits for them, and what they say.
 //!
 //! An approval is signed elsewhere, with a key this node never sees; here it is only brought. Nothing is done by being
-//! approved: the act is asked for again, by whoever asked first or by `act`, and done once.
+//! approved: the act is asked for again, by whoever asked first or by `act`, and done once. What waits is withdrawn by whoever
+//! may ask for acts.
 
 use axum::{
     Json,
@@ -32,9 +33,9 @@ use crate::{
         fault::ApiFault,
         problem::Problem,
         views::erasure::ErasureView,
-        views::officers::{ApprovalsView, RollView, WaitingView, roll},
+        views::officers::{ApprovalsView, RollView, WaitingView, WithdrawnView, roll},
     },
-    handle::{EyesFault, View, prepared, prepared_as},
+    handle::{EyesFault, REASON_BYTES_MAX, View, prepared, prepared_as, withdrawn, withdrawn_as},
     time,
 };
 
@@ -43,18 +44,20 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, approve))
         .routes(routes!(show))
         .routes(routes!(act))
+        .routes(routes!(withdraw))
         .routes(routes!(show_roll))
         .routes(routes!(install))
 }
 
-/// What waits for officers, and what went out under break-glass and waits for the second of them.
+/// What waits for officers, what went out under break-glass and waits for the second of them, and what was withdrawn.
 #[utoipa::path(get, path = "/v1/approvals", tag = "officers",
     responses((status = 200, description = "What waits.", body = ApprovalsView)))]
 async fn list(State(api): State<Api>) -> Result<Json<ApprovalsView>, Problem> {
     let look = |view: &View| {
         let now = time::now();
         let rows = prepared(&view.desk).iter().map(|row| WaitingView::row(view, row, now)).collect();
-        Ok(ApprovalsView::new(rows))
+        let withdrawn = withdrawn(&view.desk).into_iter().map(WithdrawnView::new).collect();
+        Ok(ApprovalsView::new(rows, withdrawn))
     };
     api.look(look).await.map(Json)
 }
@@ -65,7 +68,10 @@ async fn list(State(api): State<Api>) -> Result<Json<ApprovalsView>, Problem> {
 async fn show(State(api): State<Api>, Params(id): Params<String>) -> Result<Json<WaitingView>, Problem> {
     let command: RequestId = parse("command_id", &id)?;
     let look = move |view: &View| {
-        let row = prepared_as(&view.desk, command.as_bytes()).ok_or_else(unknown)?;
+        let Some(row) = prepared_as(&view.desk, command.as_bytes()) else {
+            let withdrawn = withdrawn_as(&view.desk, command.as_bytes()).is_some();
+            return Err(if withdrawn { EyesFault::Withdrawn } else { EyesFault::Unknown }.into());
+        };
         Ok(WaitingView::whole(view, &row, time::now()))
     };
     api.look(look).await.map(Json)
@@ -124,6 +130,38 @@ async fn act(State(api): State<Api>, Params(id): Params<String>) -> Result<Respo
     }
 }
 
+/// Why an act is withdrawn.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Withdrawal {
+    /// In words, at most 1000 bytes on one line. It stays at this node, and goes when the request is erased.
+    reason: String,
+}
+
+/// Withdraws an act that waits for officers: its command does nothing any more, whoever approves it late. Answered once that
+/// is on disk; asked again, the answer is the same. What is done, or went out under break-glass, stays as it is.
+#[utoipa::path(post, path = "/v1/approvals/{command_id}/withdraw", tag = "officers", request_body = Withdrawal,
+    params(("command_id" = String, Path)),
+    responses((status = 200, description = "It is withdrawn.", body = WithdrawnView)))]
+async fn withdraw(
+    State(api): State<Api>,
+    Params(id): Params<String>,
+    JsonBody(new): JsonBody<Withdrawal>,
+) -> Result<Json<WithdrawnView>, Problem> {
+    let command: RequestId = parse("command_id", &id)?;
+    let reason = new.reason.trim().to_owned();
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX || reason.contains(char::is_control) {
+        let why = format!("a reason is text on one line, at most {REASON_BYTES_MAX} bytes");
+        return Err(ApiFault::BadParameter { name: "reason", why }.into());
+    }
+    let handle = api.handle.clone();
+    // A task of its own: a row on its way to the disk stays locked also when the client that asked has gone.
+    let withdrawing =
+        tokio::spawn(async move { handle.view().withdraw(command.as_bytes(), &reason, time::now()).await });
+    let row = withdrawing.await.map_err(|_| ApiFault::Stopping)??;
+    Ok(Json(WithdrawnView::new(row)))
+}
+
 /// The roll of officers that counts.
 #[utoipa::path(get, path = "/v1/roll", tag = "officers",
     responses((status = 200, description = "The roll.", body = RollView)))]
@@ -169,8 +207,4 @@ async fn install(
     }
     let version = api.handle.roll(envelope).await?;
     Ok(Json(RollInstalledView { schema: "comity/roll-installed/v1", id: id.to_string(), version }))
-}
-
-fn unknown() -> Problem {
-    EyesFault::Unknown.into()
 }

@@ -278,3 +278,115 @@ async fn absences_and_deputies_count_at_once() {
     assert_eq!(arvia.post("/v1/requests", &new_request(REQUEST)).await.status, 201);
     federation.close().await;
 }
+
+async fn withdraw(town: &Town, command: &str, reason: &str) -> Answer {
+    town.post(&format!("/v1/approvals/{command}/withdraw"), &json!({ "reason": reason })).await
+}
+
+/// [O-7]: what waits is withdrawn once, on record, and its command does nothing any more on any road.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_withdrawn_and_stays_so() {
+    let (federation, rolls) = Federation::of_two_with_officers(&[&|_| {}]).await;
+    let arvia = &federation.arvia;
+    assert_eq!(install(arvia, &rolls[0]).await.status, 200);
+    check(&withdraw(arvia, REQUEST, "Asked twice.").await, 404, "approval.unknown");
+    let waiting = arvia.post("/v1/requests", &new_request(REQUEST)).await.body["approval"].clone();
+    assert_eq!(approve(arvia, &waiting, "one", Kind::First).await.status, 200);
+    for bad in ["", "  ", "two\nlines", &"x".repeat(1_001)] {
+        check(&withdraw(arvia, REQUEST, bad).await, 400, "api.bad-parameter");
+    }
+    let done = withdraw(arvia, REQUEST, "Asked twice.").await;
+    assert_eq!((done.status, &done.body["reason"]), (200, &json!("Asked twice.")), "{}", done.body);
+    let again = withdraw(arvia, REQUEST, "Another reason.").await;
+    assert_eq!((again.status, &again.body), (200, &done.body), "withdrawn once");
+
+    // A late approval, the act, a look, and who asks with the same id again.
+    check(&approve(arvia, &waiting, "two", Kind::Second).await, 409, "approval.withdrawn");
+    check(&arvia.post(&format!("/v1/approvals/{REQUEST}/act"), &Value::Null).await, 409, "approval.withdrawn");
+    check(&arvia.get(&format!("/v1/approvals/{REQUEST}")).await, 409, "approval.withdrawn");
+    check(&arvia.post("/v1/requests", &new_request(REQUEST)).await, 409, "approval.withdrawn");
+    let mut other = new_request("99999999999999999999999999999999");
+    other["command_id"] = json!(REQUEST);
+    check(&arvia.post("/v1/requests", &other).await, 409, "approval.withdrawn");
+    let lists = arvia.get("/v1/approvals").await.body;
+    assert_eq!((&lists["waiting"], &lists["withdrawn"]), (&json!([]), &json!([done.body])));
+    nothing_out(arvia);
+
+    let audit = arvia.get("/v1/audit?limit=500").await.body;
+    let entries = audit["entries"].as_array().expect("a list").iter();
+    let on_record = entries.filter(|entry| entry["route"].as_str().is_some_and(|route| route.ends_with("/withdraw")));
+    let of: Vec<_> = on_record.map(|entry| (&entry["kind"], &entry["request_id"])).collect();
+    assert!(of.iter().filter(|of| **of == (&json!("act"), &json!(REQUEST))).count() >= 2, "{of:?}");
+    assert!(!audit.to_string().contains("Asked twice"), "the reason is on the desk alone");
+
+    // Under another command it is another matter.
+    let mut fresh = new_request(REQUEST);
+    fresh["command_id"] = json!(PARALLEL);
+    let refused = arvia.post("/v1/requests", &fresh).await;
+    check(&refused, 409, "approval.needed");
+    done_by_two(arvia, &refused.body["approval"]).await;
+    check(&withdraw(arvia, PARALLEL, "Too late.").await, 409, "approval.done");
+    federation.close().await;
+}
+
+/// [O-7]: what is on its way is not withdrawn, and what went out on the word of one stays owed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_gone_or_is_going_is_not_withdrawn() {
+    let (federation, rolls) = Federation::of_two_with_officers(&[&|_| {}]).await;
+    let arvia = &federation.arvia;
+    assert_eq!(install(arvia, &rolls[0]).await.status, 200);
+    let mut request = new_request(REQUEST);
+    request["fields"]["urgency.level"] = json!("emergency");
+    request["fields"]["urgency.reason"] = text("A hospital is held to ransom.");
+    request["fields"]["urgency.basis"] = json!("life-or-safety");
+    let waiting = arvia.post("/v1/requests", &request).await.body["approval"].clone();
+    assert_eq!(approve(arvia, &waiting, "one", Kind::BreakGlass).await.status, 200);
+    let (id, command): (RequestId, _) =
+        (REQUEST.parse().expect("an id"), *REQUEST.parse::<RequestId>().expect("an id").as_bytes());
+    let view = arvia.view();
+    let (said, first) = view.begin(&id, &command).await.expect("it waits");
+    let (_, second) = view.begin(&id, &command).await.expect("it waits");
+    assert!(said.len() == 1 && first.is_some() && second.is_some());
+    check(&withdraw(arvia, REQUEST, "No.").await, 409, "approval.under-way");
+    drop(first);
+    check(&withdraw(arvia, REQUEST, "No.").await, 409, "approval.under-way");
+    drop(second);
+    assert_eq!(arvia.post("/v1/requests", &request).await.status, 201);
+    check(&withdraw(arvia, REQUEST, "No.").await, 409, "approval.second-owed");
+    let waiting = arvia.get(&format!("/v1/approvals/{REQUEST}")).await.body;
+    assert_eq!(approve(arvia, &waiting, "two", Kind::Later).await.status, 200, "still owed, and given");
+    check(&withdraw(arvia, REQUEST, "No.").await, 409, "approval.done");
+    federation.close().await;
+}
+
+/// [O-7]: a request must be erasable: asked for anew, its erasure waits anew, and what was said before does not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_was_withdrawn_is_asked_for_anew() {
+    let (federation, rolls) = Federation::of_two_with_officers(&[&|_| {}]).await;
+    let arvia = &federation.arvia;
+    assert_eq!(install(arvia, &rolls[0]).await.status, 200);
+    let asked = async |body: &Value, path: &str| settled_refusal(arvia, path, body).await.body["approval"].clone();
+    done_by_two(arvia, &asked(&new_request(REQUEST), "/v1/requests").await).await;
+    let steps = format!("/v1/requests/{REQUEST}/steps");
+    let step = |command: &str, step: &str, fields: Value| json!({ "command_id": command, "step": step, "authority": "central", "fields": fields });
+    let note = step(PARALLEL, "note", json!({ "message": text("Please hurry.") }));
+    check(&arvia.post(&steps, &note).await, 409, "approval.needed");
+    assert_eq!(withdraw(arvia, PARALLEL, "planted-in-a-reason").await.status, 200);
+    let end = step("11111111111111111111111111111111", "withdraw", json!({ "release.reason": "not-needed" }));
+    done_by_two(arvia, &asked(&end, &steps).await).await;
+
+    let erasure = format!("/v1/requests/{REQUEST}/erasure");
+    let wanted = json!({ "ground": "court-order" });
+    let waiting = asked(&wanted, &erasure).await;
+    let command = waiting["command_id"].as_str().expect("an id").to_owned();
+    assert_eq!(approve(arvia, &waiting, "one", Kind::First).await.status, 200);
+    assert_eq!(withdraw(arvia, &command, "The court has not decided.").await.status, 200);
+    check(&arvia.post(&format!("/v1/approvals/{command}/act"), &Value::Null).await, 409, "approval.withdrawn");
+    check(&approve(arvia, &waiting, "two", Kind::Second).await, 409, "approval.withdrawn");
+    let anew = asked(&wanted, &erasure).await;
+    assert_eq!((&anew["command_id"], &anew["approvals"]), (&json!(command), &json!([])));
+    check(&approve(arvia, &waiting, "two", Kind::Second).await, 409, "approval.other-body");
+    done_by_two(arvia, &anew).await;
+    assert_eq!(arvia.get("/v1/approvals").await.body["withdrawn"], json!([]), "what was said goes with the request");
+    federation.close().await;
+}

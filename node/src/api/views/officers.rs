@@ -6,7 +6,7 @@ use comity_core::{
     ids::{EventId, LedgerIndex, OfficerId, Time, hex},
     officer::{ROLL_TYPE, Signed},
     profile::{Profile, document_id},
-    proto::{self, PreparedAct},
+    proto::{self, PreparedAct, WithdrawnAct},
     wire::{DOCUMENT_MAX, strict},
 };
 use prost::Message as _;
@@ -28,11 +28,55 @@ pub(in crate::api) struct ApprovalsView {
     schema: &'static str,
     /// All of it, without contents.
     waiting: Vec<WaitingView>,
+    /// What was withdrawn while it waited.
+    withdrawn: Vec<WithdrawnView>,
 }
 
 impl ApprovalsView {
-    pub(in crate::api) fn new(waiting: Vec<WaitingView>) -> Self {
-        Self { schema: "comity/approvals/v1", waiting }
+    pub(in crate::api) fn new(waiting: Vec<WaitingView>, withdrawn: Vec<WithdrawnView>) -> Self {
+        Self { schema: "comity/approvals/v1", waiting, withdrawn }
+    }
+}
+
+/// An act that was withdrawn while it waited for officers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Withdrawn)]
+pub(in crate::api) struct WithdrawnView {
+    schema: &'static str,
+    /// The command that would have done it; it does nothing any more. That of an erasure does, once that is asked for anew.
+    command_id: String,
+    /// The request.
+    request_id: String,
+    /// Which authority would have acted.
+    authority: String,
+    /// The procedure.
+    procedure: String,
+    /// The step; `erasure` if the request was to be erased.
+    step: String,
+    /// To whom it would have gone, ascending.
+    recipients: Vec<String>,
+    /// When it was put before officers first.
+    prepared: Option<String>,
+    /// When it was withdrawn.
+    withdrawn: Option<String>,
+    /// Why, in the words of whoever withdrew it.
+    reason: String,
+}
+
+impl WithdrawnView {
+    pub(in crate::api) fn new(row: WithdrawnAct) -> Self {
+        Self {
+            schema: "comity/withdrawn/v1",
+            command_id: hex(&row.command_id),
+            request_id: hex(&row.request_id),
+            authority: row.authority,
+            procedure: row.procedure,
+            step: row.step,
+            recipients: row.recipients,
+            prepared: at(row.prepared_ms),
+            withdrawn: at(row.withdrawn_ms),
+            reason: row.reason,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Looking at what waits for officers, and approving it with a key of one's own.
+//! Looking at what waits for officers, approving it with a key of one's own, and withdrawing it.
 //!
 //! What is shown and what is signed is made here from the exact bytes that would leave, not from what the node says of
 //! them. The key never meets the node.
@@ -54,15 +54,61 @@ pub(crate) struct Approve {
     passphrase_file: Option<PathBuf>,
 }
 
+/// What withdrawing an act needs.
+#[derive(clap::Args)]
+pub(crate) struct WithdrawAct {
+    /// The request.
+    id: String,
+    /// Why, in words. It stays at this node.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Which of several acts that wait in the request, by its command.
+    #[arg(long, value_name = "ID")]
+    command_id: Option<String>,
+}
+
 /// `comity request approvals`.
-pub(super) async fn list_all(client: &Client, context: &Context) -> Done {
+pub(super) async fn list_all(withdrawn: bool, client: &Client, context: &Context) -> Done {
     let found = client.get("/v1/approvals").await?;
     context.out.either(&found, |found| {
+        if withdrawn {
+            return list_withdrawn(list(found, "/withdrawn"));
+        }
         let rows: Vec<_> = list(found, "/waiting").iter().map(row).collect();
         if rows.is_empty() {
             return "Nothing waits for officers.".to_owned();
         }
         table(["REQUEST", "STEP", "TO", "APPROVED BY", "WAITS FOR", "DUE", "COMMAND"], &rows)
+    });
+    Ok(Verdict::Fine)
+}
+
+fn list_withdrawn(found: &[Value]) -> String {
+    let row = |row: &Value| {
+        [
+            short(text(row, "/request_id")).to_owned(),
+            format!("{}/{}", text(row, "/procedure"), text(row, "/step")),
+            or_dash(&joined(row, "/recipients")).to_owned(),
+            local(text(row, "/withdrawn")),
+            text(row, "/reason").to_owned(),
+            text(row, "/command_id").to_owned(),
+        ]
+    };
+    if found.is_empty() {
+        return "Nothing was withdrawn.".to_owned();
+    }
+    table(["REQUEST", "STEP", "TO", "WITHDRAWN", "REASON", "COMMAND"], &found.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `comity request withdraw-act`.
+pub(super) async fn withdraw_act(args: &WithdrawAct, client: &Client, context: &Context) -> Done {
+    let found = client.get("/v1/approvals").await?;
+    let command = which(&args.id, args.command_id.as_deref(), &found)?;
+    let body = json!({ "reason": args.reason });
+    let done = client.post(&format!("/v1/approvals/{command}/withdraw"), &body).await?;
+    context.out.either(&done, |done| {
+        let step = format!("{}/{}", text(done, "/procedure"), text(done, "/step"));
+        format!("{step} withdrawn {}: nothing leaves under that command any more", local(text(done, "/withdrawn")))
     });
     Ok(Verdict::Fine)
 }
@@ -89,7 +135,7 @@ fn row(waiting: &Value) -> [String; 7] {
 /// `comity request approve`.
 pub(super) async fn approve(args: &Approve, client: &Client, context: &Context) -> Done {
     let found = client.get("/v1/approvals").await?;
-    let command = which(args, list(&found, "/waiting"))?;
+    let command = which(&args.id, args.command_id.as_deref(), &found)?;
     let waiting = client.get(&format!("/v1/approvals/{command}")).await?;
     let (matter, salt) = matter(&waiting)?;
     let officer = OfficerId::parse(&args.officer).map_err(|why| bad("--officer", &why.to_string()))?;
@@ -142,18 +188,24 @@ fn left(taken: &Value, only: bool) -> String {
     }
 }
 
-/// The one act that is meant.
-fn which(args: &Approve, waiting: &[Value]) -> Result<String, CliFault> {
-    let fits = |row: &&Value| {
-        let wanted = args.command_id.as_deref().is_none_or(|id| text(row, "/command_id").starts_with(id));
-        wanted && args.id.len() >= ID_DIGITS_MIN && text(row, "/request_id").starts_with(&args.id)
+/// The one act that is meant: of those that wait, or else of those that were withdrawn, of which the node says so.
+fn which(id: &str, command: Option<&str>, found: &Value) -> Result<String, CliFault> {
+    let among = |rows| {
+        let fitting = list(found, rows).iter().filter(|row| fits(id, command, row));
+        fitting.map(|row| text(row, "/command_id")).collect::<Vec<_>>()
     };
-    let found: Vec<_> = waiting.iter().filter(fits).map(|row| text(row, "/command_id")).collect();
+    let waiting = among("/waiting");
+    let found = if waiting.is_empty() { among("/withdrawn") } else { waiting };
     match found.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(bad(&args.id, "no act of such a request waits for officers; see: comity request approvals")),
-        _ => Err(bad(&args.id, "several acts of it wait; name one with --command-id")),
+        [] => Err(bad(id, "no act of such a request waits for officers; see: comity request approvals")),
+        _ => Err(bad(id, "several acts of it wait; name one with --command-id")),
     }
+}
+
+fn fits(id: &str, command: Option<&str>, row: &Value) -> bool {
+    let wanted = command.is_none_or(|id| text(row, "/command_id").starts_with(id));
+    wanted && id.len() >= ID_DIGITS_MIN && text(row, "/request_id").starts_with(id)
 }
 
 fn bad(what: &str, why: &str) -> CliFault {

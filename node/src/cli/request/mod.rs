@@ -97,9 +97,15 @@ pub(crate) enum Command {
     /// Take a step in a request.
     Act(Act),
     /// What waits for officers, and what went out on the word of one.
-    Approvals,
+    Approvals {
+        /// What was withdrawn while it waited, and why.
+        #[arg(long)]
+        withdrawn: bool,
+    },
     /// Look at what would leave, and approve it as an officer; done at once when enough have.
     Approve(approve::Approve),
+    /// Withdraw an act that waits for officers: it does not leave any more, whoever approves it late.
+    WithdrawAct(approve::WithdrawAct),
     /// Whose turn it is, and until when.
     Inbox {
         /// Only requests with a deadline, the nearest first.
@@ -210,8 +216,9 @@ pub(crate) async fn request(command: Command, context: &Context) -> Done {
         Command::Hold { id, reason } => erasure::hold(&id, &reason, &client, context).await,
         Command::ReleaseHold { id } => erasure::release(&id, &client, context).await,
         Command::Act(act) => take_step(&act, &client, context).await,
-        Command::Approvals => approve::list_all(&client, context).await,
+        Command::Approvals { withdrawn } => approve::list_all(withdrawn, &client, context).await,
         Command::Approve(args) => approve::approve(&args, &client, context).await,
+        Command::WithdrawAct(args) => approve::withdraw_act(&args, &client, context).await,
         Command::Inbox { due } => list::inbox(due, &client, context).await,
     }
 }
