@@ -173,7 +173,9 @@ impl<'a> Judging<'a> {
             Guard::WindowIsOver => self.held_back()?,
             Guard::AnswerIsOverdue => self.not_overdue()?,
             Guard::WithinReview => self.too_late(REVIEW, "no authority may raise a ground here, or none any more")?,
-            Guard::WithinObjection => self.too_late(&["objection"], "no conflict of laws can be raised here")?,
+            Guard::WithinObjection => {
+                self.too_late(&["objection"], "no objection can be raised here, or none any more")?
+            }
             Guard::ExtendsByRule => self.wrong_extension()?,
         })
     }

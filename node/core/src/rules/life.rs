@@ -258,7 +258,7 @@ pub enum Guard {
     AnswerIsOverdue,
     /// The window in which the data may be held back or barred is open.
     WithinReview,
-    /// The window in which a conflict of laws may be raised is open.
+    /// The window in which an objection may be raised is open.
     WithinObjection,
     /// It has not lapsed, and the new end lies later, by no more than the instrument allows.
     ExtendsByRule,
@@ -360,7 +360,7 @@ impl Guard {
             Self::WithinReview => {
                 "an authority was notified, it has not yet said that there is no ground, and its period is not over"
             }
-            Self::WithinObjection => "the period to raise a conflict of laws is not over",
+            Self::WithinObjection => "an objection can be raised, and the period to raise it is not over",
             Self::ExtendsByRule => {
                 "it has not lapsed, and the new end lies after the present one by no more than the instrument allows"
             }
