@@ -9,7 +9,7 @@ use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
 use crate::clock::{due_at_the_earliest, due_at_the_latest};
 use crate::ids::{Digest, EventId, Time};
 use crate::law::{Person, Weighed, closed, lacking, short_of};
-use crate::rules::{Basis, Code, Family, Guard, Procedure, Rules, StepRow, To};
+use crate::rules::{Basis, Code, Document, Family, Guard, Procedure, Rules, StepRow, To};
 use std::collections::BTreeSet;
 
 /// The code of a decision that executes a request in part, in the list `scopes`.
@@ -249,11 +249,14 @@ impl<'a> Judging<'a> {
     /// What is supplied may depend on no other conditions than those the instrument knows.
     fn wrong_condition(&self) -> Result<Option<String>, Refusal> {
         let named = self.act.some_codes("conditions")?;
-        let basis = self.basis()?;
-        let unknown = named.iter().find(|code| basis.ground(code).is_none());
-        Ok(unknown.map(|code| {
-            let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
-            format!("{why}. Choose one of its conditions")
+        let (basis, about) = (self.basis()?, self.about());
+        let relied_on = self.act.code_if_any("ground.reservation");
+        Ok(named.iter().find_map(|code| match basis.ground(code) {
+            Some(usage) => closed(self.rules, usage, &about, relied_on.as_ref()),
+            None => {
+                let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
+                Some(format!("{why}. Choose one of its conditions"))
+            }
         }))
     }
 
@@ -263,8 +266,10 @@ impl<'a> Judging<'a> {
         let said = self.course.saying(self.act);
         let status = said.code("person.status").ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
         let person = Person { convicted: status.as_str() == CONVICTED, in_absentia: said.flag("person.in-absentia") };
-        let sent = self.act.some_codes("documents.sent")?;
-        let by_law = lacking(basis, person, &sent).0.into_iter().map(|document| &document.code);
+        let (sent, protocols) = (self.act.codes("documents.sent"), said.codes(PROTOCOLS));
+        let dropped = |row: &Document| row.dropped_with.as_ref().is_some_and(|code| protocols.contains(code));
+        let needed = lacking(basis, person, &sent).0.into_iter().filter(|document| !dropped(document));
+        let by_law = needed.map(|document| &document.code);
         let asked = said.codes("documents.wanted");
         let lacks: BTreeSet<&Code> = by_law.chain(asked.iter().filter(|code| !sent.contains(code))).collect();
         let named = lacks.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");

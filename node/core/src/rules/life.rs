@@ -338,7 +338,9 @@ impl Guard {
                 "the ground is open under the instrument; with the reservation it needs; not for offences it is closed to"
             }
             Self::PartNamesGround => "what is not executed is refused on a ground that is open under the instrument",
-            Self::ConditionsAreOpen => "the conditions it names are open under the instrument",
+            Self::ConditionsAreOpen => {
+                "the conditions it names are open under the instrument; with the reservation they need"
+            }
             Self::DocumentsComplete => {
                 "each document the instrument demands for such a person, and each the requested side asked for, is named as sent"
             }
