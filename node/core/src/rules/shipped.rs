@@ -19,6 +19,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("families/spontaneous.toml", include_str!("../../../rules/families/spontaneous.toml")),
     ("families/subscriber-order.toml", include_str!("../../../rules/families/subscriber-order.toml")),
     ("families/surrender.toml", include_str!("../../../rules/families/surrender.toml")),
+    ("families/transit.toml", include_str!("../../../rules/families/transit.toml")),
     ("forms/assistance.toml", include_str!("../../../rules/forms/assistance.toml")),
     ("forms/common.toml", include_str!("../../../rules/forms/common.toml")),
     ("forms/extradition.toml", include_str!("../../../rules/forms/extradition.toml")),
@@ -68,5 +69,6 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("procedures/prov-arr.toml", include_str!("../../../rules/procedures/prov-arr.toml")),
     ("procedures/spont.toml", include_str!("../../../rules/procedures/spont.toml")),
     ("procedures/subsc-direct.toml", include_str!("../../../rules/procedures/subsc-direct.toml")),
+    ("procedures/transit.toml", include_str!("../../../rules/procedures/transit.toml")),
     ("retention.toml", include_str!("../../../rules/retention.toml")),
 ];
