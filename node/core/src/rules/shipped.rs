@@ -3,6 +3,7 @@
 /// Name and text of every file in `node/rules/`.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("clocks.toml", include_str!("../../../rules/clocks.toml")),
+    ("families/access-notice.toml", include_str!("../../../rules/families/access-notice.toml")),
     ("families/assistance.toml", include_str!("../../../rules/families/assistance.toml")),
     ("families/domain-names.toml", include_str!("../../../rules/families/domain-names.toml")),
     ("families/emergency-disclosure.toml", include_str!("../../../rules/families/emergency-disclosure.toml")),
@@ -69,6 +70,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("procedures/prov-arr.toml", include_str!("../../../rules/procedures/prov-arr.toml")),
     ("procedures/spont.toml", include_str!("../../../rules/procedures/spont.toml")),
     ("procedures/subsc-direct.toml", include_str!("../../../rules/procedures/subsc-direct.toml")),
+    ("procedures/transb.toml", include_str!("../../../rules/procedures/transb.toml")),
     ("procedures/transit.toml", include_str!("../../../rules/procedures/transit.toml")),
     ("retention.toml", include_str!("../../../rules/retention.toml")),
 ];
