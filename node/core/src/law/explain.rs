@@ -120,12 +120,19 @@ impl<'r> Reading<'_, 'r> {
             basis,
             against: self.against(procedure, instrument, basis),
             replaced_by: self.replaced_by(instrument),
-            clocks: basis.clocks.iter().filter_map(|usage| self.deadline(usage)).collect(),
+            clocks: self.clocks(basis),
             grounds: basis.grounds.iter().filter_map(|usage| self.ground(usage)).collect(),
             documents: &basis.documents,
             notices: &basis.notices,
             languages: self.languages(procedure, basis),
         })
+    }
+
+    /// The clocks that would run: a rule that plays two parts is one of them.
+    fn clocks(&self, basis: &'r Basis) -> Vec<Deadline<'r>> {
+        let mut known = BTreeSet::new();
+        let deadlines = basis.clocks.iter().filter_map(|usage| self.deadline(usage));
+        deadlines.filter(|deadline| known.insert(&deadline.rule.id)).collect()
     }
 
     fn binds(&self, instrument: &Instrument) -> Result<(), NotOffered> {

@@ -26,10 +26,16 @@ impl Person {
 }
 
 /// The documents that are not among those given: first those without which the request does not go, then those whose absence
-/// only warns.
+/// only warns. What a protocol does without, on which the request rests as well, is not missed.
 #[must_use]
-pub fn lacking<'b>(basis: &'b Basis, person: Person, given: &[Code]) -> (Vec<&'b Document>, Vec<&'b Document>) {
-    let absent = basis.documents.iter().filter(|document| !given.contains(&document.code));
+pub fn lacking<'b>(
+    basis: &'b Basis,
+    person: Person,
+    given: &[Code],
+    protocols: &[Code],
+) -> (Vec<&'b Document>, Vec<&'b Document>) {
+    let dropped = |row: &Document| row.dropped_with.as_ref().is_some_and(|code| protocols.contains(code));
+    let absent = basis.documents.iter().filter(|row| !given.contains(&row.code) && !dropped(row));
     let (must, rest): (Vec<_>, Vec<_>) = absent.partition(|document| person.needs(document));
     (must, rest.into_iter().filter(|document| document.needed == Needed::IfAny).collect())
 }

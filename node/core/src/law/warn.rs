@@ -25,6 +25,8 @@ pub struct Sending<'a> {
     pub person: Option<Person>,
     /// The documents named as sent.
     pub sent: Vec<Code>,
+    /// The protocols it rests on beside its instrument.
+    pub protocols: Vec<Code>,
 }
 
 /// Something to look after before it is sent.
@@ -76,7 +78,7 @@ fn primary(tag: &str) -> &str {
 
 /// Documents without which the request goes, but should not.
 fn wanting<'b>(basis: &'b Basis, sending: &Sending<'_>) -> impl Iterator<Item = Warning> + use<'b> {
-    let absent = sending.person.map(|person| lacking(basis, person, &sending.sent).1);
+    let absent = sending.person.map(|person| lacking(basis, person, &sending.sent, &sending.protocols).1);
     absent.into_iter().flatten().map(|document| Warning {
         code: "law.document-wanting",
         field: "documents.sent",

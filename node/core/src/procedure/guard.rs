@@ -180,7 +180,9 @@ impl<'a> Judging<'a> {
             Guard::WindowIsOver => self.held_back()?,
             Guard::AnswerIsOverdue => self.not_overdue()?,
             Guard::WithinReview => self.too_late(REVIEW, "no authority may raise a ground here, or none any more")?,
-            Guard::WithinObjection => self.too_late(&["objection"], "no conflict of laws can be raised here")?,
+            Guard::WithinObjection => {
+                self.too_late(&["objection"], "no objection can be raised here, or none any more")?
+            }
             Guard::ExtendsByRule => self.wrong_extension()?,
         })
     }
@@ -253,11 +255,14 @@ impl<'a> Judging<'a> {
 
     /// What is supplied may depend on no other conditions than those the instrument knows.
     fn wrong_condition(&self, named: &[Code]) -> Result<Option<String>, Refusal> {
-        let basis = self.basis()?;
-        let unknown = named.iter().find(|code| basis.ground(code).is_none());
-        Ok(unknown.map(|code| {
-            let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
-            format!("{why}. Choose one of its conditions")
+        let (basis, about) = (self.basis()?, self.about());
+        let relied_on = self.act.code_if_any("ground.reservation");
+        Ok(named.iter().find_map(|code| match basis.ground(code) {
+            Some(usage) => closed(self.rules, usage, &about, relied_on.as_ref()),
+            None => {
+                let why = format!("{code} is no condition in {} under {}", self.procedure.code, basis.instrument);
+                Some(format!("{why}. Choose one of its conditions"))
+            }
         }))
     }
 
@@ -274,8 +279,9 @@ impl<'a> Judging<'a> {
         let basis = self.basis()?;
         let said = self.course.saying(self.act);
         let person = person(&said).ok_or_else(|| Refusal::MissingFact("person.status".to_owned()))?;
-        let sent = self.act.some_codes("documents.sent")?;
-        let by_law = lacking(basis, person, &sent).0.into_iter().map(|document| &document.code);
+        let sent = self.act.codes("documents.sent");
+        let needed = lacking(basis, person, &sent, &said.codes(PROTOCOLS)).0;
+        let by_law = needed.into_iter().map(|document| &document.code);
         let asked = said.codes("documents.wanted");
         let lacks: BTreeSet<&Code> = by_law.chain(asked.iter().filter(|code| !sent.contains(code))).collect();
         let named = lacks.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");
@@ -461,6 +467,7 @@ pub(crate) fn sending<'a>(
         translations,
         person: person(course),
         sent: course.codes("documents.sent"),
+        protocols: course.codes(PROTOCOLS),
     }
 }
 

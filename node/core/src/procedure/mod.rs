@@ -325,16 +325,16 @@ fn may_be_asked(
     }
 }
 
-/// A ground that is open only with a reservation, and speciality that is renounced only with one, need that the Party made it.
+/// A ground or a condition that is open only with a reservation, and speciality that is renounced only with one, need that the
+/// Party made it.
 fn has_reservation(rules: &Rules, standing: &Standing, act: &Act, setting: &Setting) -> Result<(), Refusal> {
     let basis = standing.basis(rules);
-    let ground = act.code_if_any("ground").and_then(|ground| basis?.ground(&ground));
+    let named = act.code_if_any("ground").into_iter().chain(act.codes("conditions"));
+    let needed = named.filter_map(|code| basis?.ground(&code)?.only_with.as_ref());
     let renounced = act.flag("speciality.renounced").is_ok_and(|renounced| renounced);
     let renounced = basis.and_then(|basis| basis.renounced_with.as_ref()).filter(|_| renounced);
-    match ground.and_then(|usage| usage.only_with.as_ref()).or(renounced) {
-        Some(reservation) if !setting.reservations.contains(reservation) => {
-            Err(Refusal::NoReservation(reservation.clone()))
-        }
-        Some(_) | None => Ok(()),
+    match needed.chain(renounced).find(|reservation| !setting.reservations.contains(*reservation)) {
+        Some(reservation) => Err(Refusal::NoReservation(reservation.clone())),
+        None => Ok(()),
     }
 }

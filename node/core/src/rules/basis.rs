@@ -316,6 +316,8 @@ pub struct Document {
     pub code: Code,
     /// When it is needed.
     pub needed: Needed,
+    /// Not needed where the request rests on this instrument as well, for example a protocol.
+    pub dropped_with: Option<Code>,
     /// Where it is found.
     pub source: String,
     /// How well the source was seen.

@@ -274,7 +274,7 @@ pub enum Guard {
     AnswerIsOverdue,
     /// The window in which the data may be held back or barred is open.
     WithinReview,
-    /// The window in which a conflict of laws may be raised is open.
+    /// The window in which an objection may be raised is open.
     WithinObjection,
     /// It has not lapsed, and the new end lies later, by no more than the instrument allows.
     ExtendsByRule,
@@ -358,7 +358,9 @@ impl Guard {
                 "the ground is open under the instrument; with the reservation it needs; not for offences it is closed to"
             }
             Self::PartNamesGround => "what is not executed is refused on a ground that is open under the instrument",
-            Self::ConditionsAreOpen => "the conditions it names are open under the instrument",
+            Self::ConditionsAreOpen => {
+                "the conditions it names are open under the instrument; with the reservation they need"
+            }
             Self::ConsultedWhereDue => "where the instrument demands it, the two sides have consulted before",
             Self::DocumentsComplete => {
                 "each document the instrument demands for such a person, and each the requested side asked for, is named as sent"
@@ -382,7 +384,7 @@ impl Guard {
             Self::WithinReview => {
                 "an authority was notified, it has not yet said that there is no ground, and its period is not over"
             }
-            Self::WithinObjection => "the period to raise a conflict of laws is not over",
+            Self::WithinObjection => "an objection can be raised, and the period to raise it is not over",
             Self::ExtendsByRule => {
                 "it has not lapsed, and the new end lies after the present one by no more than the instrument allows"
             }

@@ -3,11 +3,13 @@
 /// Name and text of every file in `node/rules/`.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("clocks.toml", include_str!("../../../rules/clocks.toml")),
+    ("families/access-notice.toml", include_str!("../../../rules/families/access-notice.toml")),
     ("families/assistance.toml", include_str!("../../../rules/families/assistance.toml")),
     ("families/domain-names.toml", include_str!("../../../rules/families/domain-names.toml")),
     ("families/emergency-disclosure.toml", include_str!("../../../rules/families/emergency-disclosure.toml")),
     ("families/extradition.toml", include_str!("../../../rules/families/extradition.toml")),
     ("families/immediate.toml", include_str!("../../../rules/families/immediate.toml")),
+    ("families/interception-notice.toml", include_str!("../../../rules/families/interception-notice.toml")),
     ("families/investigation-order.toml", include_str!("../../../rules/families/investigation-order.toml")),
     ("families/order-enforcement.toml", include_str!("../../../rules/families/order-enforcement.toml")),
     ("families/path-disclosure.toml", include_str!("../../../rules/families/path-disclosure.toml")),
@@ -18,6 +20,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("families/spontaneous.toml", include_str!("../../../rules/families/spontaneous.toml")),
     ("families/subscriber-order.toml", include_str!("../../../rules/families/subscriber-order.toml")),
     ("families/surrender.toml", include_str!("../../../rules/families/surrender.toml")),
+    ("families/transit.toml", include_str!("../../../rules/families/transit.toml")),
     ("forms/assistance.toml", include_str!("../../../rules/forms/assistance.toml")),
     ("forms/common.toml", include_str!("../../../rules/forms/common.toml")),
     ("forms/extradition.toml", include_str!("../../../rules/forms/extradition.toml")),
@@ -55,6 +58,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("procedures/epoc.toml", include_str!("../../../rules/procedures/epoc.toml")),
     ("procedures/extr.toml", include_str!("../../../rules/procedures/extr.toml")),
     ("procedures/give-effect.toml", include_str!("../../../rules/procedures/give-effect.toml")),
+    ("procedures/intercept-notice.toml", include_str!("../../../rules/procedures/intercept-notice.toml")),
     ("procedures/mla-gen.toml", include_str!("../../../rules/procedures/mla-gen.toml")),
     ("procedures/mla-rt-content.toml", include_str!("../../../rules/procedures/mla-rt-content.toml")),
     ("procedures/mla-rt-traffic.toml", include_str!("../../../rules/procedures/mla-rt-traffic.toml")),
@@ -66,5 +70,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("procedures/prov-arr.toml", include_str!("../../../rules/procedures/prov-arr.toml")),
     ("procedures/spont.toml", include_str!("../../../rules/procedures/spont.toml")),
     ("procedures/subsc-direct.toml", include_str!("../../../rules/procedures/subsc-direct.toml")),
+    ("procedures/transb.toml", include_str!("../../../rules/procedures/transb.toml")),
+    ("procedures/transit.toml", include_str!("../../../rules/procedures/transit.toml")),
     ("retention.toml", include_str!("../../../rules/retention.toml")),
 ];

@@ -252,6 +252,14 @@ fn no_instrument_opens_a_ground_that_is_named_only_to_be_barred() {
     }
 }
 
+/// Which protocol does without a document is an instrument that the rules know.
+#[test]
+fn no_document_is_dropped_by_an_unknown_protocol() {
+    let (known, unknown) = ("dropped_with = \"ECE-P4\"", "dropped_with = \"ECE-P9\"");
+    let found = shipped_with("instruments/ece.toml", known, unknown).expect_err("a mistake");
+    assert!(found.iter().all(|mistake| mistake.why.starts_with("there is no instrument ECE-P9")), "{found:#?}");
+}
+
 /// Grounds of instruments that are files of their own; until those are shipped nothing opens them.
 const ELSEWHERE: [&str; 8] = ["C-ASSUR", "R-3RD", "R-DP", "R-FORM", "R-FR", "R-NATSEC", "R-NOSTORE", "R-TERR"];
 

@@ -228,7 +228,7 @@ fn a_request_without_its_documents_is_not_sent() {
     check("accused", false, "translation", None);
     let basis = shipped().basis(&code(EXTR), &term("ECE")).expect("a basis");
     let person = crate::law::Person { convicted: true, in_absentia: false };
-    let (must, should) = crate::law::lacking(basis, person, &[term("text-of-law"), term("statement-of-offences")]);
+    let (must, should) = crate::law::lacking(basis, person, &[term("text-of-law"), term("statement-of-offences")], &[]);
     let names = |documents: Vec<&crate::rules::Document>| documents.iter().map(|row| row.code.to_string()).collect();
     let (must, should): (Vec<String>, Vec<String>) = (names(must), names(should));
     assert_eq!(must, ["conviction-or-warrant", "description-of-person", "sentence-served"]);

@@ -59,6 +59,8 @@ struct Row {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Own {
+    /// Left out for a step that every state of every family accepts.
+    #[serde(default = "every_family")]
     family: Vec<String>,
     /// Left out for a family that has no table in the reference.
     #[serde(default)]
@@ -69,6 +71,11 @@ struct Own {
     #[serde(default)]
     from: Vec<String>,
     because: String,
+}
+
+/// As the places of such steps name it.
+fn every_family() -> Vec<String> {
+    vec![String::new()]
 }
 
 /// A step from a state in a name: what must be named once. Of the steps every state accepts the family is empty.

@@ -143,6 +143,9 @@ impl Joining {
         }
         for document in &basis.documents {
             self.listed("documents", &document.code, at, rules);
+            if let Some(code) = &document.dropped_with {
+                self.refers(rules.instruments.contains_key(code), at, "instrument", code);
+            }
         }
         for code in basis.thresholds.iter().flat_map(|row| &row.unless).chain(&basis.offences) {
             self.refers(rules.offences.contains_key(code), at, "offence", code);

@@ -1,6 +1,6 @@
 //! The page of the reference tables: their rows, and what stands for them here.
 
-use super::{Claim, File, Own, Row};
+use super::{Claim, File, Own, Row, every_family};
 use std::fmt::Write as _;
 
 /// The page, in Markdown.
@@ -31,7 +31,8 @@ pub(super) fn page(file: &File) -> String {
         let all = |names: &[String], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
         let (step, by, from) =
             (all(step, "all no row names"), all(by, "as the table says"), all(from, "as the table says"));
-        line(&format!("| {} | {step} | {by} | {from} | {because} |", family.join(", ")));
+        let family = if *family == every_family() { "every family".to_owned() } else { family.join(", ") };
+        line(&format!("| {family} | {step} | {by} | {from} | {because} |"));
     }
     page
 }

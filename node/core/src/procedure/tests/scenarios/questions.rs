@@ -126,6 +126,7 @@ impl Question {
             translations: texts.collect(),
             person: self.documents.as_ref().map(|_| law::Person { convicted: false, in_absentia: false }),
             sent: self.documents.iter().flatten().map(|code| term(code)).collect(),
+            protocols: self.protocols.iter().map(|code| term(code)).collect(),
         };
         let found = law::warnings(shipped(), trust, &sending, moment(&self.on));
         let told: BTreeMap<String, &String> = found.iter().map(|one| (one.code.to_owned(), &one.detail)).collect();
