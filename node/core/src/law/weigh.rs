@@ -86,6 +86,9 @@ pub fn closed(rules: &Rules, usage: &GroundUse, about: &Weighed, named: Option<&
     if let Some(protocol) = usage.closed_with.as_ref().filter(|code| about.protocols.contains(code)) {
         return Some(format!("{code} is closed where {protocol} applies ({}). Choose another ground", usage.source));
     }
+    if let Some(protocol) = usage.open_with.as_ref().filter(|code| !about.protocols.contains(code)) {
+        return Some(format!("{code} is open only where {protocol} applies ({}). Choose another ground", usage.source));
+    }
     let barred = usage.never_for.as_ref().and_then(|range| {
         let mut offences = about.offences.iter().filter_map(|code| rules.offence(code));
         offences.find(|row| row.is_established_by(&range.instrument, range.first, range.last))

@@ -215,11 +215,13 @@ impl<'a> Judging<'a> {
         if taken > self.act.time {
             return Ok(Some("the measure lies after the signature. Say when it was taken".to_owned()));
         }
-        let rule = self.basis()?.clock("holds").and_then(|id| self.rules.clock(id));
-        let Some(rule) = rule else {
+        let usage = self.basis()?.playing(&["holds"]).next();
+        let Some((usage, rule)) = usage.and_then(|usage| Some((usage, self.rules.clock(&usage.clock)?))) else {
             return Ok(Some("the rules name no period for its instrument. Add its clock".to_owned()));
         };
-        let short = until < due_at_the_earliest(taken, rule);
+        // From what the clock counts from, as far as this act says it.
+        let start = usage.from.iter().find_map(|key| self.act.time_if_any(key)).unwrap_or(taken);
+        let short = until < due_at_the_earliest(start, rule);
         Ok(short.then(|| {
             let (count, unit) = (rule.duration, rule.unit.as_str());
             format!("{} demands at least {count} times a {unit} ({}). Name a later end", rule.id, rule.source)

@@ -156,6 +156,8 @@ pub struct GroundUse {
     pub never_for: Option<NeverFor>,
     /// Closed where the request rests on this instrument as well, for example a protocol.
     pub closed_with: Option<Code>,
+    /// Open only where it does.
+    pub open_with: Option<Code>,
     /// Closed when an offence is one of those a list of the instrument names, and its penalty reaches this many months.
     pub closed_from_months: Option<u32>,
     /// True if nobody may leave it out: where it holds, the request must be refused.

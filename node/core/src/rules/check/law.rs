@@ -118,7 +118,7 @@ impl Joining {
             if let Some(code) = &usage.only_with {
                 self.refers(rules.declarations.contains_key(code), at, "declaration", code);
             }
-            if let Some(code) = &usage.closed_with {
+            for code in [&usage.closed_with, &usage.open_with].into_iter().flatten() {
                 self.refers(rules.instruments.contains_key(code), at, "instrument", code);
             }
         }
