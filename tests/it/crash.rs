@@ -31,14 +31,15 @@ const DAILY: [&str; 10] = [
 /// Steps that only the first start of a node meets.
 const FIRST: [&str; 4] = ["store.segment-filled", "store.segment-created", "store.slots-created", "store.slots-turned"];
 
-/// Steps of a segment's end, of compaction, of a torn tail, of a turned key and of erasure: the tests of faults in store
-/// and vault meet them.
-const ELSEWHERE: [&str; 7] = [
+/// Steps of a segment's end, of compaction, of a torn tail, of a turned key, of erasure and of an index under other rules:
+/// the tests of faults in store, vault and index meet them.
+const ELSEWHERE: [&str; 8] = [
     "store.slot-turned",
     "store.outline-created",
     "store.desk-copied",
     "store.desk-renamed",
     "store.tail-cut",
+    "store.index-cleared",
     "store.slot-destroyed",
     "evidence.slot-destroyed",
 ];

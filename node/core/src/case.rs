@@ -10,7 +10,7 @@ use crate::{
     procedure::{self, Act, Course, Refusal, Setting, Side, Standing},
     profile::Trust,
     proto::{ActorKind, EventRow, Fact},
-    rules::{Code, Rules, actor_name},
+    rules::{Rules, actor_name},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,9 +158,7 @@ impl Case {
         let Some(((opener, procedure), asked)) = self.opening.as_ref().zip(self.asked.as_ref()) else {
             return Vec::new();
         };
-        // The request as a text: the latest act that says in which language it is.
-        let says = |act: &&Act| !act.void && act.facts.iter().any(|fact| fact.key == "language.original");
-        let text = self.acts.iter().rev().find(says).and_then(|act| standing.common.signed.get(&act.id));
+        let text = standing.common.text.and_then(|id| standing.common.signed.get(&id));
         let translations = text.map(|text| text.translations.keys().cloned().collect()).unwrap_or_default();
         let sending = procedure::sending(procedure, [opener, asked], &standing.course, translations);
         law::warnings(rules, trust, &sending, now)
@@ -181,11 +179,11 @@ pub fn warnings(
     trust: &Trust,
     (procedure, between): (&ProcedureCode, [&PartyCode; 2]),
     facts: &[Fact],
-    translations: Vec<Code>,
     now: Time,
 ) -> Vec<Warning> {
     let drafted = Course::drafted(facts, now);
-    law::warnings(rules, trust, &procedure::sending(procedure, between, &drafted, translations), now)
+    // A translation is an act of its own, so that a draft has none.
+    law::warnings(rules, trust, &procedure::sending(procedure, between, &drafted, Vec::new()), now)
 }
 
 /// What must be known of the two sides to judge a step: which instruments bind them, and what the Party that is asked

@@ -199,6 +199,14 @@ impl<P: Pairs> Index<P> {
         Ok(row.size == 0 || row.law == law(rules))
     }
 
+    /// True if it was begun, by a record or by a [`beginning`].
+    ///
+    /// # Errors
+    /// As [`Self::applied`].
+    pub fn is_begun(&self) -> Result<bool, IndexFault> {
+        Ok(self.row::<AppliedRow>(b"a")?.is_some())
+    }
+
     /// Where an event stands, if this ledger holds it or a refusal of it.
     ///
     /// # Errors
@@ -692,6 +700,12 @@ fn event_row(record: &RecordView<'_>) -> Result<Option<EventRow>, IndexFault> {
         peer_index: record.node.peer_index,
         lost: false,
     }))
+}
+
+/// The row of an index under these rules that follows no record yet.
+#[must_use]
+pub fn beginning(rules: &Rules) -> Change {
+    put(b"a".to_vec(), &AppliedRow { size: 0, recorded_ms: 0, law: law(rules) })
 }
 
 /// The peer of a record and the slip received or answered.

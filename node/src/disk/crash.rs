@@ -12,7 +12,7 @@ use std::sync::{
 const VARIABLE: &str = "COMITY_CRASH_AT";
 
 /// The points of store and vault: beside each, its source says what a crash there leaves.
-pub const POINTS: [&str; 26] = [
+pub const POINTS: [&str; 27] = [
     "store.segment-filled",
     "store.segment-created",
     "store.outline-created",
@@ -31,6 +31,7 @@ pub const POINTS: [&str; 26] = [
     "store.desk-renamed",
     "store.tail-cut",
     "store.slot-destroyed",
+    "store.index-cleared",
     "audit.batch-written",
     "audit.batch-synced",
     "evidence.pack-synced",

@@ -26,7 +26,7 @@ use comity_core::{
     engine::{Engine, EngineFault, Identity, Input, JobId, Ticket},
     event::{BodySecret, EventFault, PeerAnswer, Verified},
     ids::{EventId, LedgerIndex, Origin, PartyCode, RequestId, Time},
-    index::{Index, IndexFault, RecordView},
+    index::{Index, IndexFault, RecordView, beginning},
     ledger::{Appended, LedgerFault},
     outbox::Due,
     profile::{Book, Profile},
@@ -470,26 +470,27 @@ fn open_index(data: &Path, ledger: &Ledger, rules: &Rules) -> Result<Index<SledP
     let follows = matches!(index.applied(), Ok((size, _)) if size <= ledger.size()) && index_agrees(&index, ledger);
     let of_this_law = index.is_under(rules).unwrap_or(false);
     if !follows || !of_this_law {
+        if follows {
+            info!(
+                target: "store", code = "store.index-rebuilt",
+                "the index is built anew from the ledger: the rule files are others than when it was made"
+            );
+        }
         let mut pairs = index.into_pairs();
-        pairs.clear()?;
+        let begun = follows.then(|| beginning(rules));
+        pairs.clear(begun.as_slice())?;
         index = Index::new(pairs);
-    }
-    if !follows {
-        index.pairs().say_rebuilt("it did not agree with the ledger".to_owned());
-    } else if !of_this_law {
-        info!(
-            target: "store", code = "store.index-rebuilt",
-            "the index is built anew from the ledger: the rule files are others than when it was made"
-        );
+        if !follows {
+            index.pairs().say_rebuilt("it did not agree with the ledger".to_owned());
+        }
     }
     let (from, _) = index.applied()?;
+    let begun = index.is_begun()?;
     match opened.set_aside {
         Some(aside) => {
             index.pairs().say_rebuilt(format!("what was there was damaged, and is now {}", aside.display()));
         }
-        None if follows && of_this_law && from == 0 && ledger.size() > 0 => {
-            index.pairs().say_rebuilt("there was none".to_owned())
-        }
+        None if follows && !begun && ledger.size() > 0 => index.pairs().say_rebuilt("there was none".to_owned()),
         None => {}
     }
     for record in ledger.iterate(LedgerIndex(from)) {

@@ -29,7 +29,10 @@ use super::{
     StoreFault,
     seal::{self, Sealed},
 };
-use crate::{disk::Disk, telemetry::guarded};
+use crate::{
+    disk::{Disk, crash::crash_point},
+    telemetry::guarded,
+};
 
 /// Enough for the upper nodes of a year's requests; sled's default of 1 GiB is not for one room.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -122,19 +125,22 @@ impl SledPairs {
         self.rebuilt.get().map(String::as_str)
     }
 
-    /// Removes everything, for building it anew. sled removes one pair after the other, so that a crash would leave some:
-    /// an empty database takes the place of this one instead, and a crash leaves one of the two.
+    /// Removes everything, for building it anew from this on. sled removes one pair after the other, so that a crash would leave some:
+    /// a new database takes the place of this one instead, and a crash leaves one of the two.
     ///
     /// # Errors
-    /// When a database fails; the index is then as it was.
-    pub fn clear(&mut self) -> Result<(), IndexFault> {
+    /// When a database fails. Either the index is then as it was, or it is empty and the one before lies beside it until the
+    /// next start.
+    pub fn clear(&mut self, first: &[Change]) -> Result<(), IndexFault> {
         let _one_at_a_time = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
         let (folder, number) = {
             let home = self.home();
             (home.folder.clone(), home.number)
         };
         let target = generation(&folder, number + 1);
-        let fresh = empty(&target).and_then(whole)?;
+        let fresh = empty(&target)?;
+        fresh.tree.apply_batch(batch_of(first)).map_err(failed)?;
+        let fresh = whole(fresh)?;
         let mut home = self.home_mut();
         home.ahead.clear();
         home.number = number + 1;
@@ -142,6 +148,7 @@ impl SledPairs {
         drop(home);
         close(before, &generation(&folder, number));
         // A crash here leaves both: the higher is whole and counts.
+        crash_point("store.index-cleared");
         removed(&generation(&folder, number))
     }
 
@@ -230,6 +237,17 @@ impl Home {
         self.ahead.clear();
         Ok(())
     }
+}
+
+fn batch_of(changes: &[Change]) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for change in changes {
+        match change {
+            Change::Put(key, value) => batch.insert(key.as_slice(), value.as_slice()),
+            Change::Delete(key) => batch.remove(key.as_slice()),
+        }
+    }
+    batch
 }
 
 fn generation(folder: &Path, number: u32) -> PathBuf {
@@ -452,8 +470,9 @@ mod tests {
         assert_eq!(keys(b"z", b"a", 9), b"");
         assert_eq!(keys(b"a", b"a", 9), b"");
         pairs.apply(&[put(b"e", b"5")]).expect("applied");
-        pairs.clear().expect("cleared");
+        pairs.clear(&[put(b"a", b"begun")]).expect("cleared");
         assert_eq!((pairs.get(b"c"), pairs.get(b"e")), (Ok(None), Ok(None)));
+        assert_eq!(pairs.get(b"a"), Ok(Some(b"begun".to_vec())));
         assert!(folder.join("000001").exists() && !folder.join("000000").exists());
         pairs.apply(&[put(b"f", b"6")]).expect("applied");
         pairs.close().expect("closed");

@@ -52,7 +52,7 @@ pub fn warnings(rules: &Rules, trust: &Trust, sending: &Sending<'_>, now: Time) 
     found
 }
 
-/// The requested Party takes requests in other languages, and no translation into one of them is named.
+/// The requested Party takes requests in other languages, and there is no translation into one of them.
 fn not_taken(rules: &Rules, trust: &Trust, basis: Option<&Basis>, sending: &Sending<'_>, now: Time) -> Option<Warning> {
     let original = sending.original.as_ref()?;
     let [_, to] = sending.between;

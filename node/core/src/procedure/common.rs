@@ -1,6 +1,7 @@
 //! The steps that every state of every procedure accepts, and what they leave behind. They change no state.
 
-use super::{Act, Refusal, Side};
+use super::course::URGENCY_BASIS;
+use super::{Act, Course, Refusal, Side};
 use crate::ids::{EventId, StepCode, Time};
 use crate::rules::Code;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub struct Common {
     pub open_questions: BTreeMap<EventId, Side>,
     /// The latest word of the requested side on its progress.
     pub progress: Option<Code>,
+    /// The act whose texts say what is asked: the latest that named its language.
+    pub text: Option<EventId>,
     /// Every act that took effect, and what its side has translated it into.
     pub signed: BTreeMap<EventId, Signed>,
 }
@@ -72,10 +75,17 @@ impl Step {
 
 /// An answer names an open question of the other side.
 const ANSWERS_A_QUESTION: &str = "answers-a-question";
+/// The level of a request that is not urgent, in the list `urgency`.
+pub(super) const NORMAL: &str = "normal";
 /// The act it translates stands in the request and is of the same side.
 const TRANSLATES_AN_OWN_ACT: &str = "translates-an-own-act";
 /// The instrument does not leave it to the order itself how urgent it is, or the level stays.
 const URGENCY_MAY_CHANGE: &str = "urgency-may-change";
+
+/// True if the step says how urgent a request is.
+pub(super) fn changes_urgency(step: &StepCode) -> bool {
+    Step::parse(step) == Some(Step::UrgencyChange)
+}
 
 /// One of these steps, and which side may take it.
 #[derive(Debug, Clone, Copy)]
@@ -116,8 +126,14 @@ pub(super) fn open_rows(common: &Common, side: Side) -> impl Iterator<Item = &'s
 }
 
 impl Common {
-    /// Takes one of the common steps. `fixed` is the article by which the order itself says how urgent it is.
-    pub(super) fn take(&mut self, act: &Act, fixed: Option<&str>) -> Result<(), Refusal> {
+    /// True if it is urgent or an emergency.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgency.as_ref().is_some_and(|level| level.as_str() != NORMAL)
+    }
+
+    /// Takes one of the common steps. `fixed` is the article by which the order itself says how urgent it is, as the course
+    /// has it.
+    pub(super) fn take(&mut self, act: &Act, fixed: Option<&str>, course: &Course) -> Result<(), Refusal> {
         let step = Step::parse(&act.step).ok_or_else(|| Refusal::UnknownStep(act.step.clone()))?;
         if !ROWS.iter().any(|row| row.step == step.code() && row.side == act.side) {
             return Err(Refusal::WrongSide { step: act.step.clone(), side: act.side });
@@ -131,7 +147,9 @@ impl Common {
             Step::StatusReport => self.progress = Some(act.code("report.progress")?),
             Step::UrgencyChange => {
                 let level = act.code("urgency.level")?;
-                if let Some(article) = fixed.filter(|_| self.urgency.as_ref() != Some(&level)) {
+                let stays = self.urgency.as_ref() == Some(&level)
+                    && course.code(URGENCY_BASIS) == act.code_if_any(URGENCY_BASIS);
+                if let Some(article) = fixed.filter(|_| !stays) {
                     let why =
                         format!("the order itself says how urgent it is ({article}). Withdraw it and issue another");
                     return Err(Refusal::Guard { guard: URGENCY_MAY_CHANGE, why });
@@ -162,6 +180,9 @@ impl Common {
 
     /// What the envelope of a request says; other steps of a family carry none of it.
     pub(super) fn note_envelope(&mut self, act: &Act) {
+        if act.code_if_any("language.original").is_some() {
+            self.text = Some(act.id);
+        }
         if let Some(urgency) = act.code_if_any("urgency.level") {
             self.urgency = Some(urgency);
             self.wish_by = act.time_if_any("wish.by");

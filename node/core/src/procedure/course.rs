@@ -10,6 +10,13 @@ use crate::proto::{Fact, value::Kind};
 use crate::rules::{Code, DRAFT};
 use std::collections::BTreeMap;
 
+/// The fact that names the instrument a request rests on.
+pub(super) const INSTRUMENT: &str = "reference.instrument";
+/// The fact that names the protocols it rests on beside its instrument.
+pub(super) const PROTOCOLS: &str = "reference.protocols";
+/// The fact that says on what an emergency is based.
+pub(super) const URGENCY_BASIS: &str = "urgency.basis";
+
 /// When a step was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -80,6 +87,11 @@ impl Course {
     #[must_use]
     pub const fn since(&self) -> Time {
         self.since
+    }
+
+    /// When it first came into one of these states.
+    pub(super) fn first_in(&self, states: &[Code]) -> Option<Time> {
+        self.path.iter().find(|(_, state)| states.contains(state)).map(|(at, _)| *at)
     }
 
     /// True before anything is signed.
@@ -210,15 +222,38 @@ impl Course {
         course
     }
 
+    /// Forgets what was said of a fact, with all values of a list.
+    fn forget(&mut self, key: &str) {
+        self.said.remove(key);
+        for place in 0..100 {
+            if self.said.remove(&listed(key, place)).is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Takes in a change of urgency: what it does not say of the urgency does not hold any more. Where it only says again that a
+    /// request is urgent, it does not count as a step from which a clock could start anew.
+    pub(super) fn hear_urgency(&mut self, act: &Act, (before, after): (bool, bool)) {
+        for key in [URGENCY_BASIS, "wish.by"] {
+            self.forget(key);
+        }
+        if before && after {
+            self.say(&act.facts, act.time);
+        } else {
+            self.hear(act);
+        }
+    }
+
     /// Keeps what an act said. A list takes the place of what the same list said before, also where that was longer.
     fn say(&mut self, facts: &[Fact], at: Time) {
+        // Whoever names an instrument anew names its protocols anew, or none.
+        if facts.iter().any(|fact| fact.key == INSTRUMENT) {
+            self.forget(PROTOCOLS);
+        }
         for fact in facts {
             if let Some(list) = fact.key.strip_suffix(".00") {
-                for place in 0..100 {
-                    if self.said.remove(&listed(list, place)).is_none() {
-                        break;
-                    }
-                }
+                self.forget(list);
             }
         }
         for fact in facts {

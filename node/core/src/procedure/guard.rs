@@ -3,6 +3,8 @@
 //! The table says who may take a step from where, after which others, and names its guards; the guards are here, each a
 //! question about the act and what went before. Nothing here knows a procedure by name.
 
+use super::common::NORMAL;
+use super::course::{INSTRUMENT, PROTOCOLS, URGENCY_BASIS};
 use super::delivery::id;
 use super::windows::Window;
 use super::{Act, Course, Delivery, DeliveryState, ManifestRef, Refusal};
@@ -18,11 +20,6 @@ const PART: &str = "part";
 /// The code of a person who was convicted, in the list `person-statuses`.
 const CONVICTED: &str = "convicted";
 
-/// The level of a request that is not urgent, in the list `urgency`.
-const NORMAL: &str = "normal";
-
-/// The fact that names the protocols a request rests on beside its instrument.
-pub(super) const PROTOCOLS: &str = "reference.protocols";
 /// The parts of the clock in which an authority that was notified may raise a ground: the first holds the data back, the second
 /// runs on after they went out.
 const REVIEW: &[&str] = &["ea-review", "ea-review-after"];
@@ -189,10 +186,9 @@ impl<'a> Judging<'a> {
 
     /// What the instrument of the request says of the procedure.
     fn basis(&self) -> Result<&'a Basis, Refusal> {
-        let key = "reference.instrument";
-        let instrument = match (self.act.code_if_any(key), self.course.code(key)) {
+        let instrument = match (self.act.code_if_any(INSTRUMENT), self.course.code(INSTRUMENT)) {
             (Some(said), _) | (None, Some(said)) => said,
-            (None, None) => return Err(Refusal::MissingFact(key.to_owned())),
+            (None, None) => return Err(Refusal::MissingFact(INSTRUMENT.to_owned())),
         };
         self.rules.basis(&self.procedure.code, &instrument).ok_or_else(|| Refusal::Guard {
             guard: Guard::BasedOnInstrument.name(),
@@ -320,7 +316,9 @@ impl<'a> Judging<'a> {
 
     fn wrong_receipt(&self) -> Result<Option<String>, Refusal> {
         let received = self.act.time("received.at")?;
-        let between = self.course.since() <= received && received <= self.act.time;
+        // What was sent before may have been answered in another way meanwhile; it came once.
+        let sent = self.course.first_in(&self.find()?.from).unwrap_or(self.course.since());
+        let between = sent <= received && received <= self.act.time;
         Ok((!between).then(|| "receipt lies before the sending or after the signature. Say when it came".to_owned()))
     }
 
@@ -463,7 +461,7 @@ pub(crate) fn sending<'a>(
     Sending {
         procedure,
         between,
-        instrument: course.code("reference.instrument"),
+        instrument: course.code(INSTRUMENT),
         urgent: course.code("urgency.level").is_some_and(|level| level.as_str() != NORMAL),
         original: course.code("language.original"),
         translations,
@@ -488,6 +486,6 @@ fn weighed(course: &Course) -> Weighed {
         sentence_months: count("sentence.months"),
         categories: course.codes("data.categories"),
         protocols: course.codes(PROTOCOLS),
-        emergency: course.code("urgency.basis"),
+        emergency: course.code(URGENCY_BASIS),
     }
 }

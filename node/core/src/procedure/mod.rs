@@ -167,7 +167,7 @@ impl Standing {
     /// What the instrument it rests on says of the procedure.
     #[must_use]
     pub fn basis<'r>(&self, rules: &'r Rules) -> Option<&'r Basis> {
-        rules.basis(&self.procedure, &self.course.code("reference.instrument")?)
+        rules.basis(&self.procedure, &self.course.code(course::INSTRUMENT)?)
     }
 
     /// What was handed over in it, in order.
@@ -219,7 +219,7 @@ pub fn permits(
     let (_, procedure) = known(rules, procedure)?;
     take(&mut standing, act, rules, procedure)?;
     // A request names its instrument; so does a request for extradition that follows one for arrest.
-    if let Some(instrument) = act.code_if_any("reference.instrument") {
+    if let Some(instrument) = act.code_if_any(course::INSTRUMENT) {
         may_be_asked(rules, procedure, &standing.course, &instrument, setting)?;
     }
     has_reservation(rules, &standing, act, setting)
@@ -273,8 +273,13 @@ fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure
             return Err(Refusal::WrongState { step: act.step.clone(), state: standing.course.state().clone() });
         }
         let fixed = standing.basis(rules).and_then(|basis| basis.urgency_fixed_by.as_deref());
-        standing.common.take(act, fixed)?;
-        standing.course.hear(act);
+        let before = standing.common.is_urgent();
+        standing.common.take(act, fixed, &standing.course)?;
+        if common::changes_urgency(&act.step) {
+            standing.course.hear_urgency(act, (before, standing.common.is_urgent()));
+        } else {
+            standing.course.hear(act);
+        }
     } else {
         let family = &standing.family;
         standing.course = Judging { family, course: &standing.course, act, rules, procedure }.after()?;
@@ -311,7 +316,7 @@ fn may_be_asked(
     instrument: &Code,
     setting: &Setting,
 ) -> Result<(), Refusal> {
-    let protocols = course.codes(guard::PROTOCOLS);
+    let protocols = course.codes(course::PROTOCOLS);
     if let Some(code) = [instrument].into_iter().chain(&protocols).find(|code| !setting.in_force.contains(*code)) {
         return Err(Refusal::NotInForce(code.clone()));
     }
@@ -329,7 +334,8 @@ fn may_be_asked(
 /// Party made it.
 fn has_reservation(rules: &Rules, standing: &Standing, act: &Act, setting: &Setting) -> Result<(), Refusal> {
     let basis = standing.basis(rules);
-    let named = act.code_if_any("ground").into_iter().chain(act.codes("conditions"));
+    let terms = act.codes("conditions").into_iter().chain(act.codes("terms.codes"));
+    let named = act.code_if_any("ground").into_iter().chain(terms);
     let needed = named.filter_map(|code| basis?.ground(&code)?.only_with.as_ref());
     let renounced = act.flag("speciality.renounced").is_ok_and(|renounced| renounced);
     let renounced = basis.and_then(|basis| basis.renounced_with.as_ref()).filter(|_| renounced);

@@ -293,7 +293,6 @@ fn each_procedure_is_carried_to_its_ends() {
     assert!(wrongs.is_empty(), "{} of the ways: {wrongs:#?}", wrongs.len());
 }
 
-/// Steps until it is so.
 /// [P-4]: what a court decides is signed through an authority that was declared to act as one.
 #[test]
 fn a_step_is_taken_through_an_authority_that_acts_in_that_name() {
@@ -315,8 +314,25 @@ fn a_step_is_taken_through_an_authority_that_acts_in_that_name() {
     assert!(refused.contains("profile.no-power") && refused.contains("review-body"), "{refused}");
     assert_eq!(carry(&[ActorKind::Authority, ActorKind::ReviewBody]), Ok(()));
     assert_eq!(carry(&[]), Ok(()), "who declared no name acts in any");
+
+    // A node that believes otherwise of itself is refused by the other side.
+    let (mut sim, other) = (world_of(7, &book(&[])), book(&[ActorKind::Authority]));
+    let rules = Arc::clone(&sim.world.rules);
+    let world = World { trust: Arc::new(other.trust()), book: other, rules };
+    sim.nodes[0] = SimNode::new("XA", &world, sim.now);
+    sim.set_link(0, 1, false);
+    sim.set_link(0, 1, true);
+    let request = opened(&mut sim, 1);
+    let until = Way { acts: way.acts[..before].to_vec(), states: way.states.clone() };
+    carried(&mut sim, &procedure, request, &until).unwrap_or_else(|why| panic!("{why}"));
+    let seen = sim.rows(&sim.nodes[0], &request).expect("known").len();
+    take(&mut sim, &procedure, request, &way.acts[before]).expect_err("the other side does not record it");
+    assert_eq!(sim.rows(&sim.nodes[0], &request).expect("known").len(), seen);
+    let refused = sim.rows(&sim.nodes[1], &request).expect("known").pop().expect("an act");
+    assert!(refused.void && refused.step == way.acts[before].step.as_str(), "{refused:?}");
 }
 
+/// Steps until it is so.
 fn until(sim: &mut Sim, what: &str, is: impl Fn(&Sim) -> bool) {
     for _ in 0..STEPS_MAX {
         if is(sim) {

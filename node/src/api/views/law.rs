@@ -8,7 +8,7 @@ use comity_core::{
     ids::PartyCode,
     law::{Deadline, GroundView, Opinion, Question, Warning, explain},
     profile::Trust,
-    proto::{self, Body, value::Kind},
+    proto::Body,
     rules::{
         Actor, ClockRule, Code, CodeList, Document, FieldRule, Form, GroundKind, Needed, Notice, Pattern, Procedure,
         Required, Rules,
@@ -192,14 +192,8 @@ pub(in crate::api) fn told(warnings: Vec<Warning>) -> Vec<FieldError> {
 
 /// What speaks against a draft of a request to a Party.
 pub(in crate::api) fn warnings(view: &View, form: &Form, body: &Body, to: &PartyCode) -> Vec<FieldError> {
-    let announced = body.fields.iter().filter(|field| field.key == "language.translations");
-    let code = |value: &proto::Value| match &value.kind {
-        Some(Kind::Code(code)) => Code::parse(code),
-        _ => None,
-    };
-    let translations = announced.flat_map(|field| &field.values).filter_map(code).collect();
     let between = (form.procedure(), [&view.us.party, to]);
-    told(case::warnings(&view.rules, &view.trust(), between, &form.facts(body), translations, time::now()))
+    told(case::warnings(&view.rules, &view.trust(), between, &form.facts(body), time::now()))
 }
 
 /// All procedures.

@@ -5,7 +5,7 @@ use crate::ids::ProcedureCode;
 use crate::rules::Rules;
 use crate::rules::basis::{Basis, BasisRow, DeclarationKind};
 use crate::rules::form::{Form, Kind, Literal, is_date};
-use crate::rules::life::Family;
+use crate::rules::life::{Family, Guard};
 use crate::rules::read::Found;
 use crate::rules::rows::{Code, Ground};
 
@@ -71,6 +71,10 @@ impl Joining {
         let basis = row.basis(procedure.clone(), like.flatten());
         if let Some(family) = rules.family(&procedure).cloned() {
             self.clock_uses(at, &basis, &family);
+            let guarded = family.rows.iter().any(|row| row.guards.contains(&Guard::ConsultedWhereDue));
+            self.says(basis.consulted_by.is_some() && !guarded, at, || {
+                format!("`consulted_by` has no effect in {procedure}, whose life asks for no consultation; take it out")
+            });
         }
         self.refers_to_rows(at, &basis, rules);
         let held = rules.bases.entry(procedure.clone()).or_default();
@@ -130,6 +134,9 @@ impl Joining {
         for code in [&basis.renounced_with, &basis.languages_by].into_iter().flatten() {
             self.refers(rules.declarations.contains_key(code), at, "declaration", code);
         }
+        let languages = basis.languages_by.as_ref().and_then(|code| rules.declarations.get(code));
+        let other = languages.filter(|row| row.kind != DeclarationKind::Languages);
+        self.says(other.is_some(), at, || "`languages_by` names a declaration that is not one of languages".to_owned());
         for closing in &basis.closed_by {
             self.refers(rules.declarations.contains_key(&closing.code), at, "declaration", &closing.code);
         }
