@@ -9,8 +9,8 @@ use crate::{
     law::{self, Warning},
     procedure::{self, Act, Course, Refusal, Setting, Side, Standing},
     profile::Trust,
-    proto::{ActorKind, EventRow, Fact},
-    rules::{Rules, actor_name},
+    proto::{ActorKind, Body, EventRow, Fact, value::Kind},
+    rules::{self, Rules, actor_name},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,8 @@ pub struct Wish<'a> {
     pub time: Time,
     /// What its form marks as facts.
     pub facts: &'a [Fact],
+    /// What it says in full: both sides hold it while they judge, and never again for the state.
+    pub body: &'a Body,
 }
 
 impl Case {
@@ -132,7 +134,30 @@ impl Case {
             facts: wish.facts.to_vec(),
             void: false,
         };
-        procedure::permits(rules, procedure, &self.acts, &act, setting)
+        procedure::permits(rules, procedure, &self.acts, &act, setting)?;
+        self.renders_texts(rules, procedure, wish)
+    }
+
+    /// A translation names fields of the act it translates that hold text.
+    fn renders_texts(&self, rules: &Rules, procedure: &ProcedureCode, wish: &Wish<'_>) -> Result<(), Refusal> {
+        let values = |key: &str| {
+            let field = wish.body.fields.iter().find(|field| field.key == key);
+            field.into_iter().flat_map(|field| &field.values).filter_map(|value| match &value.kind {
+                Some(Kind::Code(code)) => Some(code.clone()),
+                Some(Kind::Text(_) | Kind::Integer(_) | Kind::Flag(_) | Kind::TimeMs(_) | Kind::Date(_)) | None => None,
+            })
+        };
+        let original = values("translation.of").next().and_then(|id| id.parse::<EventId>().ok());
+        let original = original.and_then(|id| self.acts.iter().find(|act| act.id == id));
+        let Some(form) = original.and_then(|act| rules.form(procedure, &act.step)) else { return Ok(()) };
+        let text = |key: &String| form.field(key).is_some_and(|rule| rule.kind == rules::Kind::Text);
+        match values("translation.fields").find(|key| !text(key)) {
+            None => Ok(()),
+            Some(key) => {
+                let why = format!("{key} is no text of {}. Name the fields whose texts are translated", form.id());
+                Err(Refusal::Guard { guard: procedure::TRANSLATES_AN_OWN_ACT, why })
+            }
+        }
     }
 
     /// How the two sides count: where their authorities sit, and what they declared.

@@ -368,6 +368,11 @@ async fn a_language_is_warned_of_until_a_translation_is_sent() {
             "translation.translator": text("Sworn translator"), "translation.certified": false,
         },
     });
+    let mut misspelt = translation.clone();
+    misspelt["fields"]["translation.fields"] = json!(["offence.facts", "offence.codes"]);
+    let refused = arvia.post(&format!("{shown}/steps"), &misspelt).await;
+    check(&refused, 409, "procedure.guard");
+    assert!(refused.body.to_string().contains("offence.codes is no text of PRES/request"), "{}", refused.body);
     let done = arvia.post(&format!("{shown}/steps"), &translation).await;
     assert_eq!(done.status, 201, "{}", done.body);
     let expected = json!([{ "of": original, "language": "en", "event_id": done.body["event_id"] }]);

@@ -163,6 +163,7 @@ impl Engine {
             parents: &header.parents,
             time: header.time,
             facts: &facts,
+            body,
         };
         let members = header.members();
         let setting = case::setting(&self.rules, &self.trust, case.between(&members, &header.author), step.now);

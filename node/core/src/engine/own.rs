@@ -140,6 +140,7 @@ impl Engine {
             parents: &parents,
             time: step.now,
             facts: &facts,
+            body: &act.body,
         };
         let setting = case::setting(&self.rules, &self.trust, case.between(&place.members, &self.us.party), step.now);
         case.permits(&self.rules, &wish, &setting).map_err(refused)?;

@@ -77,8 +77,8 @@ impl Step {
 const ANSWERS_A_QUESTION: &str = "answers-a-question";
 /// The level of a request that is not urgent, in the list `urgency`.
 pub(super) const NORMAL: &str = "normal";
-/// The act it translates stands in the request and is of the same side.
-const TRANSLATES_AN_OWN_ACT: &str = "translates-an-own-act";
+/// The act it translates stands in the request and is of the same side; the fields it names hold text there.
+pub(crate) const TRANSLATES_AN_OWN_ACT: &str = "translates-an-own-act";
 /// The instrument does not leave it to the order itself how urgent it is, or the level stays.
 const URGENCY_MAY_CHANGE: &str = "urgency-may-change";
 

@@ -22,6 +22,7 @@ mod windows;
 
 pub use crate::rules::Side;
 pub use clocks::clocks;
+pub(crate) use common::TRANSLATES_AN_OWN_ACT;
 pub use common::{Common, Signed};
 pub use course::{Course, Said, Taken};
 pub use delivery::{Delivery, DeliveryState, ManifestRef};
