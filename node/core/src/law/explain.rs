@@ -94,8 +94,8 @@ pub fn explain<'r>(rules: &'r Rules, trust: &Trust, question: &Question<'_>) -> 
     let asked = |row: &&Procedure| question.procedure.is_none_or(|code| *code == row.code);
     let made = declared(rules, trust, question.to, question.at);
     let periods = periods(rules, &made);
-    let reserved: BTreeSet<Code> = made.into_keys().collect();
-    let reading = Reading { rules, trust, question, reserved, periods };
+    let reserved: BTreeSet<Code> = made.keys().cloned().collect();
+    let reading = Reading { rules, trust, question, made, reserved, periods };
     let rows = rules.procedures().filter(asked);
     let mut opinions: Vec<Opinion<'r>> =
         rows.flat_map(|row| rules.bases(&row.code).filter_map(|basis| reading.opinion(row, basis))).collect();
@@ -107,6 +107,7 @@ struct Reading<'a, 'r> {
     rules: &'r Rules,
     trust: &'a Trust,
     question: &'a Question<'a>,
+    made: BTreeMap<Code, String>,
     reserved: BTreeSet<Code>,
     periods: BTreeMap<Code, u32>,
 }
@@ -169,7 +170,7 @@ impl<'r> Reading<'_, 'r> {
     fn languages(&self, procedure: &Procedure, basis: &Basis) -> Vec<String> {
         let asked = self.question;
         let urgent = asked.about.emergency.is_some();
-        languages(self.rules, self.trust, (&procedure.code, Some(basis)), asked.to, urgent, asked.at)
+        languages(self.trust, (&procedure.code, Some(basis)), asked.to, &self.made, urgent, asked.at)
     }
 
     fn replaced_by(&self, instrument: &Instrument) -> Option<Code> {

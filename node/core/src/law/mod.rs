@@ -110,19 +110,19 @@ pub fn declared(rules: &Rules, trust: &Trust, party: &PartyCode, now: Time) -> B
     all.filter(|(code, value)| lawful(code, value)).map(|(code, value)| (code, value.to_owned())).collect()
 }
 
-/// The languages a Party takes in a procedure, most preferred first: those of its declaration where the instrument lets it
-/// make one, else those of its profile.
+/// The languages a Party takes in a procedure, most preferred first: those it has [`declared`] where the instrument lets it,
+/// else those of its profile.
 fn languages(
-    rules: &Rules,
     trust: &Trust,
     (procedure, basis): (&ProcedureCode, Option<&Basis>),
     party: &PartyCode,
+    declared: &BTreeMap<Code, String>,
     urgent: bool,
     now: Time,
 ) -> Vec<String> {
     let by = basis.and_then(|basis| basis.languages_by.as_ref());
-    match by.and_then(|code| declared(rules, trust, party, now).remove(code)) {
-        Some(named) => named.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
+    match by.and_then(|code| declared.get(code)) {
+        Some(named) => words(named).map(str::to_owned).collect(),
         None => trust
             .profile(party, now)
             .map_or_else(Vec::new, |profile| profile.languages(procedure.as_str(), urgent).to_vec()),
@@ -178,19 +178,22 @@ fn weekdays(value: &str) -> Vec<Weekday> {
         ("sunday", Weekday::Sunday),
     ];
     let day = |word: &str| named.iter().find(|(name, _)| *name == word).map(|(_, day)| *day);
-    value.split([',', ' ']).filter(|word| !word.is_empty()).filter_map(day).collect()
+    words(value).filter_map(day).collect()
+}
+
+/// The words of a declaration that lists several.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ' ']).filter(|word| !word.is_empty())
 }
 
 /// True if a value is one that the rule lets a Party declare.
 fn fits(row: &Declaration, value: &str) -> bool {
     match row.kind {
         DeclarationKind::Flag | DeclarationKind::Text => true,
-        DeclarationKind::Languages => {
-            !value.is_empty() && value.split([',', ' ']).filter(|tag| !tag.is_empty()).all(crate::rules::is_language)
-        }
+        DeclarationKind::Languages => !value.is_empty() && words(value).all(crate::rules::is_language),
         DeclarationKind::Weekdays => {
-            let words = value.split([',', ' ']).filter(|word| !word.is_empty()).count();
-            (1..=6).contains(&words) && weekdays(value).len() == words
+            let count = words(value).count();
+            (1..=6).contains(&count) && weekdays(value).len() == count
         }
         DeclarationKind::Code => row.codes.iter().any(|code| code.as_str() == value),
         DeclarationKind::Period => value.parse::<u32>().is_ok_and(|count| {

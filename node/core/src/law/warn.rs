@@ -1,7 +1,7 @@
 //! What speaks against a request as it is drafted or stands, though nothing forbids it: an operator is told before it is sent,
 //! and both sides as long as it is so.
 
-use super::{Person, lacking, languages, replaced_by};
+use super::{Person, declared, lacking, languages, replaced_by};
 use crate::ids::{PartyCode, ProcedureCode, Time};
 use crate::profile::Trust;
 use crate::rules::{Basis, Code, Rules};
@@ -56,7 +56,7 @@ pub fn warnings(rules: &Rules, trust: &Trust, sending: &Sending<'_>, now: Time) 
 fn not_taken(rules: &Rules, trust: &Trust, basis: Option<&Basis>, sending: &Sending<'_>, now: Time) -> Option<Warning> {
     let original = sending.original.as_ref()?;
     let [_, to] = sending.between;
-    let taken = languages(rules, trust, (sending.procedure, basis), to, sending.urgent, now);
+    let taken = languages(trust, (sending.procedure, basis), to, &declared(rules, trust, to, now), sending.urgent, now);
     let understood = |tag: &Code| taken.iter().any(|range| primary(range) == primary(tag.as_str()));
     if taken.is_empty() || [original].into_iter().chain(&sending.translations).any(understood) {
         return None;

@@ -234,11 +234,11 @@ impl Course {
 
     /// Takes in a change of urgency: what it does not say of the urgency does not hold any more. Where it only says again that a
     /// request is urgent, it does not count as a step from which a clock could start anew.
-    pub(super) fn hear_urgency(&mut self, act: &Act, (before, after): (bool, bool)) {
+    pub(super) fn hear_urgency(&mut self, act: &Act, again: bool) {
         for key in [URGENCY_BASIS, "wish.by"] {
             self.forget(key);
         }
-        if before && after {
+        if again {
             self.say(&act.facts, act.time);
         } else {
             self.hear(act);

@@ -277,7 +277,7 @@ fn take(standing: &mut Standing, act: &Act, rules: &Rules, procedure: &Procedure
         let before = standing.common.is_urgent();
         standing.common.take(act, fixed, &standing.course)?;
         if common::changes_urgency(&act.step) {
-            standing.course.hear_urgency(act, (before, standing.common.is_urgent()));
+            standing.course.hear_urgency(act, before && standing.common.is_urgent());
         } else {
             standing.course.hear(act);
         }
